@@ -1,0 +1,1 @@
+"""Adapters: what the ports of SemaLink are made of."""

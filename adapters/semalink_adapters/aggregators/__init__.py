@@ -1,0 +1,1 @@
+"""The SMS aggregators, one file a provider."""

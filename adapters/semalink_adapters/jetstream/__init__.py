@@ -1,0 +1,1 @@
+"""NATS JetStream: streams, bus, consumers, relay."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: the event logs, group commit and reads."""

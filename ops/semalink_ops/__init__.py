@@ -1,0 +1,1 @@
+"""The main component: settings, wiring, processes, command line."""

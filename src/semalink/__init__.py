@@ -1,0 +1,1 @@
+"""SemaLink: an SMS platform on an event-sourced credit ledger."""

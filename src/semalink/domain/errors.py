@@ -1,0 +1,173 @@
+"""Refusals: expected, named, with a stable code; nothing was recorded when one is raised.
+
+The order of the classes is their order of precedence.
+"""
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """A refusal: the command was understood and is not allowed."""
+
+    code: ClassVar[str]
+
+    @property
+    def pointer(self) -> str | None:
+        """RFC 6901 pointer to the field of the request at fault, when there is one."""
+        return None
+
+
+class FieldRefusal(DomainError):
+    """A refusal that one field of the request caused."""
+
+    field: ClassVar[str]
+
+    @property
+    def pointer(self) -> str | None:
+        """RFC 6901 pointer to the field at fault."""
+        return f"/{self.field}"
+
+
+class AccountNotFound(DomainError):
+    """No such account."""
+
+    code = "account_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no account with this id.")
+
+
+class ApiKeyNotFound(DomainError):
+    """No such API key on this account."""
+
+    code = "api_key_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("This account has no API key with this id.")
+
+
+class MessageNotFound(DomainError):
+    """No such message of this account."""
+
+    code = "message_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no message with this id.")
+
+
+class IdempotencyKeyReused(DomainError):
+    """The key was used before, for another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for a request with another body. "
+            "Use a new key for a new request."
+        )
+
+
+class PaymentReferenceReused(DomainError):
+    """The payment reference was used before, for another top-up."""
+
+    code = "payment_reference_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This payment reference was used for another top-up. "
+            "A payment can be credited once, to one account."
+        )
+
+
+class InvalidNumber(FieldRefusal):
+    """Not a mobile number that can be messaged."""
+
+    code = "invalid_number"
+    field = "to"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"{why} Write the number in E.164, as +254712345678.")
+
+
+class UnsupportedDestination(FieldRefusal):
+    """The rate card has no price for this country or network."""
+
+    code = "unsupported_destination"
+    field = "to"
+
+    def __init__(self, country: str) -> None:
+        self.country = country
+        super().__init__(f"No price is set for numbers of {country or 'this country'}.")
+
+
+class UnknownSender(FieldRefusal):
+    """The sender id is not approved for this account."""
+
+    code = "unknown_sender"
+    field = "sender"
+
+    def __init__(self, sender: str) -> None:
+        self.sender = sender
+        super().__init__(
+            f"The sender id {sender!r} is not approved for this account. "
+            "Sender ids are case-sensitive; ask for its approval first."
+        )
+
+
+class EmptyText(FieldRefusal):
+    """The text has nothing to read in it."""
+
+    code = "empty_text"
+    field = "text"
+
+    def __init__(self) -> None:
+        super().__init__("The text is empty or holds only white space.")
+
+
+class TextTooLong(FieldRefusal):
+    """The text takes more segments than one message may."""
+
+    code = "text_too_long"
+    field = "text"
+
+    def __init__(self, *, segments: int, segments_max: int) -> None:
+        self.segments = segments
+        self.segments_max = segments_max
+        super().__init__(
+            f"The text takes {segments} segments; at most {segments_max} are allowed. Shorten it."
+        )
+
+
+class ContentBlocked(FieldRefusal):
+    """A blocklist rule forbids the text."""
+
+    code = "content_blocked"
+    field = "text"
+
+    def __init__(self, rule: str) -> None:
+        self.rule = rule
+        super().__init__(f"The text is blocked by the content rule {rule!r}.")
+
+
+class InsufficientCredits(DomainError):
+    """The available credits do not cover the price."""
+
+    code = "insufficient_credits"
+
+    def __init__(self, *, available_micros: int, price_micros: int) -> None:
+        self.available_micros = available_micros
+        self.price_micros = price_micros
+        super().__init__(
+            f"The price is {price_micros} micros and {available_micros} are available. "
+            "Top up the account."
+        )
+
+
+class ReservationNotOpen(DomainError):
+    """The reservation was resolved before, or never made."""
+
+    code = "reservation_not_open"
+
+    def __init__(self) -> None:
+        super().__init__("This reservation is not open: a reservation is resolved at most once.")
