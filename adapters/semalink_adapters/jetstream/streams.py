@@ -1,0 +1,291 @@
+"""Streams and consumers: declared once, created when missing, compared at start, mended."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nats.js import JetStreamContext, api
+from nats.js.errors import APIError, BadRequestError, NotFoundError
+
+from semalink.application.bus import BrokerUnfit
+
+MEND_COMMAND = "semalink doctor --mend-streams"
+
+_MIB = 2**20
+_GIB = 2**30
+_DAY_SECONDS = 86_400
+_STREAM_NAME_IN_USE = 10058
+_CONSUMER_NAME_IN_USE = 10148
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What differs between a laptop and a cluster; everything else is declared below."""
+
+    #: 1 on one server, 3 on a cluster.
+    replicas: int = 1
+    #: The broker sets the declared bytes aside when it makes a stream; a small disk divides them.
+    bytes_divisor: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream as it must be; ``declared`` names every field that is compared."""
+
+    name: str
+    declared: Mapping[str, Any]
+    max_bytes: int
+
+    def fields(self, topology: Topology) -> dict[str, Any]:
+        """Return every declared field with its value on this installation."""
+        return {
+            **self.declared,
+            "storage": api.StorageType.FILE,
+            "discard": api.DiscardPolicy.NEW,
+            "max_bytes": self.max_bytes // topology.bytes_divisor,
+            "num_replicas": topology.replicas,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One work queue: a stream of one subject, and the consumer that all its workers share."""
+
+    name: str
+    stream: str
+    subject: str
+    max_bytes: int
+    consumer: str = "worker"
+    dedup_seconds: float = 300
+    ack_wait_seconds: float = 30
+    max_ack_pending: int = 2_000
+    max_deliver: int = 5
+    max_message_bytes: int = 16 * 1024
+
+    def declare_stream(self) -> Stream:
+        """Return the stream behind the queue."""
+        declared = {
+            "subjects": [self.subject],
+            "retention": api.RetentionPolicy.WORK_QUEUE,
+            "max_msg_size": self.max_message_bytes,
+            "max_age": 0,
+            "duplicate_window": self.dedup_seconds,
+        }
+        return Stream(self.stream, declared, self.max_bytes)
+
+    def declare_consumer(self) -> dict[str, Any]:
+        """Return every declared field of the consumer.
+
+        There is no ``backoff`` on purpose: it adds up with the delay of a nak.
+        """
+        return {
+            "ack_policy": api.AckPolicy.EXPLICIT,
+            "ack_wait": self.ack_wait_seconds,
+            "deliver_policy": api.DeliverPolicy.ALL,
+            "max_deliver": self.max_deliver,
+            "max_ack_pending": self.max_ack_pending,
+            "backoff": None,
+            "filter_subject": None,
+            "filter_subjects": None,
+        }
+
+
+SMS_PRIORITY = Queue("sms.priority", "SMS_PRIORITY", "sms.priority", 1 * _GIB)
+SMS_NORMAL = Queue("sms.normal", "SMS_NORMAL", "sms.normal", 8 * _GIB)
+DLR_INBOUND = Queue(
+    "dlr.inbound",
+    "DLR_INBOUND",
+    "dlr.inbound",
+    4 * _GIB,
+    dedup_seconds=600,
+    max_ack_pending=10_000,
+    # A report is stored as it came, and aggregators send several in one body.
+    max_message_bytes=256 * 1024,
+)
+QUEUES = (SMS_PRIORITY, SMS_NORMAL, DLR_INBOUND)
+
+#: Limits retention, because a work queue cannot be browsed.
+DEAD_LETTERS = Stream(
+    "DLQ",
+    {
+        "subjects": ["dlq.>"],
+        "retention": api.RetentionPolicy.LIMITS,
+        "max_msg_size": _MIB,
+        "max_age": 30 * _DAY_SECONDS,
+        "duplicate_window": _DAY_SECONDS,
+        "allow_direct": True,
+        "deny_purge": False,
+    },
+    10 * _GIB,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One declared field that is not so on the broker."""
+
+    #: The stream, or "stream/consumer".
+    where: str
+    field: str
+    found: object
+    wanted: object
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.field} is {_shown(self.found)}, not {_shown(self.wanted)}"
+
+
+class StreamDrift(BrokerUnfit):
+    """What the broker has is not what we declare; nothing may run on it."""
+
+    def __init__(self, differences: Sequence[Difference]) -> None:
+        self.differences = tuple(differences)
+        lines = "; ".join(str(difference) for difference in self.differences)
+        super().__init__(f"{lines}. Mend it with `{MEND_COMMAND}`.")
+
+
+class StreamNotMendable(BrokerUnfit):
+    """The broker refused to change a stream in place."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(
+            f"{where} cannot be changed in place: {why}. "
+            "Empty it and delete it by hand; the relay fills the new one from the event log."
+        )
+
+
+async def ensure(
+    js: JetStreamContext,
+    topology: Topology | None = None,
+    queues: Sequence[Queue] = QUEUES,
+) -> None:
+    """Create the streams and consumers that are missing, and leave what exists as it is."""
+    wanted = topology or Topology()
+    for stream in _streams(queues):
+        if await _stream_config(js, stream.name) is None:
+            await _create_stream(js, stream, wanted)
+    for queue in queues:
+        if await _consumer_config(js, queue) is None:
+            await _create_consumer(js, queue)
+
+
+async def check_drift(
+    js: JetStreamContext,
+    topology: Topology | None = None,
+    queues: Sequence[Queue] = QUEUES,
+) -> None:
+    """Raise StreamDrift when any declared field differs from what exists."""
+    differences = await _find_drift(js, topology or Topology(), queues)
+    if differences:
+        raise StreamDrift(differences)
+
+
+async def mend(
+    js: JetStreamContext,
+    topology: Topology | None = None,
+    queues: Sequence[Queue] = QUEUES,
+) -> Sequence[Difference]:
+    """Create what is missing and change in place what differs; return what was changed.
+
+    Nothing is deleted: a consumer made anew would deliver every dead letter again.
+    """
+    wanted = topology or Topology()
+    await ensure(js, wanted, queues)
+    differences = await _find_drift(js, wanted, queues)
+    drifted = {difference.where for difference in differences}
+    for stream in _streams(queues):
+        if stream.name in drifted:
+            await _update_stream(js, stream, wanted)
+    for queue in queues:
+        if _place(queue) in drifted:
+            await _update_consumer(js, queue)
+    return differences
+
+
+async def _find_drift(
+    js: JetStreamContext, topology: Topology, queues: Sequence[Queue]
+) -> list[Difference]:
+    differences: list[Difference] = []
+    for stream in _streams(queues):
+        found = await _stream_config(js, stream.name)
+        differences += _compare(stream.name, found, stream.fields(topology))
+    for queue in queues:
+        found_consumer = await _consumer_config(js, queue)
+        differences += _compare(_place(queue), found_consumer, queue.declare_consumer())
+    return differences
+
+
+def _compare(
+    where: str, found: api.StreamConfig | api.ConsumerConfig | None, wanted: Mapping[str, Any]
+) -> Iterator[Difference]:
+    if found is None:
+        yield Difference(where, "existence", "missing", "present")
+        return
+    for name, value in wanted.items():
+        existing = getattr(found, name)
+        if existing != value:
+            yield Difference(where, name, existing, value)
+
+
+def _streams(queues: Sequence[Queue]) -> list[Stream]:
+    return [*(queue.declare_stream() for queue in queues), DEAD_LETTERS]
+
+
+def _place(queue: Queue) -> str:
+    return f"{queue.stream}/{queue.consumer}"
+
+
+def _shown(value: object) -> str:
+    return str(getattr(value, "value", value))
+
+
+async def _stream_config(js: JetStreamContext, name: str) -> api.StreamConfig | None:
+    try:
+        return (await js.stream_info(name)).config
+    except NotFoundError:
+        return None
+
+
+async def _consumer_config(js: JetStreamContext, queue: Queue) -> api.ConsumerConfig | None:
+    try:
+        config: api.ConsumerConfig = (await js.consumer_info(queue.stream, queue.consumer)).config
+    except NotFoundError:
+        return None
+    return config
+
+
+async def _create_stream(js: JetStreamContext, stream: Stream, topology: Topology) -> None:
+    try:
+        await js.add_stream(api.StreamConfig(name=stream.name, **stream.fields(topology)))
+    except BadRequestError as error:
+        # Another process made it first, from another declaration; the comparison will say so.
+        if error.err_code != _STREAM_NAME_IN_USE:
+            raise
+
+
+async def _create_consumer(js: JetStreamContext, queue: Queue) -> None:
+    config = api.ConsumerConfig(
+        name=queue.consumer, durable_name=queue.consumer, **queue.declare_consumer()
+    )
+    try:
+        await js.add_consumer(queue.stream, config)
+    except BadRequestError as error:
+        if error.err_code != _CONSUMER_NAME_IN_USE:
+            raise
+
+
+async def _update_stream(js: JetStreamContext, stream: Stream, topology: Topology) -> None:
+    existing = await _stream_config(js, stream.name)
+    assert existing is not None, "a stream that was compared exists"
+    try:
+        await js.update_stream(existing.evolve(**stream.fields(topology)))
+    except APIError as error:
+        raise StreamNotMendable(stream.name, error.description or "no reason given") from error
+
+
+async def _update_consumer(js: JetStreamContext, queue: Queue) -> None:
+    existing = await _consumer_config(js, queue)
+    assert existing is not None, "a consumer that was compared exists"
+    try:
+        await js.add_consumer(queue.stream, existing.evolve(**queue.declare_consumer()))
+    except APIError as error:
+        raise StreamNotMendable(_place(queue), error.description or "no reason given") from error

@@ -1,0 +1,49 @@
+"""Events to stored bytes and back, with msgspec."""
+
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
+from eventsourcing.utils import resolve_topic
+
+from semalink.domain import account, credit_account, message
+
+#: Importing the aggregates registers their topics with the library.
+AGGREGATES = (account.Account, credit_account.CreditAccount, message.Message)
+
+_encoder = msgspec.json.Encoder()
+
+
+@cache
+def _decoder_of(topic: str) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(resolve_topic(topic))
+
+
+class EventMapper(Mapper[UUID]):
+    """Maps whole events to JSON; the one place where the stored form of an event is decided.
+
+    Encryption of numbers and texts (ADR-0017) will wrap the fields here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(transcoder=JSONTranscoder())
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        """Return the event as it is stored; the state repeats id and version."""
+        return StoredEvent(
+            domain_event.originator_id,
+            domain_event.originator_version,
+            domain_event.TOPIC,
+            _encoder.encode(domain_event),
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        """Return the event that was stored; raises msgspec.ValidationError on foreign bytes."""
+        return self.read(stored_event.topic, stored_event.state)
+
+    @staticmethod
+    def read(topic: str, state: bytes) -> Any:
+        """Return the event with this topic and state."""
+        return _decoder_of(topic).decode(state)

@@ -1,0 +1,62 @@
+"""Monthly partitions of the tables whose keys are UUIDv7."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+PARTITIONED = ("message_events", "inbound_reports")
+MONTHS_AHEAD = 3
+
+#: Makers of partitions wait for one another, so that two at once do no harm.
+_LOCK = 7_230_001
+
+
+def first_id_of(moment: datetime) -> UUID:
+    """Return the smallest UUIDv7 of a millisecond, the lower bound of a partition."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return UUID(int=milliseconds << 80)
+
+
+def month_start(moment: datetime, months_later: int = 0) -> datetime:
+    """Return the first instant, in UTC, of the month some months after this one."""
+    months = moment.year * 12 + moment.month - 1 + months_later
+    return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
+
+
+def ensure(connection: psycopg.Connection[Any], now: datetime) -> list[str]:
+    """Make the partitions of the last, this and the next months; return the names of new ones."""
+    made: list[str] = []
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        for table in PARTITIONED:
+            for offset in range(-1, MONTHS_AHEAD + 1):
+                start = month_start(now, offset)
+                name = f"{table}_{start:%Y_%m}"
+                if _exists(connection, name):
+                    continue
+                _create(connection, table, name, start, month_start(now, offset + 1))
+                made.append(name)
+    return made
+
+
+def _exists(connection: psycopg.Connection[Any], name: str) -> bool:
+    row = connection.execute("SELECT to_regclass(%s)", (name,)).fetchone()
+    return row is not None and row[0] is not None
+
+
+def _create(
+    connection: psycopg.Connection[Any], table: str, name: str, start: datetime, end: datetime
+) -> None:
+    # Cloned without ATTACH: a new partition is empty, so the lock on its parent is short.
+    connection.execute("SET LOCAL lock_timeout = '5s'")
+    connection.execute(
+        SQL("CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({start}) TO ({end})").format(
+            name=Identifier(name),
+            table=Identifier(table),
+            start=Literal(str(first_id_of(start))),
+            end=Literal(str(first_id_of(end))),
+        )
+    )

@@ -1,0 +1,199 @@
+"""The tables that are kept in the same transaction as the logs: what each event does to them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from psycopg import Cursor
+
+from semalink.domain.account import Account
+from semalink.domain.credit_account import CreditAccount
+from semalink.domain.message import Message
+
+INSERT_RESERVATIONS = """
+INSERT INTO open_reservations (reservation_id, account_id, amount_micros)
+SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::bigint[])"""
+
+DELETE_RESERVATIONS = "DELETE FROM open_reservations WHERE reservation_id = ANY(%b)"
+
+INSERT_PENDING = """
+INSERT INTO pending_submissions (message_id, account_id, billing_account_id, lane)
+SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::text[])"""
+
+DELETE_PENDING = "DELETE FROM pending_submissions WHERE message_id = ANY(%b)"
+
+POSTPONE_PENDING = """
+UPDATE pending_submissions
+SET state = 'postponed', due_at = %s, round = round + 1 WHERE message_id = %s"""
+
+PENDING_UNKNOWN = """
+UPDATE pending_submissions
+SET state = 'unknown', due_at = %s, aggregator = %s WHERE message_id = %s"""
+
+INSERT_REFERENCES = """
+INSERT INTO provider_references (aggregator, reference, message_id, billing_account_id)
+SELECT * FROM unnest(%b::text[], %b::text[], %b::uuid[], %b::uuid[])
+ON CONFLICT DO NOTHING"""
+
+INSERT_ACCOUNT = """
+INSERT INTO accounts (account_id, billing_account_id, name, kind, tier)
+VALUES (%s, %s, %s, %s, %s)"""
+
+INSERT_KEY = """
+INSERT INTO api_keys (key_hash, api_key_id, account_id, name, scopes, mode, last_four)
+VALUES (decode(%s, 'hex'), %s, %s, %s, %s, %s, %s)"""
+
+REVOKE_KEY = "UPDATE api_keys SET revoked_at = %s WHERE api_key_id = %s"
+
+INSERT_SENDER = "INSERT INTO approved_senders (account_id, sender) VALUES (%s, %s)"
+
+PREFER_ROUTE = "UPDATE accounts SET preferred_aggregator = %s WHERE account_id = %s"
+
+
+@dataclass(slots=True)
+class RowChanges:
+    """What the events of one batch come to, ready for set-based statements."""
+
+    #: The billing account of each message that the batch knows.
+    billing_of: Callable[[UUID], UUID]
+    reservations: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
+    resolved: list[UUID] = field(default_factory=list)
+    pending: dict[UUID, tuple[UUID, UUID, str]] = field(default_factory=dict)
+    done: set[UUID] = field(default_factory=set)
+    references: list[tuple[str, str, UUID, UUID]] = field(default_factory=list)
+    #: Rare changes, one statement each.
+    single: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+
+    def fold(self, events: Iterable[Any]) -> None:
+        """Add what the events do."""
+        for event in events:
+            change = _CHANGES.get(type(event))
+            if change is not None:
+                change(self, event)
+
+    def write(self, curs: Cursor[Any]) -> None:
+        """Apply the changes in the transaction that the cursor is in."""
+        for statement, rows in (
+            (INSERT_RESERVATIONS, [(k, *v) for k, v in self.reservations.items()]),
+            (INSERT_PENDING, [(k, *v) for k, v in self.pending.items()]),
+            (INSERT_REFERENCES, self.references),
+        ):
+            if rows:
+                columns = [list(column) for column in zip(*rows, strict=True)]
+                curs.execute(statement, columns, prepare=True)
+        for statement, ids in (
+            (DELETE_RESERVATIONS, self.resolved),
+            (DELETE_PENDING, list(self.done)),
+        ):
+            if ids:
+                curs.execute(statement, (ids,), prepare=True)
+        for statement, parameters in self.single:
+            curs.execute(statement, parameters)
+
+    def resolve(self, reservation_id: UUID) -> None:
+        """Close a reservation, whether it is stored or was opened in this batch."""
+        if self.reservations.pop(reservation_id, None) is None:
+            self.resolved.append(reservation_id)
+
+    def finish(self, message_id: UUID) -> None:
+        """Take a message off the work list."""
+        if self.pending.pop(message_id, None) is None:
+            self.done.add(message_id)
+
+
+def _reserved(changes: RowChanges, event: CreditAccount.Reserved) -> None:
+    changes.reservations[event.reservation_id] = (event.originator_id, event.amount_micros)
+
+
+def _resolved(
+    changes: RowChanges, event: CreditAccount.Charged | CreditAccount.Released
+) -> None:
+    changes.resolve(event.reservation_id)
+
+
+def _accepted(changes: RowChanges, event: Message.Created) -> None:
+    changes.pending[event.originator_id] = (
+        event.account_id,
+        event.billing_account_id,
+        event.lane,
+    )
+
+
+def _submitted(changes: RowChanges, event: Message.Submitted) -> None:
+    message_id = event.originator_id
+    changes.finish(message_id)
+    changes.references.append(
+        (event.aggregator, event.reference, message_id, changes.billing_of(message_id))
+    )
+
+
+def _refused(changes: RowChanges, event: Message.SubmitRefused) -> None:
+    if event.retry_at is not None:
+        changes.single.append((POSTPONE_PENDING, (event.retry_at, event.originator_id)))
+
+
+def _unknown(changes: RowChanges, event: Message.OutcomeUnknown) -> None:
+    parameters = (event.deadline_at, event.aggregator, event.originator_id)
+    changes.single.append((PENDING_UNKNOWN, parameters))
+
+
+def _finished(changes: RowChanges, event: Any) -> None:
+    changes.finish(event.originator_id)
+
+
+def _account_created(changes: RowChanges, event: Account.Created) -> None:
+    parameters = (
+        event.originator_id,
+        event.billing_account_id,
+        event.name,
+        event.kind,
+        event.tier,
+    )
+    changes.single.append((INSERT_ACCOUNT, parameters))
+
+
+def _key_issued(changes: RowChanges, event: Account.ApiKeyIssued) -> None:
+    parameters = (
+        event.key_hash,
+        event.api_key_id,
+        event.originator_id,
+        event.name,
+        event.scopes,
+        event.mode,
+        event.last_four,
+    )
+    changes.single.append((INSERT_KEY, parameters))
+
+
+def _key_revoked(changes: RowChanges, event: Account.ApiKeyRevoked) -> None:
+    changes.single.append((REVOKE_KEY, (event.timestamp, event.api_key_id)))
+
+
+def _sender_approved(changes: RowChanges, event: Account.SenderApproved) -> None:
+    changes.single.append((INSERT_SENDER, (event.originator_id, event.sender)))
+
+
+def _route_preferred(changes: RowChanges, event: Account.RoutePreferred) -> None:
+    changes.single.append((PREFER_ROUTE, (event.aggregator, event.originator_id)))
+
+
+_CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
+    CreditAccount.Reserved: _reserved,
+    CreditAccount.Charged: _resolved,
+    CreditAccount.Released: _resolved,
+    Message.Created: _accepted,
+    Message.Submitted: _submitted,
+    Message.SubmitRefused: _refused,
+    Message.OutcomeUnknown: _unknown,
+    Message.Delivered: _finished,
+    Message.Failed: _finished,
+    Message.Rejected: _finished,
+    Message.Expired: _finished,
+    Message.Unknown: _finished,
+    Account.Created: _account_created,
+    Account.ApiKeyIssued: _key_issued,
+    Account.ApiKeyRevoked: _key_revoked,
+    Account.SenderApproved: _sender_approved,
+    Account.RoutePreferred: _route_preferred,
+}

@@ -1,0 +1,75 @@
+"""What a delivery report changes: the message's state and, by rule, its money."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from semalink.application.ledger import Books, Needs, PlainCommand
+from semalink.application.ports import DeliveryReport, Receipt, ReportState
+from semalink.application.submission import take_receipt
+from semalink.domain.cause import Cause
+from semalink.domain.message import Message, Status
+from semalink.domain.refunds import is_refunded
+
+_ENDINGS = {
+    ReportState.FAILED: (Message.Failed, "delivery_failed"),
+    ReportState.REJECTED: (Message.Rejected, "rejected_by_operator"),
+    ReportState.EXPIRED: (Message.Expired, "expired_at_operator"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReport(PlainCommand):
+    """Apply one report to the message that it is about."""
+
+    message_id: UUID
+    billing_account_id: UUID
+    aggregator: str
+    report: DeliveryReport
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        """The message, and the credits that a refund goes back to."""
+        needs.messages.add(self.message_id)
+        needs.credit_accounts.add(self.billing_account_id)
+        needs.reservations.add(self.message_id)
+
+    def decide(self, books: Books) -> Status:
+        """Move the message on; a repetition or an older report changes nothing."""
+        message = books.message(self.message_id)
+        if message.reference is None and message.outcome_unknown:
+            self._adopt(books, message)
+        ending = _ENDINGS.get(self.report.state)
+        if self.report.state is ReportState.DELIVERED:
+            message.deliver(self.report.description, self.report.network, self.cause)
+        elif ending is not None:
+            self._end(books, message, *ending)
+        else:
+            message.note_report(self.report.state, self.report.description, self.cause)
+        return message.status
+
+    def _adopt(self, books: Books, message: Message) -> None:
+        receipt = Receipt(self.report.reference, self.report.network)
+        take_receipt(books, message, message.attempt, self.aggregator, receipt, self.cause)
+
+    def _end(
+        self,
+        books: Books,
+        message: Message,
+        ending: type[Message.Failed] | type[Message.Rejected] | type[Message.Expired],
+        default_code: str,
+    ) -> None:
+        if not message.may_end():
+            return
+        refunded_micros = 0
+        if is_refunded(ending.STATUS):
+            refunded_micros = message.charged_micros - message.refunded_micros
+        if refunded_micros:
+            credit_account = books.credit_account(self.billing_account_id)
+            credit_account.refund(message.id, refunded_micros, self.cause)
+        message.end(
+            ending,
+            self.report.failure_code or default_code,
+            self.cause,
+            description=self.report.description,
+            refunded_micros=refunded_micros,
+        )

@@ -1,0 +1,261 @@
+"""The one way to change money and messages: commands, decided in order, committed together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from eventsourcing.domain import Aggregate, AggregateEvent
+
+from semalink.domain.account import Account
+from semalink.domain.credit_account import CreditAccount
+from semalink.domain.errors import (
+    AccountNotFound,
+    DomainError,
+    IdempotencyKeyReused,
+    MessageNotFound,
+)
+from semalink.domain.message import Message
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class LedgerUnavailable(Exception):
+    """Nothing was decided: the database is away, or too much waits. Retry later."""
+
+
+class OutcomeInDoubt(LedgerUnavailable):
+    """The connection broke at the commit and nobody can be asked; the command may have counted."""
+
+
+class StoredRefusal(DomainError):
+    """A refusal of before, given again because its idempotency key was."""
+
+    code: str  # type: ignore[misc]
+
+    def __init__(self, code: str, detail: str, pointer: str | None) -> None:
+        self.code = code
+        self._pointer = pointer
+        super().__init__(detail)
+
+    @property
+    def pointer(self) -> str | None:
+        """RFC 6901 pointer to the field at fault."""
+        return self._pointer
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """What makes two requests one: a key within a scope, and a hash of what was asked."""
+
+    #: The account, or a fixed namespace such as that of payment references.
+    scope: UUID
+    key: str
+    #: SHA-256 of what was asked.
+    fingerprint: bytes
+    #: Raised when the key comes again for something else.
+    reused: type[DomainError] = IdempotencyKeyReused
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutcome:
+    """What was answered when an idempotency key was first used."""
+
+    fingerprint: bytes
+    #: The answer in the command's own encoding; None for a refusal.
+    answer: bytes | None
+    #: (code, detail, pointer) of a refusal.
+    refusal: tuple[str, str, str | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T_co]):
+    """What a command returned, and whether it was decided now or long ago."""
+
+    value: T_co
+    replayed: bool = False
+
+
+class Command(Protocol[T_co]):
+    """One decision. What it needs is loaded first; ``decide`` must be pure and may run again."""
+
+    #: Decides one thing at most once, however often it is asked.
+    idempotency: Idempotency | None
+
+    def needs(self, needs: "Needs") -> None:
+        """Name what must be loaded and, for credit accounts, locked."""
+        ...
+
+    def decide(self, books: "Books") -> T_co:
+        """Change the aggregates in the books, or raise a DomainError and change nothing."""
+        ...
+
+    @staticmethod
+    def encode(value: Any) -> bytes:
+        """Write an answer down for a later repetition of its idempotency key."""
+        ...
+
+    @staticmethod
+    def decode(stored: bytes) -> Any:
+        """Read an answer back."""
+        ...
+
+
+@dataclass(slots=True)
+class Needs:
+    """What a batch of commands must have loaded."""
+
+    #: Locked, in id order, until the commit.
+    credit_accounts: set[UUID] = field(default_factory=set)
+    reservations: set[UUID] = field(default_factory=set)
+    messages: set[UUID] = field(default_factory=set)
+    accounts: set[UUID] = field(default_factory=set)
+
+
+class Books:
+    """The aggregates of one batch, as loaded and as changed by the commands so far."""
+
+    __slots__ = ("_accounts", "_credit_accounts", "_messages", "_touched")
+
+    def __init__(
+        self,
+        *,
+        credit_accounts: dict[UUID, CreditAccount],
+        messages: dict[UUID, Message],
+        accounts: dict[UUID, Account],
+    ) -> None:
+        self._credit_accounts = credit_accounts
+        self._messages = messages
+        self._accounts = accounts
+        self._touched: list[Aggregate] = []
+
+    def credit_account(self, account_id: UUID) -> CreditAccount:
+        """Return the credits of a billing account; raises AccountNotFound."""
+        credit_account = self._credit_accounts.get(account_id)
+        if credit_account is None:
+            raise AccountNotFound
+        self._touched.append(credit_account)
+        return credit_account
+
+    def message(self, message_id: UUID) -> Message:
+        """Return a message; raises MessageNotFound."""
+        message = self._messages.get(message_id)
+        if message is None:
+            raise MessageNotFound
+        self._touched.append(message)
+        return message
+
+    def account(self, account_id: UUID) -> Account:
+        """Return an account; raises AccountNotFound."""
+        account = self._accounts.get(account_id)
+        if account is None:
+            raise AccountNotFound
+        self._touched.append(account)
+        return account
+
+    def add(self, aggregate: CreditAccount | Message | Account) -> None:
+        """Take a new aggregate into the books."""
+        if isinstance(aggregate, Message):
+            self._messages[aggregate.id] = aggregate
+        elif isinstance(aggregate, CreditAccount):
+            self._credit_accounts[aggregate.id] = aggregate
+        else:
+            self._accounts[aggregate.id] = aggregate
+        self._touched.append(aggregate)
+
+    def collect(self) -> list[AggregateEvent]:
+        """Return the events since the last call, each aggregate's in order."""
+        events: list[AggregateEvent] = []
+        for aggregate in self._touched:
+            if aggregate.pending_events:
+                events.extend(aggregate.collect_events())  # type: ignore[arg-type]
+        self._touched.clear()
+        return events
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What a batch came to: an outcome for each command, and what must be stored."""
+
+    #: An Answer or a DomainError for each command, in order.
+    outcomes: list[Any]
+    events: list[AggregateEvent]
+    stored: dict[tuple[UUID, str], StoredOutcome]
+
+
+def decide_batch(
+    commands: Sequence[Command[Any]],
+    books: Books,
+    known: dict[tuple[UUID, str], StoredOutcome],
+) -> Decisions:
+    """Decide commands in order; a repeated idempotency key is answered before any other rule."""
+    decisions = Decisions(outcomes=[], events=[], stored={})
+    for command in commands:
+        idempotency = command.idempotency
+        if idempotency is None:
+            decisions.outcomes.append(_decide(command, books, decisions))
+            continue
+        slot = (idempotency.scope, idempotency.key)
+        before = known.get(slot) or decisions.stored.get(slot)
+        if before is not None:
+            decisions.outcomes.append(_repeat(command, idempotency, before))
+            continue
+        outcome = _decide(command, books, decisions)
+        decisions.outcomes.append(outcome)
+        decisions.stored[slot] = _to_store(command, idempotency, outcome)
+    return decisions
+
+
+def _decide(command: Command[Any], books: Books, decisions: Decisions) -> Any:
+    try:
+        value = command.decide(books)
+    except DomainError as refusal:
+        assert not books.collect(), "a refused command must not have changed anything"
+        return refusal
+    decisions.events.extend(books.collect())
+    return Answer(value)
+
+
+def _repeat(command: Command[Any], idempotency: Idempotency, before: StoredOutcome) -> Any:
+    if before.fingerprint != idempotency.fingerprint:
+        return idempotency.reused()
+    if before.refusal is not None:
+        return StoredRefusal(*before.refusal)
+    assert before.answer is not None, "a stored outcome is an answer or a refusal"
+    return Answer(command.decode(before.answer), replayed=True)
+
+
+def _to_store(command: Command[Any], idempotency: Idempotency, outcome: Any) -> StoredOutcome:
+    if isinstance(outcome, DomainError):
+        refusal = (outcome.code, str(outcome), outcome.pointer)
+        return StoredOutcome(idempotency.fingerprint, None, refusal)
+    return StoredOutcome(idempotency.fingerprint, command.encode(outcome.value), None)
+
+
+class Ledger(Protocol):
+    """Executes commands, each in a transaction that it may share with others."""
+
+    async def execute(self, command: Command[T_co]) -> Answer[T_co]:
+        """Decide and commit; raises DomainError when refused, LedgerUnavailable when not decided.
+
+        OutcomeInDoubt is the one case in which the command may have counted.
+        """
+        ...
+
+
+class PlainCommand:
+    """A command that needs no idempotency key, because repeating it changes nothing."""
+
+    __slots__ = ()
+
+    idempotency: ClassVar[Idempotency | None] = None
+
+    @staticmethod
+    def encode(value: Any) -> bytes:
+        """Never called: there is no key to store an answer under."""
+        raise AssertionError(value)
+
+    @staticmethod
+    def decode(stored: bytes) -> Any:
+        """Never called: there is no key to find an answer under."""
+        raise AssertionError(stored)

@@ -1,0 +1,318 @@
+"""Handing accepted messages to aggregators: the commands, each one durable decision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from semalink.application.ledger import Books, Needs, PlainCommand
+from semalink.application.ports import Receipt, SendFailed, Submission
+from semalink.domain.cause import Cause
+from semalink.domain.draft import Lane, Mode
+from semalink.domain.failure_codes import refusal_failure_code
+from semalink.domain.ids import MessageId
+from semalink.domain.message import Message, Status
+from semalink.domain.retry_schedule import postponement
+from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE, choose_route
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The times that submission keeps to."""
+
+    #: Longer than any call to an aggregator may take; then its answer is lost.
+    lease: timedelta = timedelta(seconds=25)
+    #: How long a report is waited for when the answer was lost.
+    unknown_after: timedelta = timedelta(hours=48)
+    order: Sequence[str] = DEFAULT_ORDER
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a work queue carries: whose message is to be submitted."""
+
+    message_id: UUID
+    account_id: UUID
+    billing_account_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The call may leave now: SubmitStarted is durable."""
+
+    aggregator: str
+    attempt: int
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Another worker may be in the middle of the call."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """The validity passed before any aggregator had the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """Another route is to be tried at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing more is to be done for now: ended, submitted, put off or waiting for a report."""
+
+
+Next = Ready | Wait | Overdue | TryAgain | Settled
+
+
+@dataclass(frozen=True, slots=True)
+class StartSubmission(PlainCommand):
+    """Begin the next attempt, if there is to be one."""
+
+    job: Job
+    preferred: str | None
+    policy: Policy
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        """Only the message: starting costs nothing."""
+        needs.messages.add(self.job.message_id)
+
+    def decide(self, books: Books) -> Next:
+        """Start a waiting message on the best route that has not refused it."""
+        message = books.message(self.job.message_id)
+        if message.status is not Status.ACCEPTED:
+            return Settled()
+        if message.in_submission:
+            return self._await_or_give_up(message)
+        if message.outcome_unknown and not _may_risk_a_duplicate(message):
+            return Settled()
+        if self.cause.at >= message.asked.expires_at:
+            return Settled() if message.outcome_unknown else Overdue()
+        return self._start(message)
+
+    def _await_or_give_up(self, message: Message) -> Next:
+        assert message.submit_started_at is not None, "a started submission has a time"
+        until = message.submit_started_at + self.policy.lease
+        if self.cause.at < until:
+            return Wait(until)
+        deadline_at = self.cause.at + self.policy.unknown_after
+        message.record_unknown_outcome(deadline_at, "worker_lost", self.cause)
+        return TryAgain() if _may_risk_a_duplicate(message) else Settled()
+
+    def _start(self, message: Message) -> Next:
+        route = _next_route(message, self.preferred, self.policy.order)
+        if route is None:
+            return Settled()
+        attempt = message.start_submission(route, self.cause)
+        asked = message.asked
+        submission = Submission(MessageId(message.id), asked.to, asked.text, asked.sender)
+        return Ready(route, attempt, submission)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReceipt(PlainCommand):
+    """Charge for a message that an aggregator took."""
+
+    job: Job
+    attempt: int
+    aggregator: str
+    receipt: Receipt
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        """The message, and the credits that pay for it."""
+        _need_all(self.job, needs)
+
+    def decide(self, books: Books) -> Next:
+        """Record and charge, once."""
+        message = books.message(self.job.message_id)
+        take_receipt(books, message, self.attempt, self.aggregator, self.receipt, self.cause)
+        return Settled()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRefusal(PlainCommand):
+    """Take note that an aggregator certainly did not take a message, and decide what follows."""
+
+    job: Job
+    attempt: int
+    failure: SendFailed
+    preferred: str | None
+    policy: Policy
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        """The message, and the credits that are released when nobody takes it."""
+        _need_all(self.job, needs)
+
+    def decide(self, books: Books) -> Next:
+        """Try the next route, put the message off, or reject and release it."""
+        message = books.message(self.job.message_id)
+        if not message.in_submission or message.attempt != self.attempt:
+            return Settled()
+        failure = self.failure
+        others = _other_routes(message, self.preferred, self.policy.order)
+        if failure.may_fail_over and others:
+            self._record(message, retry_at=None)
+            return TryAgain()
+        retry_at = self._retry_at(message)
+        self._record(message, retry_at=retry_at)
+        if retry_at is None and not message.outcome_unknown:
+            code = refusal_failure_code(failure.failure, failure.provider_code)
+            end_unsent(books, message, Message.Rejected, code, self.cause)
+        return Settled()
+
+    def _retry_at(self, message: Message) -> datetime | None:
+        worth_retrying = self.failure.retryable or (
+            self.failure.may_fail_over and message.worth_retrying
+        )
+        if message.outcome_unknown or not worth_retrying:
+            return None
+        return self.cause.at + postponement(message.postponed)
+
+    def _record(self, message: Message, *, retry_at: datetime | None) -> None:
+        failure = self.failure
+        message.record_refusal(
+            self.cause,
+            failure_code=refusal_failure_code(failure.failure, failure.provider_code),
+            provider_code=failure.provider_code,
+            detail=failure.detail,
+            retryable=failure.retryable,
+            retry_at=retry_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUnknownOutcome(PlainCommand):
+    """Take note that a call left and no readable answer came."""
+
+    job: Job
+    attempt: int
+    policy: Policy
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        """Only the message: its money stays reserved."""
+        needs.messages.add(self.job.message_id)
+
+    def decide(self, books: Books) -> Next:
+        """Wait for a report; the priority lane may try one other route."""
+        message = books.message(self.job.message_id)
+        if not message.in_submission or message.attempt != self.attempt:
+            return Settled()
+        deadline_at = self.cause.at + self.policy.unknown_after
+        message.record_unknown_outcome(deadline_at, "no_answer", self.cause)
+        return TryAgain() if _may_risk_a_duplicate(message) else Settled()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireInQueue(PlainCommand):
+    """End a message whose validity passed before any aggregator had it."""
+
+    job: Job
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        """The message, and the credits to release."""
+        _need_all(self.job, needs)
+
+    def decide(self, books: Books) -> Next:
+        """Expire and release, unless it is on its way after all."""
+        message = books.message(self.job.message_id)
+        overdue = self.cause.at >= message.asked.expires_at
+        if overdue and message.is_waiting and not message.outcome_unknown:
+            end_unsent(books, message, Message.Expired, "expired_in_queue", self.cause)
+        return Settled()
+
+
+@dataclass(frozen=True, slots=True)
+class ConcludeUnknown(PlainCommand):
+    """Stop waiting for a report on a message whose answer was lost."""
+
+    job: Job
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        """The message, and the credits to release."""
+        _need_all(self.job, needs)
+
+    def decide(self, books: Books) -> Next:
+        """End as unknown and release: what cannot be shown is not charged."""
+        message = books.message(self.job.message_id)
+        if message.status is Status.ACCEPTED and message.outcome_unknown:
+            end_unsent(books, message, Message.Unknown, "outcome_unknown", self.cause)
+        return Settled()
+
+
+def take_receipt(  # noqa: PLR0913 - what a receipt says
+    books: Books,
+    message: Message,
+    attempt: int,
+    aggregator: str,
+    receipt: Receipt,
+    cause: Cause,
+) -> None:
+    """Record a receipt and charge its reservation, both at most once."""
+    if message.reference is not None:
+        return
+    charged_micros = 0
+    if message.asked.mode == Mode.LIVE:
+        credit_account = books.credit_account(message.asked.billing_account_id)
+        if message.id in credit_account.open_reservations:
+            charged_micros = credit_account.charge(message.id, cause)
+    message.record_receipt(
+        attempt,
+        aggregator,
+        receipt.reference,
+        cause,
+        charged_micros=charged_micros,
+        network=receipt.network,
+        cost=receipt.cost,
+    )
+
+
+def end_unsent(
+    books: Books,
+    message: Message,
+    ending: type[Message.Rejected] | type[Message.Expired] | type[Message.Unknown],
+    failure_code: str,
+    cause: Cause,
+) -> None:
+    """End a message that nobody was charged for and give its credits back."""
+    if message.asked.mode == Mode.LIVE:
+        credit_account = books.credit_account(message.asked.billing_account_id)
+        if message.id in credit_account.open_reservations:
+            credit_account.release(message.id, cause)
+    message.end(ending, failure_code, cause)
+
+
+def _need_all(job: Job, needs: Needs) -> None:
+    needs.messages.add(job.message_id)
+    needs.credit_accounts.add(job.billing_account_id)
+    needs.reservations.add(job.message_id)
+
+
+def _may_risk_a_duplicate(message: Message) -> bool:
+    return message.asked.lane == Lane.PRIORITY and not message.possible_duplicate
+
+
+def _other_routes(message: Message, preferred: str | None, order: Sequence[str]) -> bool:
+    tried = (*message.refused_by, message.aggregator or "")
+    if message.asked.mode == Mode.TEST:
+        return False
+    return choose_route(preferred, refused_by=tried, order=order) is not None
+
+
+def _next_route(message: Message, preferred: str | None, order: Sequence[str]) -> str | None:
+    if message.asked.mode == Mode.TEST:
+        return None if message.outcome_unknown else TEST_ROUTE
+    tried = message.refused_by
+    if message.outcome_unknown and message.aggregator:
+        tried = (*tried, message.aggregator)
+    return choose_route(preferred, refused_by=tried, order=order)

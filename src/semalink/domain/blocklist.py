@@ -1,0 +1,130 @@
+"""What may not stand in a text: named rules of literal phrases and words."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+from unicodedata import normalize
+
+_RULE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_LITERAL_LENGTH_MAX = 100
+_NEVER = re.compile(r"(?!)")
+
+
+class InvalidBlocklist(ValueError):
+    """A blocklist that cannot be used; the sentence says where it is wrong."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"blocklist: {fault}")
+
+
+@dataclass(frozen=True, slots=True)
+class BlocklistRule:
+    """A named list of what may not stand in a text."""
+
+    name: str
+    #: Found anywhere, also inside a longer word.
+    phrases: tuple[str, ...]
+    #: Found only where no letter or digit goes on before or after.
+    words: tuple[str, ...]
+    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        literals = [_pattern(phrase) for phrase in self.phrases]
+        literals += [rf"(?<!\w){_pattern(word)}(?!\w)" for word in self.words]
+        object.__setattr__(self, "_pattern", re.compile("|".join(literals)))
+
+    def blocks(self, folded: str) -> bool:
+        """Whether the rule forbids a folded text."""
+        return self._pattern.search(folded) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocklist:
+    """Rules in order, behind one combined pattern that nearly every text passes at once.
+
+    Rules are literal on purpose: no pattern of an operator can make a check slow.
+    """
+
+    rules: tuple[BlocklistRule, ...] = ()
+    _suspicion: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        literals = {
+            _blanks_merged(text) for rule in self.rules for text in rule.phrases + rule.words
+        }
+        suspicion = re.compile(_one_pass_over(literals)) if literals else _NEVER
+        object.__setattr__(self, "_suspicion", suspicion)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
+        """Read a list as TOML holds it; raises InvalidBlocklist, which says where."""
+        unknown = sorted(mapping.keys() - {"rules"})
+        if unknown:
+            raise InvalidBlocklist(f"{unknown[0]!r} is not a setting of a blocklist.")
+        tables = mapping.get("rules", {})
+        if not isinstance(tables, Mapping):
+            raise InvalidBlocklist("rules must be tables, as [rules.pin_theft].")
+        return cls(tuple(_read_rule(name, table) for name, table in tables.items()))
+
+    def broken_rules(self, text: str) -> list[str]:
+        """Return the names of the rules that forbid a text, in their order."""
+        folded = _fold(text)
+        if not self._suspicion.search(folded):
+            return []
+        return [rule.name for rule in self.rules if rule.blocks(folded)]
+
+
+def _fold(text: str) -> str:
+    """Bring letters that look alike together: case, and the wide or styled forms of a letter."""
+    return (text if text.isascii() else normalize("NFKC", text)).casefold()
+
+
+def _blanks_merged(literal: str) -> str:
+    return " ".join(_fold(literal).split())
+
+
+def _pattern(literal: str) -> str:
+    """Return a pattern of the folded literal in which any white space stands for a blank."""
+    return r"\s+".join(map(re.escape, _blanks_merged(literal).split(" ")))
+
+
+def _one_pass_over(literals: set[str]) -> str:
+    """Return a pattern that shares beginnings: its cost hardly grows with the list."""
+    if "" in literals:
+        return ""
+    rests: dict[str, set[str]] = {}
+    for literal in literals:
+        first, rest = literal[0], literal[1:]
+        rests.setdefault(first, set()).add(rest)
+    branches = [
+        (r"\s+" if first == " " else re.escape(first)) + _one_pass_over(rest)
+        for first, rest in sorted(rests.items())
+    ]
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+
+
+def _read_rule(name: object, table: object) -> BlocklistRule:
+    where = f"rules.{name}"
+    if not isinstance(name, str) or not _RULE_NAME.fullmatch(name):
+        raise InvalidBlocklist(f"{where} must be named in lower snake case.")
+    if not isinstance(table, Mapping) or not table or table.keys() - {"phrases", "words"}:
+        raise InvalidBlocklist(f"{where} must hold phrases, words or both.")
+    phrases = _read_literals(f"{where}.phrases", table.get("phrases", []))
+    words = _read_literals(f"{where}.words", table.get("words", []))
+    if not phrases and not words:
+        raise InvalidBlocklist(f"{where} lists nothing.")
+    return BlocklistRule(name, phrases, words)
+
+
+def _read_literals(where: str, literals: object) -> tuple[str, ...]:
+    if not isinstance(literals, Sequence) or isinstance(literals, str):
+        raise InvalidBlocklist(f"{where} must be a list of texts.")
+    for literal in literals:
+        if not isinstance(literal, str) or not literal.strip():
+            raise InvalidBlocklist(f"{where} holds something that is not a text, or empty.")
+        if len(literal) > _LITERAL_LENGTH_MAX:
+            raise InvalidBlocklist(
+                f"{where} holds a text of more than {_LITERAL_LENGTH_MAX} characters."
+            )
+    return tuple(literals)

@@ -1,0 +1,40 @@
+"""A message as asked for: checked, priced, not yet accepted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class Lane(StrEnum):
+    """How soon a message is served; priority before normal."""
+
+    PRIORITY = "priority"
+    NORMAL = "normal"
+
+
+class Mode(StrEnum):
+    """Whether a message is real; test messages go to the sandbox and cost nothing."""
+
+    LIVE = "live"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A checked and priced message, ready to be accepted."""
+
+    account_id: UUID
+    billing_account_id: UUID
+    mode: str
+    to: str
+    country: str
+    network: str | None
+    text: str
+    sender: str
+    lane: str
+    encoding: str
+    segments: int
+    price_micros: int
+    expires_at: datetime
+    metadata: dict[str, str]

@@ -1,0 +1,399 @@
+"""One message, from acceptance to its final state."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from eventsourcing.domain import Aggregate
+
+from semalink.domain.cause import Cause
+from semalink.domain.draft import Draft
+
+
+class Status(StrEnum):
+    """Where a message stands, as customers see it."""
+
+    ACCEPTED = "accepted"
+    SUBMITTED = "submitted"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+FINAL_STATUSES = frozenset(Status) - {Status.ACCEPTED, Status.SUBMITTED}
+
+
+class _Ending:
+    """What the ends short of delivery share."""
+
+    STATUS: ClassVar[Status]
+    failure_code: str
+    refunded_micros: int
+    timestamp: datetime
+
+    def apply(self, message: "Message") -> None:
+        """Finish the message."""
+        message._finish(self.STATUS, self.failure_code, self.timestamp)  # noqa: SLF001
+        message.refunded_micros += self.refunded_micros
+
+
+class Message(Aggregate):
+    """What was asked, what was tried, and what became of it."""
+
+    TOPIC = "message"
+
+    #: What the customer asked for, checked and priced.
+    asked: "Message.Created"
+    status: Status = Status.ACCEPTED
+    #: Submissions begun so far; also the number of the last one.
+    attempt: int = 0
+    #: True from SubmitStarted until an answer, or the lack of one, is recorded.
+    in_submission: bool = False
+    #: True while an aggregator may hold the message and nobody can say.
+    outcome_unknown: bool = False
+    possible_duplicate: bool = False
+    #: Routes that refused this message since it was last put off.
+    refused_by: tuple[str, ...] = ()
+    #: Whether one of those refusals may pass with time.
+    worth_retrying: bool = False
+    #: How often it was put off for a later attempt.
+    postponed: int = 0
+    aggregator: str | None = None
+    reference: str | None = None
+    network: str | None = None
+    charged_micros: int = 0
+    refunded_micros: int = 0
+    failure_code: str | None = None
+    submit_started_at: datetime | None = None
+    submitted_at: datetime | None = None
+    finished_at: datetime | None = None
+    last_report: str = ""
+
+    def __init__(self) -> None:
+        """Start empty: the first event stands the message up."""
+
+    class Event(Aggregate.Event):
+        """A step in the life of a message: who caused it, in which request."""
+
+        actor: str
+        request_id: str
+
+    class Created(Event, Aggregate.Created):
+        """The platform took responsibility for the message."""
+
+        TOPIC = "message.accepted.1"
+        account_id: UUID
+        billing_account_id: UUID
+        mode: str
+        to: str
+        country: str
+        network: str | None
+        text: str
+        sender: str
+        lane: str
+        encoding: str
+        segments: int
+        price_micros: int
+        expires_at: datetime
+        metadata: dict[str, str]
+
+        def apply(self, message: "Message") -> None:
+            """Stand the message up."""
+            message.asked = self
+            message.network = self.network
+
+    class SubmitStarted(Event):
+        """A call to an aggregator is about to leave; durable before it does."""
+
+        TOPIC = "message.submit_started.1"
+        attempt: int
+        aggregator: str
+        possible_duplicate: bool
+
+        def apply(self, message: "Message") -> None:
+            """Remember the call until its answer is known."""
+            message.attempt = self.attempt
+            message.aggregator = self.aggregator
+            message.in_submission = True
+            message.possible_duplicate = message.possible_duplicate or self.possible_duplicate
+            message.submit_started_at = self.timestamp
+
+    class Submitted(Event):
+        """An aggregator took the message."""
+
+        TOPIC = "message.submitted.1"
+        attempt: int
+        aggregator: str
+        reference: str
+        charged_micros: int
+        network: str | None
+        cost: str | None
+
+        def apply(self, message: "Message") -> None:
+            """Move to submitted, unless a final state is known already."""
+            if message.status is Status.ACCEPTED:
+                message.status = Status.SUBMITTED
+            message.in_submission = False
+            message.outcome_unknown = False
+            message.aggregator = self.aggregator
+            message.reference = self.reference
+            message.charged_micros += self.charged_micros
+            message.network = self.network or message.network
+            message.submitted_at = self.timestamp
+
+    class SubmitRefused(Event):
+        """An aggregator certainly did not take the message."""
+
+        TOPIC = "message.submit_refused.1"
+        attempt: int
+        aggregator: str
+        failure_code: str
+        provider_code: str
+        detail: str
+        #: Whether the same route might take it later.
+        retryable: bool
+        #: When the message is offered again; None when another route or the end follows at once.
+        retry_at: datetime | None
+
+        def apply(self, message: "Message") -> None:
+            """Close the attempt and remember who refused."""
+            message.in_submission = False
+            if self.retry_at is None:
+                message.refused_by = (*message.refused_by, self.aggregator)
+                message.worth_retrying = message.worth_retrying or self.retryable
+            else:
+                message.refused_by = ()
+                message.worth_retrying = False
+                message.postponed += 1
+
+    class OutcomeUnknown(Event):
+        """The call left and no readable answer came."""
+
+        TOPIC = "message.outcome_unknown.1"
+        attempt: int
+        aggregator: str
+        #: Until when a report is waited for.
+        deadline_at: datetime
+        reason: str
+
+        def apply(self, message: "Message") -> None:
+            """Hold the message: it may be on its way."""
+            message.in_submission = False
+            message.outcome_unknown = True
+
+    class ReportNoted(Event):
+        """A report that settles nothing came: queued, buffered, on its way, unrecognised."""
+
+        TOPIC = "message.report_noted.1"
+        state: str
+        description: str
+
+        def apply(self, message: "Message") -> None:
+            """Remember it, so that a repetition adds nothing."""
+            message.last_report = self.description
+
+    class Delivered(Event):
+        """The handset has it."""
+
+        TOPIC = "message.delivered.1"
+        description: str
+        network: str | None
+
+        def apply(self, message: "Message") -> None:
+            """Finish well."""
+            message._finish(Status.DELIVERED, None, self.timestamp)  # noqa: SLF001
+            message.network = self.network or message.network
+
+    class Failed(_Ending, Event):
+        """The network tried and could not deliver."""
+
+        TOPIC = "message.failed.1"
+        STATUS = Status.FAILED
+        failure_code: str
+        description: str
+        refunded_micros: int
+
+    class Rejected(_Ending, Event):
+        """An aggregator or operator would not carry it."""
+
+        TOPIC = "message.rejected.1"
+        STATUS = Status.REJECTED
+        failure_code: str
+        description: str
+        refunded_micros: int
+
+    class Expired(_Ending, Event):
+        """Its validity passed, in our queue or at the operator."""
+
+        TOPIC = "message.expired.1"
+        STATUS = Status.EXPIRED
+        failure_code: str
+        description: str
+        refunded_micros: int
+
+    class Unknown(_Ending, Event):
+        """Nobody could say in time what became of it; a late report may still."""
+
+        TOPIC = "message.unknown.1"
+        STATUS = Status.UNKNOWN
+        failure_code: str
+        description: str
+        refunded_micros: int
+
+    @classmethod
+    def accept(cls, message_id: UUID, draft: Draft, cause: Cause) -> Self:
+        """Take responsibility for a checked and priced message."""
+        return cls._create(
+            cls.Created,
+            id=message_id,
+            timestamp=cause.at,
+            actor=cause.actor,
+            request_id=cause.request_id,
+            account_id=draft.account_id,
+            billing_account_id=draft.billing_account_id,
+            mode=draft.mode,
+            to=draft.to,
+            country=draft.country,
+            network=draft.network,
+            text=draft.text,
+            sender=draft.sender,
+            lane=draft.lane,
+            encoding=draft.encoding,
+            segments=draft.segments,
+            price_micros=draft.price_micros,
+            expires_at=draft.expires_at,
+            metadata=draft.metadata,
+        )
+
+    @property
+    def is_final(self) -> bool:
+        """True once nothing more is expected."""
+        return self.status in FINAL_STATUSES
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while the message waits for a submission that may be begun."""
+        return self.status is Status.ACCEPTED and not self.in_submission
+
+    def start_submission(self, aggregator: str, cause: Cause) -> int:
+        """Record that a call to ``aggregator`` is about to leave and return its number."""
+        assert self.is_waiting, "only a waiting message is submitted"
+        self._add(
+            self.SubmitStarted,
+            cause,
+            attempt=self.attempt + 1,
+            aggregator=aggregator,
+            possible_duplicate=self.outcome_unknown,
+        )
+        return self.attempt
+
+    def record_receipt(  # noqa: PLR0913 - what a receipt says
+        self,
+        attempt: int,
+        aggregator: str,
+        reference: str,
+        cause: Cause,
+        *,
+        charged_micros: int,
+        network: str | None,
+        cost: str | None,
+    ) -> None:
+        """Record that the aggregator took the message."""
+        self._add(
+            self.Submitted,
+            cause,
+            attempt=attempt,
+            aggregator=aggregator,
+            reference=reference,
+            charged_micros=charged_micros,
+            network=network,
+            cost=cost,
+        )
+
+    def record_refusal(  # noqa: PLR0913 - what a refusal says
+        self,
+        cause: Cause,
+        *,
+        failure_code: str,
+        provider_code: str,
+        detail: str,
+        retryable: bool,
+        retry_at: datetime | None,
+    ) -> None:
+        """Record that the aggregator certainly did not take the message."""
+        assert self.in_submission, "only a submission in flight can be refused"
+        self._add(
+            self.SubmitRefused,
+            cause,
+            attempt=self.attempt,
+            aggregator=self.aggregator,
+            failure_code=failure_code,
+            provider_code=provider_code,
+            detail=detail,
+            retryable=retryable,
+            retry_at=retry_at,
+        )
+
+    def record_unknown_outcome(self, deadline_at: datetime, reason: str, cause: Cause) -> None:
+        """Record that no readable answer came; the message waits for a report until then."""
+        assert self.in_submission, "only a submission in flight can lose its answer"
+        self._add(
+            self.OutcomeUnknown,
+            cause,
+            attempt=self.attempt,
+            aggregator=self.aggregator,
+            deadline_at=deadline_at,
+            reason=reason,
+        )
+
+    def note_report(self, state: str, description: str, cause: Cause) -> None:
+        """Record a report that settles nothing, once; ignored after a final state."""
+        if not self.is_final and description != self.last_report:
+            self._add(self.ReportNoted, cause, state=state, description=description)
+
+    def deliver(self, description: str, network: str | None, cause: Cause) -> None:
+        """Record delivery, also after another final state; ignored when known already."""
+        if self.status is not Status.DELIVERED:
+            self._add(self.Delivered, cause, description=description, network=network)
+
+    def may_end(self) -> bool:
+        """Whether an end short of delivery would still be news."""
+        return not self.is_final or self.status is Status.UNKNOWN
+
+    def end(
+        self,
+        ending: "Ending",
+        failure_code: str,
+        cause: Cause,
+        *,
+        description: str = "",
+        refunded_micros: int = 0,
+    ) -> None:
+        """Record an end short of delivery; only where ``may_end``."""
+        assert self.may_end(), "a final state stands, but for unknown"
+        self._add(
+            ending,
+            cause,
+            failure_code=failure_code,
+            description=description,
+            refunded_micros=refunded_micros,
+        )
+
+    def _add(self, step: type[Event], cause: Cause, **facts: Any) -> None:
+        self.trigger_event(
+            step, timestamp=cause.at, actor=cause.actor, request_id=cause.request_id, **facts
+        )
+
+    def _finish(self, status: Status, failure_code: str | None, at: datetime) -> None:
+        self.status = status
+        self.failure_code = failure_code
+        self.outcome_unknown = False
+        self.in_submission = False
+        self.finished_at = at
+
+#: The four ends short of delivery.
+Ending = type[Message.Failed] | type[Message.Rejected] | type[Message.Expired] | type[Message.Unknown]
