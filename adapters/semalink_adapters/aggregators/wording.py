@@ -1,26 +1,30 @@
 """What providers write, made comparable and safe to keep: codes, words, references, amounts."""
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
-
-from semalink_adapters.aggregators.exchange import NoAnswer
 
 #: Providers write the same field now as a number and now as a string.
 Scalar = str | int | float | bool | None
 
+T = TypeVar("T")
+
 _WORDS_MAX = 200
+_CODE_MAX = 40
 _REFERENCE_MAX = 128
-#: An echo of the text is hidden from so many characters on; below that any two sentences share some.
+#: An echo of the text is hidden from this length on; shorter runs any two sentences may share.
 _ECHO_MIN = 12
 _SECRET_MIN = 4
-_HIDDEN = "…"
+_HIDDEN = "*"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NO_REFERENCES = frozenset({"", "0", "none", "null"})
-_NUMBER = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
-_AMOUNT = re.compile(r"(?:([A-Z]{3})\s*)?(\d{1,12})(?:\.(\d{1,12}))?", re.ASCII)
+_LONG_NUMBER = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
+_AMOUNT = re.compile(r"(?:([A-Z]{3})\s*)?(-?)(\d{1,12})(?:\.(\d{1,12}))?", re.ASCII)
+
+
+class Unreadable(Exception):
+    """The bytes are not what the provider's documents say."""
 
 
 class Amount(NamedTuple):
@@ -31,5 +35,68 @@ class Amount(NamedTuple):
     micros: int
 
 
-def decode[T](decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode what a stranger sent; raises NoAnswer, whatever the bytes are."""
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode JSON of a stranger; raises Unreadable for whatever is wrong with it."""
+    try:
+        return decoder.decode(body.removeprefix(_BYTE_ORDER_MARK))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The cause would carry the body, and with it numbers.
+        raise Unreadable("The body is not the JSON that was expected.") from None
+
+
+def plain(value: Scalar) -> str:
+    """Return a number or a string as a string, without space around it; "" for nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def folded(words: str) -> str:
+    """Return words as the status tables spell them: lower case, no spaces."""
+    return "".join(words.split()).lower()
+
+
+def reference_of(value: Scalar) -> str | None:
+    """Return the provider's id of a message, or None when the value is not an id."""
+    text = plain(value)
+    if text.lower() in _NO_REFERENCES or len(text) > _REFERENCE_MAX or not text.isprintable():
+        return None
+    return text
+
+
+def scrub(words: str, *, text: str = "", secrets: tuple[str, ...] = ()) -> str:
+    """Return a provider's words without our keys, the text of the message, or long numbers."""
+    for secret in secrets:
+        if len(secret) >= _SECRET_MIN:
+            words = words.replace(secret, _HIDDEN)
+    words = _hide_echo(words[: 4 * _WORDS_MAX], text)
+    words = "".join(char if char.isprintable() else " " for char in words)
+    return " ".join(_LONG_NUMBER.sub(_HIDDEN, words).split())[:_WORDS_MAX]
+
+
+def scrub_code(code: str) -> str:
+    """Return a provider's code, short and without long numbers, to be stored and logged."""
+    return scrub(code)[:_CODE_MAX]
+
+
+def parse_amount(text: str) -> Amount | None:
+    """Read "KES 0.8000", "545.00" or "0", rounding to micros towards zero; None for no amount."""
+    match = _AMOUNT.fullmatch(text.replace(",", "").strip())
+    if match is None:
+        return None
+    currency, sign, whole, fraction = match.groups(default="")
+    micros = int(whole) * 1_000_000 + int(fraction[:6].ljust(6, "0"))
+    return Amount(currency, -micros if sign else micros)
+
+
+def _hide_echo(words: str, text: str) -> str:
+    if len(text) < _ECHO_MIN:
+        return words.replace(text, _HIDDEN) if len(text) >= _SECRET_MIN else words
+    pieces = {text[start : start + _ECHO_MIN] for start in range(len(text) - _ECHO_MIN + 1)}
+    echoed: set[int] = set()
+    for start in range(len(words) - _ECHO_MIN + 1):
+        if words[start : start + _ECHO_MIN] in pieces:
+            echoed.update(range(start, start + _ECHO_MIN))
+    return "".join(_HIDDEN if at in echoed else char for at, char in enumerate(words))

@@ -44,6 +44,16 @@ class Patience:
     retry_seconds: tuple[float, float] = (0.05, 1.0)
 
 
+@dataclass(slots=True)
+class _Listener:
+    subject: str
+    callback: Callable[[], None]
+    client: Client | None = None
+
+    async def on_message(self, _: Msg) -> None:
+        self.callback()
+
+
 class JetStreamBus:
     """A Bus on one connection; it may be used before the broker is there."""
 
@@ -58,9 +68,8 @@ class JetStreamBus:
         self._patience = patience or Patience()
         self._observer = observer or Unobserved()
         self._window: tuple[Client, AckWindow] | None = None
-        self._pokes: list[tuple[str, Callable[[], None]]] = []
-        self._poked_client: Client | None = None
-        connection.prepare_with(self._listen_to_pokes)
+        self._listeners: list[_Listener] = []
+        connection.prepare_with(self._listen)
 
     @property
     def connected(self) -> bool:
@@ -105,9 +114,9 @@ class JetStreamBus:
 
     async def on_poke(self, subject: str, callback: Callable[[], None]) -> None:
         """Call back at each poke from now on, across reconnections."""
-        self._pokes.append((subject, callback))
-        if self._poked_client is self._connection.client:
-            await _subscribe(self._connection.client, subject, callback)
+        self._listeners.append(_Listener(subject, callback))
+        if self._connection.connected:
+            await self._listen(self._connection.js)
 
     async def _publish_missing(
         self, items: Sequence[Outgoing], outcomes: list[PublishOutcome]
@@ -134,14 +143,13 @@ class JetStreamBus:
             self._window = (client, window)
         return self._window[1]
 
-    async def _listen_to_pokes(self, _: JetStreamContext) -> None:
+    async def _listen(self, _: JetStreamContext) -> None:
         # The client restores its subscriptions by itself; only a new client has none.
         client = self._connection.client
-        if self._poked_client is client:
-            return
-        self._poked_client = client
-        for subject, callback in self._pokes:
-            await _subscribe(client, subject, callback)
+        for listener in self._listeners:
+            if listener.client is not client:
+                listener.client = client
+                await client.subscribe(listener.subject, cb=listener.on_message)
 
 
 def _worth_trying(outcome: PublishOutcome) -> bool:
@@ -155,10 +163,3 @@ def _headers(item: Outgoing) -> dict[str, str]:
         inject(headers)
     headers[Header.MSG_ID.value] = item.message_id
     return headers
-
-
-async def _subscribe(client: Client, subject: str, callback: Callable[[], None]) -> None:
-    async def on_message(_: Msg) -> None:
-        callback()
-
-    await client.subscribe(subject, cb=on_message)

@@ -194,7 +194,8 @@ class _Loop:
     async def _serve(self) -> None:
         while (batch := await self._waiting.get()) is not None:
             self._room.set()
-            await self._work(batch)
+            # After the stop only what was begun is finished.
+            await (self._give_back(batch) if self._stop.is_set() else self._work(batch))
             for delivery in batch:
                 del self._in_hand[id(delivery)]
 
@@ -208,6 +209,7 @@ class _Loop:
                 waits += 1
                 if await self._stopped_within(self._not_ready_seconds(waits)):
                     await self._give_back(open_)
+                    return
             elif len(open_) > 1:
                 for delivery in open_:
                     await self._work([delivery])
@@ -222,6 +224,12 @@ class _Loop:
         except Exception as error:  # noqa: BLE001
             # The one place where any failure is caught: what fails is judged, not the loop.
             return error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something inside the handler was cancelled, and nobody asked us to end.
+            return RuntimeError("The handler was cancelled from within.")
         finally:
             self._observer.handled(self._source.name, loop.time() - started_at)
         return None
@@ -230,7 +238,7 @@ class _Loop:
         for delivery in batch:
             if not delivery.settled:
                 await delivery.ack()
-            self._observer.acked(self._source.name)
+                self._observer.acked(self._source.name)
 
     async def _fail(self, delivery: Held, error: Exception) -> None:
         logger.warning(

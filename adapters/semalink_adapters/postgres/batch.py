@@ -128,9 +128,7 @@ class BatchStore:
         self, connection: psycopg.Connection[Any], loaded: Loaded, decisions: Decisions
     ) -> None:
         """Append the events, bring the tables up to date and commit."""
-        changes = RowChanges(
-            billing_of=lambda message_id: loaded.messages[message_id].asked.billing_account_id
-        )
+        changes = RowChanges(loaded.messages)
         changes.fold(decisions.events)
         entries, steps, settings = self._sort(decisions)
         with connection.pipeline(), connection.cursor() as curs:

@@ -1,6 +1,6 @@
 """The tables that are kept in the same transaction as the logs: what each event does to them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ SET state = 'postponed', due_at = %s, round = round + 1 WHERE message_id = %s"""
 
 PENDING_UNKNOWN = """
 UPDATE pending_submissions
-SET state = 'unknown', due_at = %s, aggregator = %s WHERE message_id = %s"""
+SET state = 'unknown', due_at = %s, aggregator = %s, recipient = %s WHERE message_id = %s"""
 
 INSERT_REFERENCES = """
 INSERT INTO provider_references (aggregator, reference, message_id, billing_account_id)
@@ -55,8 +55,8 @@ PREFER_ROUTE = "UPDATE accounts SET preferred_aggregator = %s WHERE account_id =
 class RowChanges:
     """What the events of one batch come to, ready for set-based statements."""
 
-    #: The billing account of each message that the batch knows.
-    billing_of: Callable[[UUID], UUID]
+    #: The messages that the batch loaded.
+    messages: Mapping[UUID, Message]
     reservations: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
     resolved: list[UUID] = field(default_factory=list)
     pending: dict[UUID, tuple[UUID, UUID, str]] = field(default_factory=dict)
@@ -124,7 +124,12 @@ def _submitted(changes: RowChanges, event: Message.Submitted) -> None:
     message_id = event.originator_id
     changes.finish(message_id)
     changes.references.append(
-        (event.aggregator, event.reference, message_id, changes.billing_of(message_id))
+        (
+            event.aggregator,
+            event.reference,
+            message_id,
+            changes.messages[message_id].asked.billing_account_id,
+        )
     )
 
 
@@ -134,7 +139,8 @@ def _refused(changes: RowChanges, event: Message.SubmitRefused) -> None:
 
 
 def _unknown(changes: RowChanges, event: Message.OutcomeUnknown) -> None:
-    parameters = (event.deadline_at, event.aggregator, event.originator_id)
+    recipient = changes.messages[event.originator_id].asked.to
+    parameters = (event.deadline_at, event.aggregator, recipient, event.originator_id)
     changes.single.append((PENDING_UNKNOWN, parameters))
 
 

@@ -43,6 +43,8 @@ class Ready:
     aggregator: str
     attempt: int
     submission: Submission
+    lane: str
+    accepted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,9 @@ class StartSubmission(PlainCommand):
         if message.status is not Status.ACCEPTED:
             return Settled()
         if message.in_submission:
+            if message.submit_request_id == self.cause.request_id:
+                # The answer to this very command was lost on its way here.
+                return _ready(message)
             return self._await_or_give_up(message)
         if message.outcome_unknown and not _may_risk_a_duplicate(message):
             return Settled()
@@ -109,10 +114,8 @@ class StartSubmission(PlainCommand):
         route = _next_route(message, self.preferred, self.policy.order)
         if route is None:
             return Settled()
-        attempt = message.start_submission(route, self.cause)
-        asked = message.asked
-        submission = Submission(MessageId(message.id), asked.to, asked.text, asked.sender)
-        return Ready(route, attempt, submission)
+        message.start_submission(route, self.cause)
+        return _ready(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +293,13 @@ def end_unsent(
         if message.id in credit_account.open_reservations:
             credit_account.release(message.id, cause)
     message.end(ending, failure_code, cause)
+
+
+def _ready(message: Message) -> Ready:
+    asked = message.asked
+    assert message.aggregator is not None, "a started submission has a route"
+    submission = Submission(MessageId(message.id), asked.to, asked.text, asked.sender)
+    return Ready(message.aggregator, message.attempt, submission, asked.lane, message.created_on)
 
 
 def _need_all(job: Job, needs: Needs) -> None:

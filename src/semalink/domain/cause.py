@@ -12,5 +12,7 @@ class Cause:
     actor: str
     #: Aware, UTC.
     at: datetime
-    #: Public id of the request or the unit of work, "req_…".
+    #: Id of the request or of the unit of work: "req_…", "job_…" or "rpt_…".
     request_id: str
+    #: W3C trace context to go on with; "" when the request is not traced.
+    traceparent: str = ""

@@ -69,6 +69,8 @@ class Message(Aggregate):
     refunded_micros: int = 0
     failure_code: str | None = None
     submit_started_at: datetime | None = None
+    #: The unit of work that began the last submission.
+    submit_request_id: str = ""
     submitted_at: datetime | None = None
     finished_at: datetime | None = None
     last_report: str = ""
@@ -100,6 +102,8 @@ class Message(Aggregate):
         price_micros: int
         expires_at: datetime
         metadata: dict[str, str]
+        #: W3C trace context of the request, for the work that follows; mostly "".
+        traceparent: str
 
         def apply(self, message: "Message") -> None:
             """Stand the message up."""
@@ -121,6 +125,7 @@ class Message(Aggregate):
             message.in_submission = True
             message.possible_duplicate = message.possible_duplicate or self.possible_duplicate
             message.submit_started_at = self.timestamp
+            message.submit_request_id = self.request_id
 
     class Submitted(Event):
         """An aggregator took the message."""
@@ -267,6 +272,7 @@ class Message(Aggregate):
             price_micros=draft.price_micros,
             expires_at=draft.expires_at,
             metadata=draft.metadata,
+            traceparent=cause.traceparent,
         )
 
     @property

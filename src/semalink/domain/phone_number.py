@@ -50,7 +50,7 @@ _PREFIXES_BY_NETWORK = {
         "airtel": "70 74 75 730 731 732",
         "utl": "71",
         "africell": "798 799",
-        "hamilton": "7240",
+        "hamilton": "736 7240",
     },
     "RW": {"mtn": "78 79", "airtel": "72 73"},
     "ET": {"ethio": "8 9", "safaricom": "7"},
@@ -157,7 +157,9 @@ def _ask_library(written: str, default_country: str) -> PhoneNumber:
 def _refuse(number: phonenumbers.PhoneNumber) -> NoReturn:
     kind = phonenumbers.number_type(number)
     if kind == PhoneNumberType.UNKNOWN:
-        possibility = phonenumbers.is_possible_number_with_reason(number)
+        possibility = phonenumbers.is_possible_number_for_type_with_reason(
+            number, PhoneNumberType.MOBILE
+        )
         raise InvalidNumber(
             _WHY_BY_POSSIBILITY.get(possibility, "No mobile network uses this number.")
         )

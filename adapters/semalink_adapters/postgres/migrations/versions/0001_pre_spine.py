@@ -95,10 +95,14 @@ CREATE TABLE pending_submissions (
         CHECK (state IN ('queued', 'postponed', 'unknown', 'parked')),
     due_at timestamptz,
     round integer NOT NULL DEFAULT 0,
+    -- Who may hold a message whose outcome is unknown, and for whom.
     aggregator text,
-    accepted_at timestamptz NOT NULL DEFAULT now()
+    recipient text,
+    queued_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX pending_submissions_due ON pending_submissions (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX pending_submissions_unknown ON pending_submissions (aggregator, recipient)
+    WHERE state = 'unknown';
 
 CREATE TABLE provider_references (
     aggregator text NOT NULL,
@@ -107,6 +111,11 @@ CREATE TABLE provider_references (
     billing_account_id uuid NOT NULL,
     submitted_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (aggregator, reference)
+);
+
+CREATE TABLE pending_reports (
+    report_id uuid PRIMARY KEY,
+    received_at timestamptz NOT NULL
 );
 
 CREATE TABLE report_shelf (
@@ -185,7 +194,7 @@ CREATE TABLE messages (
     aggregator text,
     reference text,
     failure_code text,
-    metadata bytea NOT NULL,
+    metadata jsonb NOT NULL,
     accepted_at timestamptz NOT NULL,
     submitted_at timestamptz,
     finished_at timestamptz,

@@ -1,0 +1,179 @@
+"""The outbox: what the logs and the work list say must be in the broker."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from semalink.application.relaying import (
+    JobPage,
+    PendingJob,
+    Position,
+    ReportPage,
+    StreamMark,
+)
+from semalink.application.submission import Job
+
+#: Only the relay that holds this lock reads and moves the cursors.
+RELAY_LOCK = 7_230_003
+
+# Bounded by the oldest transaction that may still commit: a later commit never lies behind the
+# cursor (ADR-0007). Other events are read past without their state.
+NEXT_JOBS = """
+SELECT xid::text, notification_id, recorded_at,
+       CASE WHEN topic = 'message.accepted.1' THEN state END, originator_id
+FROM message_events
+WHERE (xid, notification_id) > (%s::xid8, %s)
+  AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, notification_id LIMIT %s"""
+
+NEXT_REPORTS = """
+SELECT xid::text, position, report_id FROM inbound_reports
+WHERE (xid, position) > (%s::xid8, %s)
+  AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, position LIMIT %s"""
+
+READ_CURSOR = "SELECT xid::text, position FROM cursors WHERE name = %s"
+
+MOVE_CURSOR = """
+INSERT INTO cursors (name, xid, position) VALUES (%s, %s::xid8, %s)
+ON CONFLICT (name) DO UPDATE
+SET xid = excluded.xid, position = excluded.position, moved_at = now()"""
+
+_JOB_COLUMNS = "message_id, account_id, billing_account_id, lane, round"
+
+DUE_JOBS = f"""
+SELECT {_JOB_COLUMNS} FROM pending_submissions
+WHERE state = 'postponed' AND due_at <= now() ORDER BY due_at LIMIT %s"""  # noqa: S608
+
+REQUEUED = """
+UPDATE pending_submissions
+SET state = 'queued', due_at = CASE WHEN state = 'postponed' THEN NULL ELSE due_at END,
+    queued_at = now()
+WHERE message_id = ANY(%b) AND state IN ('postponed', 'queued')"""
+
+QUEUED_JOBS = f"""
+SELECT {_JOB_COLUMNS} FROM pending_submissions
+WHERE state = 'queued' AND lane = %s AND message_id > %s
+  AND queued_at <= now() - make_interval(secs => %s)
+ORDER BY message_id LIMIT %s"""  # noqa: S608
+
+QUEUED_REPORTS = """
+SELECT report_id FROM pending_reports
+WHERE report_id > %s AND received_at <= now() - make_interval(secs => %s)
+ORDER BY report_id LIMIT %s"""
+
+READ_STREAM = "SELECT created_at, last_sequence FROM broker_streams WHERE stream = %s"
+
+REMEMBER_STREAM = """
+INSERT INTO broker_streams (stream, created_at, last_sequence) VALUES (%s, %s, %s)
+ON CONFLICT (stream) DO UPDATE
+SET created_at = excluded.created_at, last_sequence = excluded.last_sequence"""
+
+_START = Position("0", 0)
+
+
+class _Accepted(msgspec.Struct):
+    account_id: UUID
+    billing_account_id: UUID
+    lane: str
+    traceparent: str = ""
+
+
+_accepted_decoder = msgspec.json.Decoder(_Accepted)
+
+
+class PostgresOutbox:
+    """The outbox over one connection, which also holds the relay's lock."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    async def try_lead(self) -> bool:
+        """Take the lock that makes this relay the active one; False when another has it."""
+        cursor = await self._connection.execute("SELECT pg_try_advisory_lock(%s)", (RELAY_LOCK,))
+        row = await cursor.fetchone()
+        return row is not None and bool(row[0])
+
+    async def next_jobs(self, limit: int) -> JobPage:
+        """Return accepted messages beyond the cursor."""
+        start = await self._cursor("relay.messages")
+        rows = await self._all(NEXT_JOBS, (start.xid, start.position, limit))
+        if not rows:
+            return JobPage((), None, None)
+        jobs: list[PendingJob] = []
+        oldest_at: datetime | None = None
+        for _, _, recorded_at, state, message_id in rows:
+            if state is not None:
+                accepted = _accepted_decoder.decode(state)
+                job = Job(message_id, accepted.account_id, accepted.billing_account_id)
+                jobs.append(PendingJob(job, accepted.lane, 0, accepted.traceparent))
+                oldest_at = oldest_at or recorded_at
+        return JobPage(jobs, Position(rows[-1][0], rows[-1][1]), oldest_at)
+
+    async def jobs_published(self, end: Position) -> None:
+        """Move the cursor of accepted messages."""
+        await self._connection.execute(MOVE_CURSOR, ("relay.messages", end.xid, end.position))
+
+    async def next_reports(self, limit: int) -> ReportPage:
+        """Return stored reports beyond the cursor."""
+        start = await self._cursor("relay.reports")
+        rows = await self._all(NEXT_REPORTS, (start.xid, start.position, limit))
+        if not rows:
+            return ReportPage((), None)
+        return ReportPage([row[2] for row in rows], Position(rows[-1][0], rows[-1][1]))
+
+    async def reports_published(self, end: Position) -> None:
+        """Move the cursor of reports."""
+        await self._connection.execute(MOVE_CURSOR, ("relay.reports", end.xid, end.position))
+
+    async def due_jobs(self, limit: int) -> Sequence[PendingJob]:
+        """Return messages that were put off and whose time has come."""
+        return [_pending_job(row) for row in await self._all(DUE_JOBS, (limit,))]
+
+    async def requeued(self, message_ids: Sequence[UUID]) -> None:
+        """Mark messages as being in a queue again."""
+        await self._connection.execute(REQUEUED, (list(message_ids),))
+
+    async def lost_stream(self, mark: StreamMark) -> bool:
+        """Compare a stream with what it was; True when the broker has lost what was in it."""
+        rows = await self._all(READ_STREAM, (mark.stream,))
+        if not rows:
+            return False
+        created_at, last_sequence = rows[0]
+        return bool(mark.created_at != created_at or mark.last_sequence < last_sequence)
+
+    async def remember_stream(self, mark: StreamMark) -> None:
+        """Store what the stream is now."""
+        parameters = (mark.stream, mark.created_at, mark.last_sequence)
+        await self._connection.execute(REMEMBER_STREAM, parameters)
+
+    async def queued_jobs(
+        self, lane: str, *, after: UUID | None, older_than_seconds: float, limit: int
+    ) -> Sequence[PendingJob]:
+        """Return messages that a queue must hold, in id order."""
+        parameters = (lane, after or UUID(int=0), older_than_seconds, limit)
+        return [_pending_job(row) for row in await self._all(QUEUED_JOBS, parameters)]
+
+    async def queued_reports(
+        self, *, after: UUID | None, older_than_seconds: float, limit: int
+    ) -> Sequence[UUID]:
+        """Return reports that are not processed yet, in id order."""
+        parameters = (after or UUID(int=0), older_than_seconds, limit)
+        return [row[0] for row in await self._all(QUEUED_REPORTS, parameters)]
+
+    async def _cursor(self, name: str) -> Position:
+        rows = await self._all(READ_CURSOR, (name,))
+        return Position(*rows[0]) if rows else _START
+
+    async def _all(self, statement: str, parameters: Any) -> list[Any]:
+        cursor = await self._connection.execute(statement, parameters, prepare=True, binary=True)
+        return await cursor.fetchall()
+
+
+def _pending_job(row: Any) -> PendingJob:
+    message_id, account_id, billing_account_id, lane, times = row
+    return PendingJob(Job(message_id, account_id, billing_account_id), lane, times)

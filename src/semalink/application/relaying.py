@@ -1,0 +1,253 @@
+"""The relay: carries work from the database, which is the truth, to the broker."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from semalink.application.bus import Bus, Outgoing
+from semalink.application.submission import Job
+
+PAGE_SIZE = 1_000
+
+QUEUE_OF_LANE = {"priority": "sms.priority", "normal": "sms.normal"}
+REPORT_QUEUE = "dlr.inbound"
+
+#: What the relay listens to, so that work leaves at once instead of at the next poll.
+POKE_SUBJECT = "outbox.poke"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a reader of a log stands: the transaction and the place within the log."""
+
+    xid: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingJob:
+    """A message that must be in a queue."""
+
+    job: Job
+    lane: str
+    #: How many times it was put off before; part of the broker's message id.
+    round: int
+    #: W3C trace context of the request, or "".
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Accepted messages, and how far the log was read to find them."""
+
+    jobs: Sequence[PendingJob]
+    end: Position | None
+    #: When the oldest of them was recorded.
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    """Delivery reports that were stored, and how far the log was read to find them."""
+
+    report_ids: Sequence[UUID]
+    end: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMark:
+    """What identifies the contents of a stream of the broker."""
+
+    stream: str
+    created_at: datetime
+    last_sequence: int
+    message_count: int
+
+
+class Outbox(Protocol):
+    """What the database says must be in the broker. One relay at a time holds it."""
+
+    async def next_jobs(self, limit: int) -> JobPage:
+        """Return accepted messages beyond the cursor."""
+        ...
+
+    async def jobs_published(self, end: Position) -> None:
+        """Move the cursor of accepted messages."""
+        ...
+
+    async def next_reports(self, limit: int) -> ReportPage:
+        """Return stored reports beyond the cursor."""
+        ...
+
+    async def reports_published(self, end: Position) -> None:
+        """Move the cursor of reports."""
+        ...
+
+    async def due_jobs(self, limit: int) -> Sequence[PendingJob]:
+        """Return messages that were put off and whose time has come."""
+        ...
+
+    async def requeued(self, message_ids: Sequence[UUID]) -> None:
+        """Mark messages as being in a queue again."""
+        ...
+
+    async def lost_stream(self, mark: StreamMark) -> bool:
+        """Compare a stream with what it was; True when the broker has lost what was in it."""
+        ...
+
+    async def remember_stream(self, mark: StreamMark) -> None:
+        """Store what the stream is now."""
+        ...
+
+    async def queued_jobs(
+        self, lane: str, *, after: UUID | None, older_than_seconds: float, limit: int
+    ) -> Sequence[PendingJob]:
+        """Return messages that a queue must hold, in id order."""
+        ...
+
+    async def queued_reports(
+        self, *, after: UUID | None, older_than_seconds: float, limit: int
+    ) -> Sequence[UUID]:
+        """Return reports that are not processed yet, in id order."""
+        ...
+
+
+class Relay:
+    """Publishes what the outbox names; moves a cursor only after the broker has it all."""
+
+    def __init__(self, outbox: Outbox, bus: Bus) -> None:
+        self._outbox = outbox
+        self._bus = bus
+        self.oldest_at: datetime | None = None
+        self.published_counts = dict.fromkeys((*QUEUE_OF_LANE.values(), REPORT_QUEUE), 0)
+
+    async def step(self) -> bool:
+        """Publish one page of each kind; False when there was nothing to do."""
+        moved = [
+            await self._publish_accepted(),
+            await self._publish_reports(),
+            await self._publish_due(),
+        ]
+        return any(moved)
+
+    async def repair(self, marks: Sequence[StreamMark]) -> None:
+        """Put back what the broker lost: a stream made anew, cut short, or empty against the books.
+
+        A message id that carries the moment gets past the broker's deduplication; workers are
+        idempotent, so that publishing too much costs only work.
+        """
+        for mark in marks:
+            lost = await self._outbox.lost_stream(mark)
+            if lost or mark.message_count == 0:
+                count = await self._put_back(mark, 0.0 if lost else 30.0)
+                if lost or count:
+                    _log.warning("stream_refilled", stream=mark.stream, count=count, lost=lost)
+            await self._outbox.remember_stream(mark)
+
+    async def _publish_accepted(self) -> bool:
+        page = await self._outbox.next_jobs(PAGE_SIZE)
+        self.oldest_at = page.oldest_at
+        if page.end is None:
+            return False
+        if not await self._publish([_outgoing_job(job, "") for job in page.jobs]):
+            return False
+        await self._outbox.jobs_published(page.end)
+        return True
+
+    async def _publish_reports(self) -> bool:
+        page = await self._outbox.next_reports(PAGE_SIZE)
+        if page.end is None:
+            return False
+        if not await self._publish([_outgoing_report(report, "") for report in page.report_ids]):
+            return False
+        await self._outbox.reports_published(page.end)
+        return True
+
+    async def _publish_due(self) -> bool:
+        jobs = await self._outbox.due_jobs(PAGE_SIZE)
+        if not jobs or not await self._publish([_outgoing_job(job, "") for job in jobs]):
+            return False
+        await self._outbox.requeued([job.job.message_id for job in jobs])
+        return True
+
+    async def _put_back(self, mark: StreamMark, older_than_seconds: float) -> int:
+        suffix = f":{mark.created_at.timestamp():.0f}.{mark.last_sequence}"
+        count = 0
+        after: UUID | None = None
+        while True:
+            page = await self._lost_page(mark, suffix, after, older_than_seconds)
+            if not page or not await self._publish([outgoing for _, outgoing in page]):
+                return count
+            count += len(page)
+            after = page[-1][0]
+            if mark.stream != "DLR_INBOUND":
+                await self._outbox.requeued([message_id for message_id, _ in page])
+
+    async def _lost_page(
+        self, mark: StreamMark, suffix: str, after: UUID | None, older_than_seconds: float
+    ) -> list[tuple[UUID, Outgoing]]:
+        if mark.stream == "DLR_INBOUND":
+            reports = await self._outbox.queued_reports(
+                after=after, older_than_seconds=older_than_seconds, limit=PAGE_SIZE
+            )
+            return [(report, _outgoing_report(report, suffix)) for report in reports]
+        lane = mark.stream.removeprefix("SMS_").lower()
+        jobs = await self._outbox.queued_jobs(
+            lane, after=after, older_than_seconds=older_than_seconds, limit=PAGE_SIZE
+        )
+        return [(job.job.message_id, _outgoing_job(job, suffix)) for job in jobs]
+
+    async def _publish(self, items: Sequence[Outgoing]) -> bool:
+        if not items:
+            return True
+        outcomes = await self._bus.publish_many(items)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if outcome.stored:
+                self.published_counts[item.subject] += 1
+        failed = [outcome for outcome in outcomes if not outcome.stored]
+        if failed:
+            _log.warning("publishing_failed", count=len(failed), reason=failed[0].reason)
+            await asyncio.sleep(0.5)
+        return not failed
+
+
+class JobPayload(msgspec.Struct, frozen=True):
+    """What travels through a work queue: ids only, never a text or a number."""
+
+    message_id: UUID
+    account_id: UUID
+    billing_account_id: UUID
+
+
+class ReportPayload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A stored report by its id, or a raw one that the database could not take."""
+
+    report_id: UUID
+    aggregator: str | None = None
+    content_type: str | None = None
+    body: bytes | None = None
+    received_at: datetime | None = None
+
+
+def _outgoing_job(pending: PendingJob, suffix: str) -> Outgoing:
+    job = pending.job
+    payload = JobPayload(job.message_id, job.account_id, job.billing_account_id)
+    return Outgoing(
+        QUEUE_OF_LANE[pending.lane],
+        msgspec.json.encode(payload),
+        f"{job.message_id.hex}:{pending.round}{suffix}",
+        {"traceparent": pending.traceparent} if pending.traceparent else {},
+    )
+
+
+def _outgoing_report(report_id: UUID, suffix: str) -> Outgoing:
+    payload = msgspec.json.encode(ReportPayload(report_id))
+    return Outgoing(REPORT_QUEUE, payload, f"{report_id.hex}{suffix}")

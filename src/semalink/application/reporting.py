@@ -1,0 +1,192 @@
+"""The DLR worker's use case: raw reports to what they change, and the shelf for early ones."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from semalink.application.bus import NotReady, PoisonMessage
+from semalink.application.delivery_reports import RecordReport
+from semalink.application.ledger import Ledger, LedgerUnavailable
+from semalink.application.ports import (
+    Aggregator,
+    DeliveryReport,
+    ReportState,
+    UnreadableReport,
+)
+from semalink.application.relaying import ReportPayload
+from semalink.application.submission import ConcludeUnknown, Job
+from semalink.domain.cause import Cause
+from semalink.domain.errors import MessageNotFound
+
+SHELF_PAGE_SIZE = 500
+
+_log = structlog.get_logger(__name__)
+
+
+class ReportStoreUnavailable(Exception):
+    """Neither the database nor the broker could take the report; the aggregator must retry."""
+
+
+class ReportStore(Protocol):
+    """Where the intake puts reports as they come."""
+
+    async def store(self, aggregator: str, content_type: str, body: bytes) -> None:
+        """Store one report durably; raises ReportStoreUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RawReport:
+    """A delivery report as it came."""
+
+    report_id: UUID
+    aggregator: str
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The message that a provider's reference stands for."""
+
+    message_id: UUID
+    billing_account_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedReport:
+    """One report out of a body that may hold several."""
+
+    report_id: UUID
+    #: Its place in the body.
+    part: int
+    aggregator: str
+    report: DeliveryReport
+
+
+class ReportBook(Protocol):
+    """Stored reports and what they belong to; raises NotReady while the database is away."""
+
+    async def load(self, payloads: Sequence[ReportPayload]) -> Sequence[RawReport]:
+        """Return stored reports; those that came inline are stored first."""
+        ...
+
+    async def owners(
+        self, references: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], Owner]:
+        """Return the messages behind (aggregator, reference) pairs, where known."""
+        ...
+
+    async def finish(
+        self, report_ids: Sequence[UUID], shelved: Sequence[ParsedReport]
+    ) -> None:
+        """Shelve what matches no message yet and strike the reports off the work list."""
+        ...
+
+    async def matched_on_shelf(self, limit: int) -> Sequence[tuple[ParsedReport, Owner]]:
+        """Return shelved reports whose message is known by now."""
+        ...
+
+    async def matched_by_number(self, limit: int) -> Sequence[tuple[ParsedReport, Owner]]:
+        """Return shelved reports that name the only recipient whose outcome is unknown."""
+        ...
+
+    async def unshelve(self, parsed: ParsedReport) -> None:
+        """Take a report off the shelf."""
+        ...
+
+    async def overdue_unknowns(self, limit: int) -> Sequence[Job]:
+        """Return messages whose lost answer was waited for long enough."""
+        ...
+
+
+class ReportProcessor:
+    """Applies reports; each is idempotent, so that repeating a batch changes nothing."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        book: ReportBook,
+        aggregators: Mapping[str, Aggregator],
+        *,
+        now: Callable[[], datetime],
+        observe: Callable[[str, str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._aggregators = aggregators
+        self._now = now
+        self._observe = observe
+
+    async def process(self, payloads: Sequence[ReportPayload]) -> None:
+        """Apply a batch; raises PoisonMessage for a report that nobody can read."""
+        raw_reports = await self._book.load(payloads)
+        parsed = [report for raw in raw_reports for report in self._parse(raw)]
+        owners = await self._book.owners(
+            [(report.aggregator, report.report.reference) for report in parsed]
+        )
+        shelved: list[ParsedReport] = []
+        matched: list[tuple[ParsedReport, Owner]] = []
+        for report in parsed:
+            owner = owners.get((report.aggregator, report.report.reference))
+            if owner is None:
+                shelved.append(report)
+            else:
+                matched.append((report, owner))
+        await asyncio.gather(*(self._apply(report, owner) for report, owner in matched))
+        await self._book.finish([payload.report_id for payload in payloads], shelved)
+
+    async def sweep(self) -> None:
+        """Apply shelved reports whose message is known by now; end what was waited for."""
+        for find in (self._book.matched_on_shelf, self._book.matched_by_number):
+            for report, owner in await find(SHELF_PAGE_SIZE):
+                await self._apply(report, owner)
+                await self._book.unshelve(report)
+        for job in await self._book.overdue_unknowns(SHELF_PAGE_SIZE):
+            cause = Cause("worker:dlr", self._now(), f"job_{job.message_id.hex}")
+            await self._execute(ConcludeUnknown(job, cause))
+
+    def _parse(self, raw: RawReport) -> list[ParsedReport]:
+        aggregator = self._aggregators.get(raw.aggregator)
+        if aggregator is None:
+            msg = "unknown_aggregator"
+            raise PoisonMessage(msg)
+        try:
+            reports = aggregator.parse_reports(raw.body, raw.content_type)
+        except UnreadableReport as unreadable:
+            msg = "unreadable_report"
+            raise PoisonMessage(msg) from unreadable
+        for report in reports:
+            self._observe(raw.aggregator, report.state.value)
+            if report.state is ReportState.UNRECOGNISED:
+                _log.error(
+                    "report_unrecognised",
+                    aggregator=raw.aggregator,
+                    report_id=raw.report_id.hex,
+                )
+        return [
+            ParsedReport(raw.report_id, part, raw.aggregator, report)
+            for part, report in enumerate(reports)
+        ]
+
+    async def _apply(self, parsed: ParsedReport, owner: Owner) -> None:
+        cause = Cause(
+            f"aggregator:{parsed.aggregator}", self._now(), f"rpt_{parsed.report_id.hex}"
+        )
+        command = RecordReport(
+            owner.message_id, owner.billing_account_id, parsed.aggregator, parsed.report, cause
+        )
+        await self._execute(command)
+
+    async def _execute(self, command: RecordReport | ConcludeUnknown) -> None:
+        try:
+            await self._ledger.execute(command)
+        except MessageNotFound:
+            _log.warning("report_for_archived_message")
+        except LedgerUnavailable as away:
+            raise NotReady(str(away)) from away

@@ -1,0 +1,84 @@
+"""Feeds a log to a read model: page by page, each with its cursor in one transaction."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+PAGE_SIZE = 2_000
+
+#: A page ends below the oldest transaction that may still commit, so nothing is ever skipped.
+_READ_PAGE = """
+SELECT xid::text, notification_id, topic, state, recorded_at FROM {log}
+WHERE (xid, notification_id) > (CAST(:xid AS xid8), :position)
+  AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, notification_id LIMIT :page_size"""
+
+_LOCK_CURSOR = text(
+    "SELECT xid::text, position FROM cursors WHERE name = :name FOR UPDATE SKIP LOCKED"
+)
+_MAKE_CURSOR = text(
+    "INSERT INTO cursors (name, xid, position) VALUES (:name, '0', 0) ON CONFLICT DO NOTHING"
+)
+_MOVE_CURSOR = text(
+    "UPDATE cursors SET xid = CAST(:xid AS xid8), position = :position, moved_at = now()"
+    " WHERE name = :name"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A read model: its name, the log it reads and how it applies a page of events."""
+
+    name: str
+    log: str
+    project: Callable[[Iterable[Any], Connection], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """How far one step came."""
+
+    event_count: int
+    #: Seconds since the last event of the page was recorded; 0 when there was none.
+    lag_seconds: float
+
+
+class ProjectionRunner:
+    """Applies one projection; a second runner of the same one stands by."""
+
+    def __init__(
+        self, engine: Engine, projection: Projection, read: Callable[[str, bytes], Any]
+    ) -> None:
+        self._engine = engine
+        self._projection = projection
+        self._read = read
+        self._read_page = text(_READ_PAGE.format(log=projection.log))
+        with engine.begin() as tx:
+            tx.execute(_MAKE_CURSOR, {"name": projection.name})
+
+    def step(self) -> Page:
+        """Apply the next page and move the cursor, or do nothing when another runner is at it."""
+        with self._engine.begin() as tx:
+            cursor = tx.execute(_LOCK_CURSOR, {"name": self._projection.name}).one_or_none()
+            if cursor is None:
+                return Page(0, 0.0)
+            rows = tx.execute(
+                self._read_page,
+                {"xid": cursor.xid, "position": cursor.position, "page_size": PAGE_SIZE},
+            ).all()
+            if not rows:
+                return Page(0, 0.0)
+            self._projection.project((self._read(row.topic, bytes(row.state)) for row in rows), tx)
+            last = rows[-1]
+            tx.execute(
+                _MOVE_CURSOR,
+                {
+                    "name": self._projection.name,
+                    "xid": last.xid,
+                    "position": last.notification_id,
+                },
+            )
+            now = tx.execute(text("SELECT clock_timestamp()")).scalar_one()
+            return Page(len(rows), (now - last.recorded_at).total_seconds())
