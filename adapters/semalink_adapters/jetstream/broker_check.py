@@ -51,10 +51,10 @@ async def check_server(
     of a cluster to have all of them looked at.
     """
     version = str(client.connected_server_version).removeprefix("<nats server v").removesuffix(">")
-    _check_version(version)
+    check_version(version)
     for url in monitor_urls:
         varz = await _read_varz(url)
-        _check_version(varz.version)
+        check_version(varz.version)
         if not varz.jetstream.config.sync_always:
             raise BrokerRefused(
                 f"The NATS server {varz.version} acknowledges before its disk has the message. "
@@ -68,7 +68,8 @@ async def check_server(
     return BrokerReport(version, sync_always=True if monitor_urls else None)
 
 
-def _check_version(version: str) -> None:
+def check_version(version: str) -> None:
+    """Raise BrokerRefused for a server that is older than the oldest that we trust."""
     match = _VERSION.match(version)
     # A build before the release of its number does not have what the release has.
     if match is None or "-" in version or tuple(map(int, match.groups())) < OLDEST_VERSION:

@@ -1,5 +1,6 @@
 """The bus on JetStream: publishing with acknowledgement, and pokes without."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,8 +69,10 @@ class JetStreamBus:
         self._patience = patience or Patience()
         self._observer = observer or Unobserved()
         self._window: tuple[Client, AckWindow] | None = None
+        self._poking: dict[str, asyncio.Task[None]] = {}
         self._listeners: list[_Listener] = []
         connection.prepare_with(self._listen)
+        connection.call_at_loss(self._abandon_window)
 
     @property
     def connected(self) -> bool:
@@ -112,6 +115,13 @@ class JetStreamBus:
         with suppress(nats.errors.Error):
             await self._connection.client.publish(subject)
 
+    def poke_soon(self, subject: str) -> None:
+        """Poke from code that cannot wait; pokes that overtake one another become one."""
+        if subject not in self._poking:
+            task = asyncio.get_running_loop().create_task(self.poke(subject))
+            self._poking[subject] = task
+            task.add_done_callback(lambda _: self._poking.pop(subject))
+
     async def on_poke(self, subject: str, callback: Callable[[], None]) -> None:
         """Call back at each poke from now on, across reconnections."""
         self._listeners.append(_Listener(subject, callback))
@@ -143,8 +153,12 @@ class JetStreamBus:
             self._window = (client, window)
         return self._window[1]
 
+    def _abandon_window(self) -> None:
+        if self._window is not None:
+            self._window[1].abandon()
+
     async def _listen(self, _: JetStreamContext) -> None:
-        # The client restores its subscriptions by itself; only a new client has none.
+        # Every connection has a new client, which listens to nothing yet.
         client = self._connection.client
         for listener in self._listeners:
             if listener.client is not client:

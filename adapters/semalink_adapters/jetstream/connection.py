@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats.errors
 import structlog
@@ -30,21 +31,26 @@ _RECONNECT_SECONDS = (0.1, 0.5)
 class BusConnection:
     """Connects in the background, for ever; ``connected`` says how that goes.
 
-    A process that can work without the broker starts without it.
+    A process that can work without the broker starts without it. Each connection has a client of
+    its own: the library's reconnection loses sockets when a handshake fails, sends old answers to
+    a broker that may be empty now, and ends for good when the broker revokes the credentials.
     """
 
     def __init__(self, url: str, name: str) -> None:
-        self._url = url
+        self._servers = url.split(",")
+        if not all(urlsplit(server).hostname for server in self._servers):
+            raise ValueError("The address of the broker is not of the form nats://host:port.")
         self._name = name
-        self._client = Client()
-        self._js = self._client.jetstream(timeout=_API_SECONDS)
         self._preparations: list[Preparation] = []
+        self._loss_callbacks: list[Callable[[], None]] = []
         self._runner: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
+        self._preparing_lock = asyncio.Lock()
         self._up = asyncio.Event()
         self._prepared = asyncio.Event()
         self._client_closed = asyncio.Event()
         self._outage_logged = False
+        self._renew_client()
         #: Grows with each loss of the connection: what was known of the broker may be wrong since.
         self.losses = 0
         #: What the last preparation raised; None when it went well or has not run.
@@ -62,7 +68,7 @@ class BusConnection:
 
     @property
     def client(self) -> Client:
-        """The client of the moment; a new one takes its place when the broker threw it out."""
+        """The client of the moment; after a loss a new one takes its place."""
         return self._client
 
     @property
@@ -73,6 +79,10 @@ class BusConnection:
     def prepare_with(self, preparation: Preparation) -> None:
         """Run this after each connection and reconnection from now on."""
         self._preparations.append(preparation)
+
+    def call_at_loss(self, callback: Callable[[], None]) -> None:
+        """Call back at each loss of the connection from now on."""
+        self._loss_callbacks.append(callback)
 
     def start(self) -> None:
         """Begin to connect in the background."""
@@ -87,11 +97,17 @@ class BusConnection:
         """Wait until the broker is fit for use; raise what a preparation found wrong with it."""
         await _within(self._prepared, timeout_seconds)
         if self._runner is not None and self._runner.done():
-            # It ends of itself only when the address cannot be read.
+            # It never ends of itself; a bug that ended it is shown here.
             self._runner.result()
         if isinstance(self.refusal, BrokerUnfit):
             raise self.refusal
         return self.ready
+
+    async def prepare_again(self) -> None:
+        """Run the preparations once more: something that they made is gone."""
+        async with self._preparing_lock:
+            for preparation in self._preparations:
+                await preparation(self._js)
 
     async def close(self) -> None:
         """Send what is still unsent, within a bound, and go."""
@@ -109,62 +125,67 @@ class BusConnection:
         await self._client.close()
 
     async def _run(self) -> None:
-        # The client reconnects by itself, but closes for good when the broker refuses its
-        # credentials; a broker that is set right again must find us still trying.
         while True:
-            self._client_closed.clear()
-            await self._connect_client()
-            await self._came_up("broker_connected")
-            await self._client_closed.wait()
+            if await self._connect_client():
+                self._came_up()
+                await self._client_closed.wait()
+            else:
+                await self._client.close()
             await asyncio.sleep(random.uniform(*_RECONNECT_SECONDS))  # noqa: S311
-            self._client = Client()
-            self._js = self._client.jetstream(timeout=_API_SECONDS)
+            self._renew_client()
 
-    async def _connect_client(self) -> None:
+    def _renew_client(self) -> None:
+        self._client_closed.clear()
+        self._client = Client()
+        self._js = self._client.jetstream(timeout=_API_SECONDS)
+
+    async def _connect_client(self) -> bool:
         # The annotations of the library say int where it takes seconds as a float.
         options: dict[str, Any] = {
-            "reconnect_time_wait": random.uniform(*_RECONNECT_SECONDS),  # noqa: S311
+            "allow_reconnect": False,
+            # An absent broker is waited for inside ``connect``.
             "max_reconnect_attempts": -1,
+            "reconnect_time_wait": random.uniform(*_RECONNECT_SECONDS),  # noqa: S311
             "ping_interval": _PING_SECONDS,
             "pending_size": _PENDING_BYTES,
             "flush_timeout": _FLUSH_SECONDS,
             "name": self._name,
         }
-        await self._client.connect(
-            self._url.split(","),
-            error_cb=self._on_error,
-            disconnected_cb=self._on_disconnected,
-            reconnected_cb=self._on_reconnected,
-            closed_cb=self._on_closed,
-            **options,
-        )
+        try:
+            await self._client.connect(
+                self._servers, error_cb=self._on_error, closed_cb=self._on_closed, **options
+            )
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            # The broker answers and refuses us, or went away during the handshake.
+            await self._on_error(error)
+        return self._client.is_connected
 
     async def _on_error(self, error: Exception) -> None:
         # One line an outage: the client reports each failed attempt.
-        if self._outage_logged:
-            return
-        self._outage_logged = True
-        logger.warning("broker_failed", connection=self._name, error_type=type(error).__name__)
-
-    async def _on_disconnected(self) -> None:
-        self._up.clear()
-        self._prepared.clear()
-        self.losses += 1
-        logger.warning("broker_disconnected", connection=self._name)
-
-    async def _on_reconnected(self) -> None:
-        await self._came_up("broker_reconnected")
+        if not self._outage_logged:
+            self._outage_logged = True
+            logger.warning("broker_failed", connection=self._name, error_type=type(error).__name__)
 
     async def _on_closed(self) -> None:
         self._client_closed.set()
+        if self._up.is_set():
+            self._went_down()
+            logger.warning("broker_disconnected", connection=self._name)
 
-    async def _came_up(self, event: str) -> None:
+    def _came_up(self) -> None:
         self._up.set()
         self._outage_logged = False
-        logger.info(event, connection=self._name)
+        logger.info("broker_connected", connection=self._name, losses=self.losses)
+        self._preparing = asyncio.create_task(self._prepare(), name=f"bus-prepare:{self._name}")
+
+    def _went_down(self) -> None:
+        self._up.clear()
+        self._prepared.clear()
+        self.losses += 1
         if self._preparing is not None:
             self._preparing.cancel()
-        self._preparing = asyncio.create_task(self._prepare(), name=f"bus-prepare:{self._name}")
+        for callback in self._loss_callbacks:
+            callback()
 
     async def _prepare(self) -> None:
         # A broker that just started answers 503 until it has read its disk, however long that
@@ -183,8 +204,7 @@ class BusConnection:
 
     async def _run_preparations(self) -> None:
         try:
-            for preparation in self._preparations:
-                await preparation(self._js)
+            await self.prepare_again()
         except (nats.errors.Error, TimeoutError) as error:
             if self.refusal is None:
                 logger.warning("broker_not_prepared", error_type=type(error).__name__)
@@ -197,14 +217,19 @@ async def connect(
 ) -> BusConnection:
     """Begin to connect and return at once, or as soon as the broker is ready within the wait.
 
-    ``url`` may name several servers, separated by commas. A broker that is absent raises nothing.
+    ``url`` may name several servers, separated by commas. A broker that is absent raises
+    nothing; one that must not be used raises BrokerUnfit, when the wait was long enough to see it.
     """
     connection = BusConnection(url, name)
     for preparation in preparations:
         connection.prepare_with(preparation)
     connection.start()
     if wait_seconds > 0:
-        await connection.wait_ready(wait_seconds)
+        try:
+            await connection.wait_ready(wait_seconds)
+        except BrokerUnfit:
+            await connection.close()
+            raise
     return connection
 
 

@@ -10,12 +10,13 @@ import nats.errors
 import structlog
 from nats.aio.msg import Msg
 from nats.js.api import Header
+from nats.js.errors import NotFoundError
 
-from semalink.application.bus import Bus
+from semalink.application.bus import BrokerUnfit, Bus
 from semalink_adapters.jetstream.connection import BusConnection
 from semalink_adapters.jetstream.dead_letters import MESSAGE_ID_HEADER, Origin, bury
 from semalink_adapters.jetstream.pull import Pull, PullRefused
-from semalink_adapters.jetstream.streams import Queue, Topology, ensure
+from semalink_adapters.jetstream.streams import Queue
 
 logger = structlog.get_logger(__name__)
 
@@ -129,17 +130,10 @@ class JetStreamDelivery:
 class JetStreamSource:
     """Takes messages of one queue, making again whatever of it the broker has lost."""
 
-    def __init__(
-        self,
-        connection: BusConnection,
-        bus: Bus,
-        queue: Queue,
-        topology: Topology | None = None,
-    ) -> None:
+    def __init__(self, connection: BusConnection, bus: Bus, queue: Queue) -> None:
         self.bus = bus
         self._connection = connection
         self._queue = queue
-        self._topology = topology or Topology()
         self._pull: tuple[Pull, Epoch] | None = None
         self._pull_losses = -1
         self._epoch: Epoch | None = None
@@ -174,7 +168,7 @@ class JetStreamSource:
             pull, epoch = await self._bound_pull()
             messages = await pull.fetch(count, wait_seconds)
             await self._watch(found=bool(messages))
-        except (PullRefused, nats.errors.Error, TimeoutError) as error:
+        except (PullRefused, BrokerUnfit, nats.errors.Error, TimeoutError) as error:
             await self._recover(error)
             return []
         return [JetStreamDelivery(self, message, epoch) for message in messages]
@@ -194,7 +188,7 @@ class JetStreamSource:
                     await self._connection.client.publish(reply, body)
                     return
                 reason = "stream_replaced"
-        except (nats.errors.Error, TimeoutError) as error:
+        except (BrokerUnfit, nats.errors.Error, TimeoutError) as error:
             reason = type(error).__name__
         logger.info("answer_dropped", queue=self.name, reason=reason)
 
@@ -220,11 +214,25 @@ class JetStreamSource:
             return self._epoch
         async with self._verifying:
             if self._epoch is None or self._seen_losses != losses:
-                await ensure(self._connection.js, self._topology, (self._queue,))
-                created = (await self._connection.js.stream_info(self._queue.stream)).created
-                assert created is not None, "the broker dates every stream"
-                self._epoch, self._seen_losses = created, losses
+                self._epoch = await self._find_or_make()
+                self._seen_losses = losses
             return self._epoch
+
+    async def _find_or_make(self) -> Epoch:
+        try:
+            return await self._find()
+        except NotFoundError:
+            # The store was wiped, or somebody deleted the stream or its consumer.
+            logger.warning("queue_missing", queue=self.name)
+            await self._connection.prepare_again()
+            return await self._find()
+
+    async def _find(self) -> Epoch:
+        js = self._connection.js
+        await js.consumer_info(self._queue.stream, self._queue.consumer)
+        created = (await js.stream_info(self._queue.stream)).created
+        assert created is not None, "the broker dates every stream"
+        return created
 
     async def _watch(self, *, found: bool) -> None:
         # A pull request can be lost without a word; the broker knows whether we miss something.

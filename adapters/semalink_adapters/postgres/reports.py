@@ -95,7 +95,7 @@ class PostgresReports:
         pool: AsyncConnectionPool[Any],
         *,
         now: Callable[[], datetime],
-        new_id: Callable[[datetime], UUID],
+        new_id: Callable[[], UUID],
     ) -> None:
         self._pool = pool
         self._now = now
@@ -113,7 +113,7 @@ class PostgresReports:
     async def store_raw(self, aggregator: str, content_type: str, body: bytes) -> None:
         """Store a report and put it on the work list; raises NotReady."""
         received_at = self._now()
-        report_id = self._new_id(received_at)
+        report_id = self._new_id()
         raw = (report_id, aggregator, content_type, body, received_at)
         async with self._connection() as connection:
             await connection.execute(STORE_RAW, (*raw, report_id, received_at), prepare=True)

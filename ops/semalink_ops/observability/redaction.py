@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from enum import Enum
 from functools import lru_cache
 from pathlib import PurePath
@@ -11,33 +11,37 @@ from uuid import UUID
 
 MASK = "***"
 
-_TEXT_MAX = 16_384
+_TEXT_MAX = 8_192
 #: Longer than any number, so that one cut in half at the limit is cut off whole.
 _NUMBER_MAX = 64
 _ITEMS_MAX = 100
 _DEPTH_MAX = 10
-_SHORT = 48
-#: The shortest phone number has as many digits, and so does the smallest integer that is masked.
+#: Shorter than an id; the names of events and things are, and come again and again.
+_SHORT = 31
+#: The smallest integer that may be a phone number; shorter ones lack a country.
 _SMALL_INTEGER = 10**8
 
+_SENSITIVE_NAMES = frozenset({"from", "to"})
 #: The last word of a name that holds what must not be shown: `api_key`, `message_text`.
-_SENSITIVE_WORDS = frozenset(
-    "address addresses apikey apikeys authorization body bodies code_text content contents cookie"
-    " cookies credential credentials destination destinations dsn email emails from html key keys"
-    " mobile mobiles msisdn msisdns name_text number numbers otp params parameters passwd password"
-    " passwords payload payloads phone phones pin plaintext query raw recipient recipients secret"
-    " secrets signature statement text texts to token tokens username".split()
-)
+_is_sensitive_word = re.compile(
+    r"(?:apikey|authorization|body|bodies|content|cookie|credential|destination|dsn|email|html|key"
+    r"|mobile|msisdn|number|otp|param|parameter|passwd|password|payload|phone|pin|plaintext|query"
+    r"|raw|recipient|secret|signature|statement|text|token|username)s?"
+).fullmatch
 #: The last word of a name whose integer is a quantity or a position and never a number to call.
-_QUANTITY_WORDS = frozenset(
-    "age bytes cents count depth id index length lag lsn micros ms ns offset pid position"
-    " positions ratio seconds seq sequence size total us version".split()
-)
+_is_quantity_word = re.compile(
+    r"age|bytes|cents|count|depth|id|index|lag|length|lsn|micros|ms|ns|offset|pid|positions?|ratio"
+    r"|seconds|seq|sequence|size|total|us|version"
+).fullmatch
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
-_PUBLIC_ID = r"[A-Za-z]{2,8}_(?=[0-9]*[a-f])[0-9a-f]{32}"
-_BARE_ID = r"(?=[0-9-]*[a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})"
+_PUBLIC_ID = r"[A-Za-z]{2,8}_(?=[0-9]{0,31}[a-f])[0-9a-f]{32}"
+_BARE_ID = r"(?=[0-9-]{0,35}[a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})"
 _is_id = re.compile(rf"{_PUBLIC_ID}|{_BARE_ID}").fullmatch
+
+#: Ids of OpenTelemetry look like numbers now and then; only we use these names.
+_TRACE_NAMES = frozenset({"parent_id", "span_id", "trace_id"})
+_is_trace_id = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}").fullmatch
 
 _TIME = r"[T ][0-2]\d:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,6})?)?(?:Z|[+-][0-2]\d:?[0-5]\d)?"
 _DATE = rf"(?<!\d)20\d\d-[01]\d-[0-3]\d(?:{_TIME})?(?!\d)"
@@ -50,53 +54,64 @@ _KEPT_OR_NUMBER = re.compile(
     rf"|(?P<number>{_NUMBER})"
 )
 
+# Every repetition is bounded where it could start anew at each character.
+_QUOTED_ROW = r"(\b(?:DETAIL|CONTEXT|QUERY|STATEMENT):|\[parameters:).*"
+_QUERY_STRING = r"(?<=[\w/])\?[^\s\"'<>=]{1,64}=[^\s\"'<>]*"
+_URL_USER = r"(://[^\s/:@]{0,128}):\S{0,512}@"
+_OUR_KEY = r"sl_(live|test|admin)_[\w.~+/=-]*"
+_CREDENTIALS = r"(?i:\b(bearer|basic)\s+[^\s\"',]+)"
+_ASSIGNMENT = (
+    r"(?i:(pass(?:word|wd)?|pwd|secret|token|api[-_]?key|authorization)([\"']?\s{0,3}[=:]\s{0,3})"
+    r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|(?!bearer\b|basic\b)[^\s,;&\"']+))"
+)
 _SCRUBS = (
     # PostgreSQL and SQLAlchemy quote the row and the parameters: everything after is theirs.
-    (re.compile(r"(\b(?:DETAIL|CONTEXT|QUERY|STATEMENT):|\[parameters:).*", re.DOTALL), rf"\1 {MASK}"),
-    # A query string carries numbers and texts to some aggregators.
-    (re.compile(r"(?<=[\w/])\?[^\s\"'<>]*=[^\s\"'<>]*"), f"?{MASK}"),
-    (re.compile(r"(://[^\s/:@]*):\S*@"), rf"\1:{MASK}@"),
-    (re.compile(r"sl_(live|test|admin)_[\w.~+/=-]*"), rf"sl_\1_{MASK}"),
-    (re.compile(r"\b(bearer|basic)\s+[^\s\"',]+", re.IGNORECASE), rf"\1 {MASK}"),
-    (
-        re.compile(
-            r"(pass(?:word|wd)?|pwd|secret|token|api[-_]?key|authorization)"
-            r"([\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|(?!bearer\b|basic\b)[^\s,;&\"']+)",
-            re.IGNORECASE,
-        ),
-        rf"\1\2{MASK}",
-    ),
+    (re.compile(_QUOTED_ROW, re.DOTALL), rf"\1 {MASK}"),
+    # Some aggregators take numbers and texts in the query string.
+    (re.compile(_QUERY_STRING), f"?{MASK}"),
+    (re.compile(_URL_USER), rf"\1:{MASK}@"),
+    (re.compile(_OUR_KEY), rf"sl_\1_{MASK}"),
+    (re.compile(_CREDENTIALS), rf"\1 {MASK}"),
+    (re.compile(_ASSIGNMENT), rf"\1\2{MASK}"),
 )
 
 
 def redact_text(text: str) -> str:
     """Return the text without phone numbers, keys, passwords and quoted rows."""
-    if _is_id(text):
-        return text
-    return _scrub_short(text) if len(text) <= _SHORT else _scrub(text)
+    if len(text) <= _SHORT:
+        return _scrub_short(text)
+    return text if _is_id(text) else _scrub(text)
 
 
 def redact(name: str, value: Any) -> Any:
     """Return what may be shown of a value under its name, as plain JSON values."""
     kind = type(value)
-    if is_sensitive(name) and value is not None and kind is not bool:
+    if kind is bool or value is None:
+        return value
+    if is_sensitive(name):
         return MASK
     if kind is str:
-        return redact_text(value)
-    if kind is int and not -_SMALL_INTEGER < value < _SMALL_INTEGER:
-        return value if _is_quantity(name) else MASK
+        return value if name in _TRACE_NAMES and _is_trace_id(value) else redact_text(value)
+    if kind is int:
+        return _redact_integer(name, value)
     return _redact_other(name, value, _DEPTH_MAX)
 
 
 @lru_cache(maxsize=2_048)
 def is_sensitive(name: str) -> bool:
     """Tell whether a name says that its value must not be shown."""
-    return _last_word(name) in _SENSITIVE_WORDS
+    return name.lower() in _SENSITIVE_NAMES or bool(_is_sensitive_word(_last_word(name)))
+
+
+@lru_cache(maxsize=2_048)
+def redact_name(name: str) -> str:
+    """Return the name itself, unless somebody used a number as one."""
+    return redact_text(name)
 
 
 @lru_cache(maxsize=2_048)
 def _is_quantity(name: str) -> bool:
-    return _last_word(name) in _QUANTITY_WORDS
+    return bool(_is_quantity_word(_last_word(name)))
 
 
 def _last_word(name: str) -> str:
@@ -104,24 +119,31 @@ def _last_word(name: str) -> str:
     return words[-1].lower() if words else ""
 
 
+def _redact_integer(name: str, value: int) -> int | str:
+    is_short = -_SMALL_INTEGER < value < _SMALL_INTEGER
+    return value if is_short or _is_quantity(name) else MASK
+
+
 def _redact_other(name: str, value: Any, depth: int) -> Any:
     match value:
-        case None | bool() | float() | date():
-            return value
         case Enum():
             return _redact_within(name, value.value, depth)
+        case Mapping() | list() | tuple() | set() | frozenset():
+            return _redact_items(name, value, depth)
+        case _:
+            return _redact_scalar(name, value)
+
+
+def _redact_scalar(name: str, value: Any) -> Any:
+    match value:
+        case float() | date() | timedelta():
+            return value
         case int():
-            return redact(name, int(value))
-        case str():
-            return redact_text(str(value))
-        case UUID():
-            return str(value)
-        case PurePath():
+            return _redact_integer(name, int(value))
+        case str() | UUID() | PurePath():
             return redact_text(str(value))
         case BaseException():
             return f"{type(value).__name__}: {redact_text(str(value))}"
-        case Mapping() | list() | tuple() | set() | frozenset():
-            return _redact_items(name, value, depth)
         case _:
             # What an unknown object would say of itself may be the very text.
             return f"<{type(value).__name__}>"

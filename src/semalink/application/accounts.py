@@ -38,10 +38,13 @@ class OpenAccount(PlainCommand):
     cause: Cause
 
     def needs(self, needs: Needs) -> None:
-        """Nothing: the account is new."""
+        """The account, which is there already when the command is repeated."""
+        needs.accounts.add(self.account_id)
 
     def decide(self, books: Books) -> Account:
-        """Open both."""
+        """Open both; opening them twice changes nothing."""
+        if books.has_account(self.account_id):
+            return books.account(self.account_id)
         account = Account.open(self.account_id, self.name, self.kind, self.tier, self.cause)
         books.add(account)
         books.add(CreditAccount.open(self.account_id, self.cause))
@@ -154,7 +157,13 @@ class TopUp:
         asked = f"{self.account_id.hex}:{self.amount_micros}".encode()
         fingerprint = hashlib.sha256(asked).digest()
         reference = self.payment_reference
-        return Idempotency(PAYMENT_SCOPE, reference, fingerprint, PaymentReferenceReused)
+        return Idempotency(
+            PAYMENT_SCOPE,
+            reference,
+            fingerprint,
+            reused=PaymentReferenceReused,
+            keeps_refusals=False,
+        )
 
     def needs(self, needs: Needs) -> None:
         """The credits."""

@@ -10,7 +10,9 @@ from semalink.domain.cause import Cause
 from semalink.domain.message import Message, Status
 from semalink.domain.refunds import is_refunded
 
-_ENDINGS = {
+_SettledEnding = type[Message.Failed | Message.Rejected | Message.Expired]
+
+_ENDINGS: dict[ReportState, tuple[_SettledEnding, str]] = {
     ReportState.FAILED: (Message.Failed, "delivery_failed"),
     ReportState.REJECTED: (Message.Rejected, "rejected_by_operator"),
     ReportState.EXPIRED: (Message.Expired, "expired_at_operator"),
@@ -36,7 +38,8 @@ class RecordReport(PlainCommand):
     def decide(self, books: Books) -> Status:
         """Move the message on; a repetition or an older report changes nothing."""
         message = books.message(self.message_id)
-        if message.reference is None and message.outcome_unknown:
+        if message.reference is None and not message.is_final:
+            # The aggregator has it, whatever became of its answer: it is charged like any other.
             self._adopt(books, message)
         ending = _ENDINGS.get(self.report.state)
         if self.report.state is ReportState.DELIVERED:
@@ -55,7 +58,7 @@ class RecordReport(PlainCommand):
         self,
         books: Books,
         message: Message,
-        ending: type[Message.Failed] | type[Message.Rejected] | type[Message.Expired],
+        ending: _SettledEnding,
         default_code: str,
     ) -> None:
         if not message.may_end():

@@ -55,6 +55,8 @@ class Idempotency:
     fingerprint: bytes
     #: Raised when the key comes again for something else.
     reused: type[DomainError] = IdempotencyKeyReused
+    #: Whether a refusal uses the key up. A payment that was refused can still be credited.
+    keeps_refusals: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,10 @@ class Answer(Generic[T_co]):
 class Command(Protocol[T_co]):
     """One decision. What it needs is loaded first; ``decide`` must be pure and may run again."""
 
-    #: Decides one thing at most once, however often it is asked.
-    idempotency: Idempotency | None
+    @property
+    def idempotency(self) -> Idempotency | None:
+        """Decides one thing at most once, however often it is asked."""
+        ...
 
     def needs(self, needs: "Needs") -> None:
         """Name what must be loaded and, for credit accounts, locked."""
@@ -153,6 +157,10 @@ class Books:
         self._touched.append(account)
         return account
 
+    def has_account(self, account_id: UUID) -> bool:
+        """Tell whether the account was opened before."""
+        return account_id in self._accounts
+
     def add(self, aggregate: CreditAccount | Message | Account) -> None:
         """Take a new aggregate into the books."""
         if isinstance(aggregate, Message):
@@ -202,7 +210,8 @@ def decide_batch(
             continue
         outcome = _decide(command, books, decisions)
         decisions.outcomes.append(outcome)
-        decisions.stored[slot] = _to_store(command, idempotency, outcome)
+        if idempotency.keeps_refusals or not isinstance(outcome, DomainError):
+            decisions.stored[slot] = _to_store(command, idempotency, outcome)
     return decisions
 
 

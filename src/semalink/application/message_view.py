@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from semalink.domain.failure_codes import explain_failure
+from semalink.domain.failure_codes import describe
 from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
 from semalink.domain.message import Message
 
@@ -59,7 +59,7 @@ def failure_of(code: str | None) -> Failure | None:
     """Return the description of a failure code, or None for None."""
     if code is None:
         return None
-    known = explain_failure(code)
+    known = describe(code)
     return Failure(code, known.detail, known.who_can_fix.value, known.retryable)
 
 

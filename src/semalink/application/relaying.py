@@ -15,6 +15,9 @@ from semalink.application.submission import Job
 
 PAGE_SIZE = 1_000
 
+#: How long nothing is published after the broker did not take something.
+PAUSE_SECONDS = 0.5
+
 QUEUE_OF_LANE = {"priority": "sms.priority", "normal": "sms.normal"}
 REPORT_QUEUE = "dlr.inbound"
 
@@ -123,9 +126,10 @@ class Outbox(Protocol):
 class Relay:
     """Publishes what the outbox names; moves a cursor only after the broker has it all."""
 
-    def __init__(self, outbox: Outbox, bus: Bus) -> None:
+    def __init__(self, outbox: Outbox, bus: Bus, *, pause_seconds: float = PAUSE_SECONDS) -> None:
         self._outbox = outbox
         self._bus = bus
+        self._pause_seconds = pause_seconds
         self.oldest_at: datetime | None = None
         self.published_counts = dict.fromkeys((*QUEUE_OF_LANE.values(), REPORT_QUEUE), 0)
 
@@ -147,9 +151,12 @@ class Relay:
         for mark in marks:
             lost = await self._outbox.lost_stream(mark)
             if lost or mark.message_count == 0:
-                count = await self._put_back(mark, 0.0 if lost else 30.0)
+                count, complete = await self._put_back(mark, 0.0 if lost else 30.0)
                 if lost or count:
                     _log.warning("stream_refilled", stream=mark.stream, count=count, lost=lost)
+                if not complete:
+                    # Not remembered, so that the loss is seen again and nothing is left out.
+                    continue
             await self._outbox.remember_stream(mark)
 
     async def _publish_accepted(self) -> bool:
@@ -178,14 +185,16 @@ class Relay:
         await self._outbox.requeued([job.job.message_id for job in jobs])
         return True
 
-    async def _put_back(self, mark: StreamMark, older_than_seconds: float) -> int:
+    async def _put_back(self, mark: StreamMark, older_than_seconds: float) -> tuple[int, bool]:
         suffix = f":{mark.created_at.timestamp():.0f}.{mark.last_sequence}"
         count = 0
         after: UUID | None = None
         while True:
             page = await self._lost_page(mark, suffix, after, older_than_seconds)
-            if not page or not await self._publish([outgoing for _, outgoing in page]):
-                return count
+            if not page:
+                return count, True
+            if not await self._publish([outgoing for _, outgoing in page]):
+                return count, False
             count += len(page)
             after = page[-1][0]
             if mark.stream != "DLR_INBOUND":
@@ -215,7 +224,7 @@ class Relay:
         failed = [outcome for outcome in outcomes if not outcome.stored]
         if failed:
             _log.warning("publishing_failed", count=len(failed), reason=failed[0].reason)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(self._pause_seconds)
         return not failed
 
 

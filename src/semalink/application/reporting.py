@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
 
 from semalink.application.bus import NotReady, PoisonMessage
 from semalink.application.delivery_reports import RecordReport
-from semalink.application.ledger import Ledger, LedgerUnavailable
+from semalink.application.ledger import Command, Ledger, LedgerUnavailable
 from semalink.application.ports import (
     Aggregator,
     DeliveryReport,
@@ -82,9 +82,7 @@ class ReportBook(Protocol):
         """Return the messages behind (aggregator, reference) pairs, where known."""
         ...
 
-    async def finish(
-        self, report_ids: Sequence[UUID], shelved: Sequence[ParsedReport]
-    ) -> None:
+    async def finish(self, report_ids: Sequence[UUID], shelved: Sequence[ParsedReport]) -> None:
         """Shelve what matches no message yet and strike the reports off the work list."""
         ...
 
@@ -175,15 +173,13 @@ class ReportProcessor:
         ]
 
     async def _apply(self, parsed: ParsedReport, owner: Owner) -> None:
-        cause = Cause(
-            f"aggregator:{parsed.aggregator}", self._now(), f"rpt_{parsed.report_id.hex}"
-        )
+        cause = Cause(f"aggregator:{parsed.aggregator}", self._now(), f"rpt_{parsed.report_id.hex}")
         command = RecordReport(
             owner.message_id, owner.billing_account_id, parsed.aggregator, parsed.report, cause
         )
         await self._execute(command)
 
-    async def _execute(self, command: RecordReport | ConcludeUnknown) -> None:
+    async def _execute(self, command: Command[Any]) -> None:
         try:
             await self._ledger.execute(command)
         except MessageNotFound:

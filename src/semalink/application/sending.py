@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -122,7 +121,7 @@ class AcceptBatch:
 class Sending:
     """What customers do: send one message, or many."""
 
-    def __init__(self, ledger: Ledger, new_id: Callable[[datetime], UUID]) -> None:
+    def __init__(self, ledger: Ledger, new_id: Callable[[], UUID]) -> None:
         self._ledger = ledger
         self._new_id = new_id
 
@@ -136,9 +135,7 @@ class Sending:
         """Take responsibility for one message; raises DomainError when refused."""
         if idempotency is None and isinstance(checked, DomainError):
             raise checked
-        command = AcceptMessage(
-            self._new_id(cause.at), billing_account_id, checked, cause, idempotency
-        )
+        command = AcceptMessage(self._new_id(), billing_account_id, checked, cause, idempotency)
         return await self._ledger.execute(command)
 
     async def accept_batch(
@@ -149,7 +146,7 @@ class Sending:
         idempotency: Idempotency | None,
     ) -> Answer[BatchOutcome]:
         """Take responsibility for those of several messages that can be sent and paid."""
-        message_ids = [self._new_id(cause.at) for _ in checked]
+        message_ids = [self._new_id() for _ in checked]
         command = AcceptBatch(message_ids, billing_account_id, checked, cause, idempotency)
         return await self._ledger.execute(command)
 

@@ -9,7 +9,7 @@ from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.ports import Receipt, SendFailed, Submission
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane, Mode
-from semalink.domain.failure_codes import refusal_failure_code
+from semalink.domain.failure_codes import submit_failure_code
 from semalink.domain.ids import MessageId
 from semalink.domain.message import Message, Status
 from semalink.domain.retry_schedule import postponement
@@ -49,7 +49,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Another worker may be in the middle of the call."""
+    """Not yet: another worker may be in the middle of the call, or the message was put off."""
 
     until: datetime
 
@@ -111,6 +111,8 @@ class StartSubmission(PlainCommand):
         return TryAgain() if _may_risk_a_duplicate(message) else Settled()
 
     def _start(self, message: Message) -> Next:
+        if message.retry_at is not None and self.cause.at < message.retry_at:
+            return Wait(message.retry_at)
         route = _next_route(message, self.preferred, self.policy.order)
         if route is None:
             return Settled()
@@ -158,7 +160,7 @@ class RecordRefusal(PlainCommand):
         """Try the next route, put the message off, or reject and release it."""
         message = books.message(self.job.message_id)
         if not message.in_submission or message.attempt != self.attempt:
-            return Settled()
+            return self._answer_again(message)
         failure = self.failure
         others = _other_routes(message, self.preferred, self.policy.order)
         if failure.may_fail_over and others:
@@ -167,9 +169,14 @@ class RecordRefusal(PlainCommand):
         retry_at = self._retry_at(message)
         self._record(message, retry_at=retry_at)
         if retry_at is None and not message.outcome_unknown:
-            code = refusal_failure_code(failure.failure, failure.provider_code)
+            code = submit_failure_code(failure.failure, failure.provider_code)
             end_unsent(books, message, Message.Rejected, code, self.cause)
         return Settled()
+
+    def _answer_again(self, message: Message) -> Next:
+        # When the first answer was lost on its way here, the next route still has to be tried.
+        again = message.is_waiting and message.attempt == self.attempt and message.refused_by
+        return TryAgain() if again else Settled()
 
     def _retry_at(self, message: Message) -> datetime | None:
         worth_retrying = self.failure.retryable or (
@@ -183,7 +190,7 @@ class RecordRefusal(PlainCommand):
         failure = self.failure
         message.record_refusal(
             self.cause,
-            failure_code=refusal_failure_code(failure.failure, failure.provider_code),
+            failure_code=submit_failure_code(failure.failure, failure.provider_code),
             provider_code=failure.provider_code,
             detail=failure.detail,
             retryable=failure.retryable,
@@ -207,11 +214,12 @@ class RecordUnknownOutcome(PlainCommand):
     def decide(self, books: Books) -> Next:
         """Wait for a report; the priority lane may try one other route."""
         message = books.message(self.job.message_id)
-        if not message.in_submission or message.attempt != self.attempt:
-            return Settled()
-        deadline_at = self.cause.at + self.policy.unknown_after
-        message.record_unknown_outcome(deadline_at, "no_answer", self.cause)
-        return TryAgain() if _may_risk_a_duplicate(message) else Settled()
+        if message.in_submission and message.attempt == self.attempt:
+            deadline_at = self.cause.at + self.policy.unknown_after
+            message.record_unknown_outcome(deadline_at, "no_answer", self.cause)
+        # Answered alike when repeated, because the first answer may have been lost.
+        lost = message.is_waiting and message.attempt == self.attempt and message.outcome_unknown
+        return TryAgain() if lost and _may_risk_a_duplicate(message) else Settled()
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class Submitter:
         now: Callable[[], datetime],
         new_request_id: Callable[[], str],
         observer: SubmitObserver,
+        record_seconds_max: float = RECORD_SECONDS_MAX,
     ) -> None:
         self._ledger = ledger
         self._aggregators = aggregators
@@ -76,9 +77,10 @@ class Submitter:
         self._now = now
         self._new_request_id = new_request_id
         self._observer = observer
+        self._record_seconds_max = record_seconds_max
 
     async def submit(self, job: Job) -> Wait | None:
-        """Bring a message as far as it gets; a Wait when another worker may be at it.
+        """Bring a message as far as it gets; a Wait when there is more to do, but not now.
 
         Raises NotReady while the ledger is away.
         """
@@ -94,7 +96,8 @@ class Submitter:
                 return step
             if isinstance(step, Settled):
                 return None
-        return None
+        # Whoever is given the job next goes on from here.
+        return Wait(self._now())
 
     async def _start(self, job: Job, preferred: str | None, request_id: str) -> Next:
         command = StartSubmission(job, preferred, self._policy, self._cause(request_id))
@@ -131,20 +134,17 @@ class Submitter:
         return await self._record(RecordUnknownOutcome(job, ready.attempt, self._policy, cause))
 
     async def _record(self, command: Command[T]) -> T:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(LedgerUnavailable),
+            wait=wait_random_exponential(multiplier=0.05, max=2.0),
+            stop=stop_after_delay(self._record_seconds_max),
+            reraise=True,
+        )
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(LedgerUnavailable),
-                wait=wait_random_exponential(multiplier=0.05, max=2.0),
-                stop=stop_after_delay(RECORD_SECONDS_MAX),
-                reraise=True,
-            ):
-                with attempt:
-                    return (await self._ledger.execute(command)).value
+            answer = await retrying(self._ledger.execute, command)
         except LedgerUnavailable as away:
             raise NotReady(str(away)) from away
-        raise AssertionError("the loop above returns or raises")
+        return answer.value
 
     def _cause(self, request_id: str) -> Cause:
         return Cause(ACTOR, self._now(), request_id)
-
-

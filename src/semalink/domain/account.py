@@ -117,9 +117,7 @@ class Account(Aggregate):
             account.preferred_aggregator = self.aggregator
 
     @classmethod
-    def open(  # noqa: PLR0913 - what an account is made of
-        cls, account_id: UUID, name: str, kind: Kind, tier: Tier, cause: Cause
-    ) -> Self:
+    def open(cls, account_id: UUID, name: str, kind: Kind, tier: Tier, cause: Cause) -> Self:
         """Open an account that pays for itself."""
         return cls._create(
             cls.Created,
@@ -144,7 +142,9 @@ class Account(Aggregate):
         key_hash: str,
         last_four: str,
     ) -> None:
-        """Let a new key speak for the account."""
+        """Let a new key speak for the account; issuing it twice changes nothing."""
+        if api_key_id in self.live_keys:
+            return
         self._add(
             self.ApiKeyIssued,
             cause,

@@ -119,7 +119,7 @@ class CreditAccount(Aggregate):
         )
 
     @classmethod
-    def restore(  # noqa: PLR0913 - the head row has as many columns
+    def restore(
         cls,
         account_id: UUID,
         version: int,
@@ -157,6 +157,7 @@ class CreditAccount(Aggregate):
     def reserve(self, reservation_id: UUID, amount_micros: int, cause: Cause) -> None:
         """Set the price of a message aside until it is charged or released."""
         assert amount_micros > 0, "the rate card prices no message at nothing"
+        assert reservation_id not in self.open_reservations, "a reservation is made once"
         if amount_micros > self.available_micros:
             raise InsufficientCredits(
                 available_micros=self.available_micros, price_micros=amount_micros

@@ -1,5 +1,6 @@
 """One message, from acceptance to its final state."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -27,13 +28,15 @@ class Status(StrEnum):
 FINAL_STATUSES = frozenset(Status) - {Status.ACCEPTED, Status.SUBMITTED}
 
 
+@dataclass(frozen=True)
 class _Ending:
     """What the ends short of delivery share."""
 
     STATUS: ClassVar[Status]
-    failure_code: str
-    refunded_micros: int
     timestamp: datetime
+    failure_code: str
+    description: str
+    refunded_micros: int
 
     def apply(self, message: "Message") -> None:
         """Finish the message."""
@@ -46,8 +49,6 @@ class Message(Aggregate):
 
     TOPIC = "message"
 
-    #: What the customer asked for, checked and priced.
-    asked: "Message.Created"
     status: Status = Status.ACCEPTED
     #: Submissions begun so far; also the number of the last one.
     attempt: int = 0
@@ -62,6 +63,8 @@ class Message(Aggregate):
     worth_retrying: bool = False
     #: How often it was put off for a later attempt.
     postponed: int = 0
+    #: Not before then, when it was put off.
+    retry_at: datetime | None = None
     aggregator: str | None = None
     reference: str | None = None
     network: str | None = None
@@ -109,6 +112,9 @@ class Message(Aggregate):
             """Stand the message up."""
             message.asked = self
             message.network = self.network
+
+    #: What the customer asked for, checked and priced.
+    asked: Created
 
     class SubmitStarted(Event):
         """A call to an aggregator is about to leave; durable before it does."""
@@ -167,6 +173,7 @@ class Message(Aggregate):
         def apply(self, message: "Message") -> None:
             """Close the attempt and remember who refused."""
             message.in_submission = False
+            message.retry_at = self.retry_at
             if self.retry_at is None:
                 message.refused_by = (*message.refused_by, self.aggregator)
                 message.worth_retrying = message.worth_retrying or self.retryable
@@ -218,36 +225,24 @@ class Message(Aggregate):
 
         TOPIC = "message.failed.1"
         STATUS = Status.FAILED
-        failure_code: str
-        description: str
-        refunded_micros: int
 
     class Rejected(_Ending, Event):
         """An aggregator or operator would not carry it."""
 
         TOPIC = "message.rejected.1"
         STATUS = Status.REJECTED
-        failure_code: str
-        description: str
-        refunded_micros: int
 
     class Expired(_Ending, Event):
         """Its validity passed, in our queue or at the operator."""
 
         TOPIC = "message.expired.1"
         STATUS = Status.EXPIRED
-        failure_code: str
-        description: str
-        refunded_micros: int
 
     class Unknown(_Ending, Event):
         """Nobody could say in time what became of it; a late report may still."""
 
         TOPIC = "message.unknown.1"
         STATUS = Status.UNKNOWN
-        failure_code: str
-        description: str
-        refunded_micros: int
 
     @classmethod
     def accept(cls, message_id: UUID, draft: Draft, cause: Cause) -> Self:
@@ -320,7 +315,7 @@ class Message(Aggregate):
             cost=cost,
         )
 
-    def record_refusal(  # noqa: PLR0913 - what a refusal says
+    def record_refusal(
         self,
         cause: Cause,
         *,
@@ -401,5 +396,6 @@ class Message(Aggregate):
         self.in_submission = False
         self.finished_at = at
 
+
 #: The four ends short of delivery.
-Ending = type[Message.Failed] | type[Message.Rejected] | type[Message.Expired] | type[Message.Unknown]
+Ending = type[Message.Failed | Message.Rejected | Message.Expired | Message.Unknown]

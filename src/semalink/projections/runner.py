@@ -58,6 +58,11 @@ class ProjectionRunner:
         with engine.begin() as tx:
             tx.execute(_MAKE_CURSOR, {"name": projection.name})
 
+    @property
+    def name(self) -> str:
+        """The name of the projection."""
+        return self._projection.name
+
     def step(self) -> Page:
         """Apply the next page and move the cursor, or do nothing when another runner is at it."""
         with self._engine.begin() as tx:

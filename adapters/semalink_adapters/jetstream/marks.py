@@ -1,0 +1,25 @@
+"""What identifies the contents of a stream, so that a lost one is noticed."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from semalink.application.relaying import StreamMark
+from semalink_adapters.jetstream.streams import QUEUES, Queue
+
+
+async def read_marks(
+    js: JetStreamContext, queues: Sequence[Queue] = QUEUES
+) -> Sequence[StreamMark]:
+    """Return the marks of the streams that exist; raises nats errors when the broker is away."""
+    marks: list[StreamMark] = []
+    for queue in queues:
+        try:
+            info = await js.stream_info(queue.stream)
+        except NotFoundError:
+            continue
+        created_at = info.created or datetime.fromtimestamp(0, UTC)
+        marks.append(StreamMark(queue.stream, created_at, info.state.last_seq, info.state.messages))
+    return marks

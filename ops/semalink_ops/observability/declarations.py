@@ -1,0 +1,209 @@
+"""Every metric, declared once: its name, kind, labels and meaning."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a metric can do."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One metric; the values of each label are few and known beforehand."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)
+_PROVIDER_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+_WAIT_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1_800.0)
+_COMMIT_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0)
+_BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+
+HTTP_REQUEST_SECONDS = Declared(
+    "http_server_request_duration_seconds",
+    Kind.HISTOGRAM,
+    "Time to answer a request; the route is its template, or `unmatched`.",
+    ("route", "method", "code"),
+    _REQUEST_BUCKETS,
+)
+ACCEPT_TO_SUBMIT_SECONDS = Declared(
+    "semalink_accept_to_submit_seconds",
+    Kind.HISTOGRAM,
+    "Time from accepting a message until an aggregator took it.",
+    ("lane",),
+    _WAIT_BUCKETS,
+)
+MESSAGES = Declared(
+    "semalink_messages_total",
+    Kind.COUNTER,
+    "Messages that reached a state.",
+    ("state", "provider", "country"),
+)
+PROVIDER_SUBMIT_SECONDS = Declared(
+    "semalink_provider_submit_seconds",
+    Kind.HISTOGRAM,
+    "Time that an aggregator took to answer, whatever it answered.",
+    ("provider",),
+    _PROVIDER_BUCKETS,
+)
+PROVIDER_ERRORS = Declared(
+    "semalink_provider_errors_total",
+    Kind.COUNTER,
+    "Submissions that an aggregator refused or left unanswered, by class of failure.",
+    ("provider", "class"),
+)
+OUTBOX_OLDEST_AGE_SECONDS = Declared(
+    "semalink_outbox_oldest_age_seconds",
+    Kind.GAUGE,
+    "Age of the oldest event that the relay has yet to publish; 0 when there is none.",
+)
+OUTBOX_PUBLISHED = Declared(
+    "semalink_outbox_published_total",
+    Kind.COUNTER,
+    "Messages that the broker stored; those it had before are not counted again.",
+    ("queue",),
+)
+PUBLISH_FAILURES = Declared(
+    "semalink_publish_failures_total",
+    Kind.COUNTER,
+    "Messages not known to be stored by the broker; the relay publishes them again.",
+    ("queue",),
+)
+PROJECTION_LAG_SECONDS = Declared(
+    "semalink_projection_lag_seconds",
+    Kind.GAUGE,
+    "Age of the oldest event that a read model does not show yet; 0 when there is none.",
+    ("projection",),
+)
+CONSUMER_PENDING = Declared(
+    "semalink_consumer_pending",
+    Kind.GAUGE,
+    "Messages that wait in a queue.",
+    ("queue",),
+)
+CONSUMER_DELIVERIES = Declared(
+    "semalink_consumer_deliveries_total",
+    Kind.COUNTER,
+    "Messages taken from a queue, each time they were taken.",
+    ("queue",),
+)
+CONSUMER_REDELIVERIES = Declared(
+    "semalink_consumer_redeliveries_total",
+    Kind.COUNTER,
+    "Messages given back to their queue, to be delivered again.",
+    ("queue",),
+)
+CONSUMER_HANDLER_SECONDS = Declared(
+    "semalink_consumer_handler_seconds",
+    Kind.HISTOGRAM,
+    "Time that the work on one delivery took, whatever became of it.",
+    ("queue",),
+    _PROVIDER_BUCKETS,
+)
+DEAD_LETTERS = Declared(
+    "semalink_dead_letters_total",
+    Kind.COUNTER,
+    "Messages that were given up.",
+    ("queue",),
+)
+LEDGER_BATCH_SIZE = Declared(
+    "semalink_ledger_batch_size",
+    Kind.HISTOGRAM,
+    "Commands decided in one transaction.",
+    (),
+    _BATCH_BUCKETS,
+)
+LEDGER_COMMIT_SECONDS = Declared(
+    "semalink_ledger_commit_seconds",
+    Kind.HISTOGRAM,
+    "Time to decide a batch and commit it.",
+    (),
+    _COMMIT_BUCKETS,
+)
+LEDGER_WAITING = Declared(
+    "semalink_ledger_waiting",
+    Kind.GAUGE,
+    "Commands that wait to be taken into a batch.",
+)
+REPORTS = Declared(
+    "semalink_reports_total",
+    Kind.COUNTER,
+    "Delivery reports received, by the state that they tell.",
+    ("aggregator", "state"),
+)
+REPORTS_SHELVED = Declared(
+    "semalink_reports_shelved",
+    Kind.GAUGE,
+    "Delivery reports kept for a message that is not known, or not known yet.",
+)
+LOOP_LAG_SECONDS = Declared(
+    "semalink_loop_lag_seconds",
+    Kind.GAUGE,
+    "How late the event loop woke at worst in the last 15 seconds.",
+)
+
+DECLARED = (
+    HTTP_REQUEST_SECONDS,
+    ACCEPT_TO_SUBMIT_SECONDS,
+    MESSAGES,
+    PROVIDER_SUBMIT_SECONDS,
+    PROVIDER_ERRORS,
+    OUTBOX_OLDEST_AGE_SECONDS,
+    OUTBOX_PUBLISHED,
+    PUBLISH_FAILURES,
+    PROJECTION_LAG_SECONDS,
+    CONSUMER_PENDING,
+    CONSUMER_DELIVERIES,
+    CONSUMER_REDELIVERIES,
+    CONSUMER_HANDLER_SECONDS,
+    DEAD_LETTERS,
+    LEDGER_BATCH_SIZE,
+    LEDGER_COMMIT_SECONDS,
+    LEDGER_WAITING,
+    REPORTS,
+    REPORTS_SHELVED,
+    LOOP_LAG_SECONDS,
+)
+
+#: Read from the operating system by the client library, not declared to it.
+OF_THE_PROCESS = (
+    Declared("process_resident_memory_bytes", Kind.GAUGE, "Memory in use."),
+    Declared("process_virtual_memory_bytes", Kind.GAUGE, "Memory set aside."),
+    Declared("process_cpu_seconds_total", Kind.COUNTER, "Processor time used."),
+    Declared("process_start_time_seconds", Kind.GAUGE, "When it started, since 1970."),
+    Declared("process_open_fds", Kind.GAUGE, "Open file descriptors."),
+    Declared("process_max_fds", Kind.GAUGE, "How many may be open."),
+)
+
+
+def reference_page() -> str:
+    """Return `docs/reference/metrics.md`, one row a metric."""
+    rows = [_row(metric) for metric in (*DECLARED, *OF_THE_PROCESS)]
+    return "\n".join([*_HEAD, *rows, ""])
+
+
+_HEAD = (
+    "# Metrics",
+    "",
+    "Every process answers them at `/metrics`, each for itself.",
+    "This page is written from `semalink_ops/observability/declarations.py`; change it there.",
+    "No label holds a number, a text, a key or an account.",
+    "",
+    "| Name | Kind | Labels | Meaning |",
+    "| --- | --- | --- | --- |",
+)
+
+
+def _row(metric: Declared) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.kind} | {labels or 'none'} | {metric.meaning} |"

@@ -1,0 +1,168 @@
+"""The metrics of one process in one registry, cheap to record."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.process_collector import ProcessCollector
+
+from semalink_ops.observability import declarations as declared
+from semalink_ops.observability.declarations import Declared
+
+UNMATCHED = "unmatched"
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_LOOP_INTERVAL_SECONDS = 0.5
+_LOOP_WINDOW = 30
+
+M = TypeVar("M", bound=MetricWrapperBase)
+
+
+class _Family(Generic[M]):
+    """Finds the child of some label values in one look-up; the library's own takes a lock."""
+
+    def __init__(self, metric: M) -> None:
+        self._metric = metric
+        self._children: dict[tuple[str | int, ...], M] = {}
+
+    def at(self, *values: str | int) -> M:
+        child = self._children.get(values)
+        if child is None:
+            child = self._children[values] = self._metric.labels(*values)
+        return child
+
+
+class Metrics:
+    """What this process counts and measures; every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        # The time each series began would be half of all that is scraped.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = _Family(self._histogram(declared.HTTP_REQUEST_SECONDS))
+        self._waits = _Family(self._histogram(declared.ACCEPT_TO_SUBMIT_SECONDS))
+        self._messages = _Family(self._counter(declared.MESSAGES))
+        self._submissions = _Family(self._histogram(declared.PROVIDER_SUBMIT_SECONDS))
+        self._provider_errors = _Family(self._counter(declared.PROVIDER_ERRORS))
+        self._outbox_age = self._gauge(declared.OUTBOX_OLDEST_AGE_SECONDS)
+        self._published = _Family(self._counter(declared.OUTBOX_PUBLISHED))
+        self._publish_failures = _Family(self._counter(declared.PUBLISH_FAILURES))
+        self._projection_lag = _Family(self._gauge(declared.PROJECTION_LAG_SECONDS))
+        self._pending = _Family(self._gauge(declared.CONSUMER_PENDING))
+        self._deliveries = _Family(self._counter(declared.CONSUMER_DELIVERIES))
+        self._redeliveries = _Family(self._counter(declared.CONSUMER_REDELIVERIES))
+        self._handlers = _Family(self._histogram(declared.CONSUMER_HANDLER_SECONDS))
+        self._dead_letters = _Family(self._counter(declared.DEAD_LETTERS))
+        self._batch_size = self._histogram(declared.LEDGER_BATCH_SIZE)
+        self._commit_seconds = self._histogram(declared.LEDGER_COMMIT_SECONDS)
+        self._ledger_waiting = self._gauge(declared.LEDGER_WAITING)
+        self._reports = _Family(self._counter(declared.REPORTS))
+        self._reports_shelved = self._gauge(declared.REPORTS_SHELVED)
+        self._loop_lag = self._gauge(declared.LOOP_LAG_SECONDS)
+
+    def request_ended(self, route: str | None, method: str, code: int, seconds: float) -> None:
+        """Record one answered request under its template; anything unknown shares one label."""
+        known = method if method in _METHODS else "OTHER"
+        self._requests.at(route or UNMATCHED, known, code).observe(seconds)
+
+    def message_submitted(self, lane: str, seconds_since_accepted: float) -> None:
+        """Record how long a message waited until an aggregator took it."""
+        self._waits.at(lane).observe(seconds_since_accepted)
+
+    def message_reached(self, state: str, provider: str, country: str) -> None:
+        """Count one message into its new state."""
+        self._messages.at(state, provider, country).inc()
+
+    def provider_answered(self, provider: str, seconds: float) -> None:
+        """Record one call to an aggregator."""
+        self._submissions.at(provider).observe(seconds)
+
+    def provider_failed(self, provider: str, failure: str) -> None:
+        """Count one refused or unanswered call by its class of failure."""
+        self._provider_errors.at(provider, failure).inc()
+
+    def outbox_aged(self, seconds: float) -> None:
+        """Set how old the oldest unpublished event is."""
+        self._outbox_age.set(seconds)
+
+    def outbox_published(self, queue: str, count: int = 1) -> None:
+        """Count messages that the broker stored."""
+        self._published.at(queue).inc(count)
+
+    def publish_failed(self, queue: str) -> None:
+        """Count one message that is not known to be stored."""
+        self._publish_failures.at(queue).inc()
+
+    def projection_lagged(self, projection: str, seconds: float) -> None:
+        """Set how far a read model is behind."""
+        self._projection_lag.at(projection).set(seconds)
+
+    def queue_measured(self, queue: str, pending: int) -> None:
+        """Set how many messages wait in a queue."""
+        self._pending.at(queue).set(pending)
+
+    def delivered(self, queue: str, count: int) -> None:
+        """Count messages taken from a queue."""
+        self._deliveries.at(queue).inc(count)
+
+    def given_back(self, queue: str) -> None:
+        """Count one message that will be delivered again."""
+        self._redeliveries.at(queue).inc()
+
+    def handled(self, queue: str, seconds: float) -> None:
+        """Record the work on one delivery."""
+        self._handlers.at(queue).observe(seconds)
+
+    def dead_lettered(self, queue: str) -> None:
+        """Count one message that was given up."""
+        self._dead_letters.at(queue).inc()
+
+    def batch_committed(self, count: int, seconds: float) -> None:
+        """Record one batch of the ledger; the hook `on_batch` of the group commit."""
+        self._batch_size.observe(count)
+        self._commit_seconds.observe(seconds)
+
+    def watch_ledger(self, count_waiting: Callable[[], int]) -> None:
+        """Ask for the number of waiting commands at each scrape."""
+        self._ledger_waiting.set_function(count_waiting)
+
+    def report_received(self, aggregator: str, state: str) -> None:
+        """Count one delivery report."""
+        self._reports.at(aggregator, state).inc()
+
+    def reports_shelved(self, count: int) -> None:
+        """Set how many delivery reports wait for their message."""
+        self._reports_shelved.set(count)
+
+    def loop_lagged(self, seconds: float) -> None:
+        """Set how late the event loop is."""
+        self._loop_lag.set(seconds)
+
+    def _counter(self, metric: Declared) -> Counter:
+        return Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
+
+    def _gauge(self, metric: Declared) -> Gauge:
+        return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
+
+    def _histogram(self, metric: Declared) -> Histogram:
+        return Histogram(
+            metric.name,
+            metric.meaning,
+            metric.labels,
+            registry=self.registry,
+            buckets=metric.buckets,
+        )
+
+
+async def watch_loop(metrics: Metrics, *, interval_seconds: float = _LOOP_INTERVAL_SECONDS) -> None:
+    """Measure how late the event loop wakes, until cancelled."""
+    loop = asyncio.get_running_loop()
+    lags: deque[float] = deque(maxlen=_LOOP_WINDOW)
+    while True:
+        due_at = loop.time() + interval_seconds
+        await asyncio.sleep(interval_seconds)
+        lags.append(max(0.0, loop.time() - due_at))
+        metrics.loop_lagged(max(lags))

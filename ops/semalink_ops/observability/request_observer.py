@@ -1,0 +1,32 @@
+"""What the web server tells of each request: measured always, traced now and then."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from semalink_ops.observability.metrics import UNMATCHED, Metrics
+from semalink_ops.observability.tracing import RequestSpan, Tracing
+
+
+class RequestTelemetry:
+    """A `RequestObserver`; the token is the span of a sampled request."""
+
+    def __init__(self, metrics: Metrics, tracing: Tracing) -> None:
+        self._metrics = metrics
+        self._tracing = tracing
+
+    def begin(self, scope: Mapping[str, Any]) -> RequestSpan | None:
+        """Start the span of the request, if it is to be sampled."""
+        return self._tracing.begin_request(scope["method"])
+
+    def end(
+        self,
+        token: RequestSpan | None,
+        route_template: str | None,
+        method: str,
+        status: int,
+        seconds: float,
+    ) -> None:
+        """Record the request, and end its span."""
+        self._metrics.request_ended(route_template, method, status, seconds)
+        if token is not None:
+            token.end(route_template or UNMATCHED, method, status)

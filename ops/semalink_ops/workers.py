@@ -1,0 +1,242 @@
+"""The worker processes: SMS, delivery reports, relay, projector."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+import nats.errors
+import psycopg
+import structlog
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from semalink.application.bus import Delivery, NotReady, PoisonMessage
+from semalink.application.relaying import POKE_SUBJECT, JobPayload, Relay, ReportPayload
+from semalink.application.reporting import ReportProcessor
+from semalink.application.submission import Job, Policy
+from semalink.application.submitting import Submitter
+from semalink.projections import messages
+from semalink.projections.runner import Projection, ProjectionRunner
+from semalink_adapters.jetstream.consumer import Limits, consume_batches, consume_each
+from semalink_adapters.jetstream.lanes import PriorityGate
+from semalink_adapters.jetstream.marks import read_marks
+from semalink_adapters.jetstream.source import JetStreamSource
+from semalink_adapters.jetstream.streams import DLR_INBOUND, SMS_NORMAL, SMS_PRIORITY
+from semalink_adapters.postgres.mapper import EventMapper
+from semalink_adapters.postgres.migrate import sqlalchemy_url
+from semalink_adapters.postgres.outbox import PostgresOutbox
+from semalink_adapters.postgres.reports import PostgresReports
+from semalink_ops.bootstrap import Core, open_aggregators
+from semalink_ops.preferences import CachedPreferences
+from semalink_ops.runtime import background, new_request_id, utc_now, wait_for_stop
+
+SWEEP_SECONDS = 1.0
+POLL_SECONDS = 0.1
+REPAIR_SECONDS = 2.0
+RETRY_SECONDS = 0.5
+
+PROJECTIONS = (Projection(messages.NAME, messages.LOG, messages.project),)
+
+_log = structlog.get_logger(__name__)
+_jobs = msgspec.json.Decoder(JobPayload)
+_reports = msgspec.json.Decoder(ReportPayload)
+
+
+async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
+    """Submit messages until the stop; the priority lane has slots of its own."""
+    settings = core.settings
+    reports = PostgresReports(core.pool, now=utc_now, new_id=core.new_id)
+    async with open_aggregators(settings) as aggregators:
+        submitter = Submitter(
+            core.ledger,
+            aggregators,
+            CachedPreferences(reports.preferred_route).get,
+            policy=Policy(unknown_after=timedelta(seconds=settings.unknown_after_seconds)),
+            now=utc_now,
+            new_request_id=lambda: new_request_id("job_"),
+            observer=core.metrics.submissions,
+        )
+        handler = SubmitHandler(submitter, reports.park)
+        gate = PriorityGate()
+        limits = Limits(
+            concurrency=settings.sms_concurrency,
+            batch=settings.sms_concurrency,
+            not_ready_seconds=(0.2, 1.0),
+        )
+        await asyncio.gather(
+            *(
+                consume_each(
+                    JetStreamSource(core.connection, core.bus, queue),
+                    handler.handle,
+                    stop=stop,
+                    limits=limits,
+                    lane=lane,
+                    observer=core.metrics.bus,
+                )
+                for queue, lane in ((SMS_PRIORITY, gate.priority), (SMS_NORMAL, gate.normal))
+            )
+        )
+
+
+class SubmitHandler:
+    """Reads a job from a delivery and submits its message."""
+
+    def __init__(self, submitter: Submitter, park: Callable[[UUID], Awaitable[None]]) -> None:
+        self._submitter = submitter
+        self._park = park
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Submit; a job that fails for the last time is parked, so that nothing refills it."""
+        try:
+            payload = _jobs.decode(delivery.payload)
+        except msgspec.MsgspecError as unreadable:
+            msg = "unreadable_job"
+            raise PoisonMessage(msg) from unreadable
+        job = Job(payload.message_id, payload.account_id, payload.billing_account_id)
+        try:
+            wait = await self._submitter.submit(job)
+        except NotReady:
+            raise
+        except Exception:
+            if delivery.num_delivered >= SMS_NORMAL.max_deliver:
+                await self._park(job.message_id)
+            raise
+        if wait is not None:
+            delay_seconds = (wait.until - utc_now()).total_seconds()
+            await delivery.nak(max(0.0, delay_seconds))
+
+
+async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
+    """Apply delivery reports until the stop, and sweep the shelf."""
+    book = PostgresReports(core.pool, now=utc_now, new_id=core.new_id)
+    async with open_aggregators(core.settings) as aggregators:
+        processor = ReportProcessor(
+            core.ledger, book, aggregators, now=utc_now, observe=core.metrics.report
+        )
+
+        async def handle(deliveries: Sequence[Delivery]) -> None:
+            await processor.process([_report(delivery) for delivery in deliveries])
+
+        source = JetStreamSource(core.connection, core.bus, DLR_INBOUND)
+        async with background(_sweep(processor, stop)):
+            await consume_batches(
+                source,
+                handle,
+                stop=stop,
+                limits=Limits(concurrency=2, batch=500, not_ready_seconds=(0.2, 1.0)),
+                observer=core.metrics.bus,
+            )
+
+
+async def _sweep(processor: ReportProcessor, stop: asyncio.Event) -> None:
+    while not await wait_for_stop(stop, SWEEP_SECONDS):
+        try:
+            await processor.sweep()
+        except NotReady:
+            _log.warning("sweep_postponed")
+
+
+def _report(delivery: Delivery) -> ReportPayload:
+    try:
+        return _reports.decode(delivery.payload)
+    except msgspec.MsgspecError as unreadable:
+        msg = "unreadable_report_job"
+        raise PoisonMessage(msg) from unreadable
+
+
+async def run_relay(core: Core, stop: asyncio.Event) -> None:
+    """Carry work to the broker until the stop; a second relay stands by."""
+    poked = asyncio.Event()
+    await core.bus.on_poke(POKE_SUBJECT, poked.set)
+    while not stop.is_set():
+        try:
+            async with await psycopg.AsyncConnection.connect(
+                core.settings.database_url.reveal(),
+                autocommit=True,
+                connect_timeout=2,
+                application_name="semalink-relay",
+            ) as connection:
+                await _lead(core, PostgresOutbox(connection), poked, stop)
+        except psycopg.OperationalError:
+            _log.warning("relay_lost_database")
+            await wait_for_stop(stop, RETRY_SECONDS)
+
+
+async def _lead(
+    core: Core, outbox: PostgresOutbox, poked: asyncio.Event, stop: asyncio.Event
+) -> None:
+    while not await outbox.try_lead():
+        if await wait_for_stop(stop, RETRY_SECONDS):
+            return
+    _log.info("relay_leads")
+    relay = Relay(outbox, core.bus)
+    loop = asyncio.get_running_loop()
+    repair_at = 0.0
+    while not stop.is_set():
+        if not core.connection.ready:
+            await wait_for_stop(stop, RETRY_SECONDS)
+            continue
+        if loop.time() >= repair_at:
+            repair_at = loop.time() + REPAIR_SECONDS
+            await _repair(core, relay)
+        poked.clear()
+        moved = await relay.step()
+        core.metrics.relayed(relay.oldest_at)
+        if not moved:
+            await _wait_for_poke(poked, stop)
+
+
+async def _repair(core: Core, relay: Relay) -> None:
+    try:
+        marks = await read_marks(core.connection.js)
+    except (nats.errors.Error, TimeoutError):
+        return
+    await relay.repair(marks)
+
+
+async def _wait_for_poke(poked: asyncio.Event, stop: asyncio.Event) -> None:
+    if stop.is_set():
+        return
+    try:
+        async with asyncio.timeout(POLL_SECONDS):
+            await poked.wait()
+    except TimeoutError:
+        return
+
+
+async def run_projector(core: Core, stop: asyncio.Event) -> None:
+    """Keep the read models up to date until the stop."""
+    poked = asyncio.Event()
+    await core.bus.on_poke(POKE_SUBJECT, poked.set)
+    engine = create_engine(
+        sqlalchemy_url(core.settings.database_url.reveal()), pool_size=1, max_overflow=1
+    )
+    try:
+        while not stop.is_set():
+            try:
+                await _project(core, engine, poked, stop)
+            except (OperationalError, InterfaceError):
+                _log.warning("projector_lost_database")
+                await wait_for_stop(stop, RETRY_SECONDS)
+    finally:
+        engine.dispose()
+
+
+async def _project(
+    core: Core, engine: Engine, poked: asyncio.Event, stop: asyncio.Event
+) -> None:
+    runners = [
+        await asyncio.to_thread(ProjectionRunner, engine, projection, EventMapper.read)
+        for projection in PROJECTIONS
+    ]
+    while not stop.is_set():
+        poked.clear()
+        moved = 0
+        for runner in runners:
+            page = await asyncio.to_thread(runner.step)
+            core.metrics.projected(runner.name, page.event_count, page.lag_seconds)
+            moved += page.event_count
+        if not moved:
+            await _wait_for_poke(poked, stop)

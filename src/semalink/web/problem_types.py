@@ -1,0 +1,189 @@
+"""Every error that a client can meet: its status, its title and what to do about it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """One kind of error; its page is served under ``/problems/<code>``."""
+
+    code: str
+    status: int
+    #: The same for every occurrence.
+    title: str
+    #: What the client can do, in a sentence or two.
+    remedy: str
+    #: Whether the very same request may succeed later.
+    retryable: bool = False
+
+
+#: What the platform refuses for good reason, one for each DomainError.
+REFUSALS = (
+    ProblemType(
+        "account_not_found",
+        404,
+        "No such account",
+        "Check the account id. Ids begin with acct_ and are case-sensitive.",
+    ),
+    ProblemType(
+        "api_key_not_found",
+        404,
+        "No such API key",
+        "List the keys of the account; a key that was revoked cannot be revoked again.",
+    ),
+    ProblemType(
+        "message_not_found",
+        404,
+        "No such message",
+        "Check the message id, and that the key is of the account and the mode that sent it.",
+    ),
+    ProblemType(
+        "idempotency_key_reused",
+        422,
+        "Idempotency-Key used for another request",
+        "Send a new key with a new request; repeat a key only with the very same body.",
+    ),
+    ProblemType(
+        "payment_reference_reused",
+        409,
+        "Payment reference used for another top-up",
+        "Look up what the payment was credited to before; each payment is credited once.",
+    ),
+    ProblemType(
+        "invalid_number",
+        422,
+        "Not a mobile number",
+        "Write a mobile number in E.164, for example +254712345678.",
+    ),
+    ProblemType(
+        "unsupported_destination",
+        422,
+        "No price for this destination",
+        "Ask for the country or network to be opened for your account.",
+    ),
+    ProblemType(
+        "unknown_sender",
+        422,
+        "Sender id not approved",
+        "Send under an approved sender id, spelt exactly so, or ask for its approval.",
+    ),
+    ProblemType("empty_text", 422, "Text is empty", "Write something to read."),
+    ProblemType(
+        "text_too_long",
+        422,
+        "Text takes too many segments",
+        "Shorten the text, or use only characters of the GSM-7 alphabet; see POST /v1/quote.",
+    ),
+    ProblemType(
+        "content_blocked",
+        422,
+        "Text is blocked",
+        "Change the wording that the named rule forbids.",
+    ),
+    ProblemType(
+        "insufficient_credits",
+        402,
+        "Not enough credits",
+        "Top up the account, then send again with a new Idempotency-Key.",
+    ),
+    ProblemType(
+        "reservation_not_open",
+        409,
+        "Reservation is resolved",
+        "Nothing is to be done: a reservation is charged or released once.",
+    ),
+)
+
+#: What the HTTP edge itself refuses.
+EDGE_PROBLEMS = (
+    ProblemType(
+        "malformed_json", 400, "Body is not JSON", "Send a JSON document encoded in UTF-8."
+    ),
+    ProblemType("incomplete_body", 400, "Body broke off", "Send the whole body.", retryable=True),
+    ProblemType("bad_request", 400, "Request is malformed", "Correct the request line or headers."),
+    ProblemType(
+        "invalid_cursor",
+        400,
+        "Cursor does not fit",
+        "Give next_cursor back unchanged and with the same filters, or start without a cursor.",
+    ),
+    ProblemType(
+        "invalid_idempotency_key",
+        400,
+        "Idempotency-Key is malformed",
+        "Use 1 to 255 printable ASCII characters, in double quotes or without.",
+    ),
+    ProblemType(
+        "missing_api_key",
+        401,
+        "API key is missing",
+        "Send the header Authorization: Bearer sl_live_… with your key.",
+    ),
+    ProblemType(
+        "invalid_api_key",
+        401,
+        "API key is not valid",
+        "Check the key for typing errors, and that it was not revoked.",
+    ),
+    ProblemType(
+        "forbidden",
+        403,
+        "Key has no right to this",
+        "Use a key with one of the scopes that the operation names.",
+    ),
+    ProblemType("not_found", 404, "No such page", "Check the path; see /openapi.json."),
+    ProblemType(
+        "method_not_allowed",
+        405,
+        "Method not allowed here",
+        "Use a method that the Allow header names.",
+    ),
+    ProblemType(
+        "body_too_large", 413, "Body is too large", "Split the request; batches hold 1,000 messages."
+    ),
+    ProblemType(
+        "unsupported_media_type",
+        415,
+        "Body must be JSON",
+        "Send Content-Type: application/json and no Content-Encoding.",
+    ),
+    ProblemType(
+        "validation_failed",
+        422,
+        "Fields are not valid",
+        "Correct every field that errors names; pointer says where it stands in the request.",
+    ),
+    ProblemType(
+        "rate_limited",
+        429,
+        "Too many requests",
+        "Wait as many seconds as Retry-After says, then send again.",
+        retryable=True,
+    ),
+    ProblemType(
+        "internal_error",
+        500,
+        "Something broke on our side",
+        "Repeat the request with the same Idempotency-Key; tell us the request_id if it stays.",
+        retryable=True,
+    ),
+    ProblemType(
+        "service_unavailable",
+        503,
+        "Not available now",
+        "Nothing was decided. Wait as long as Retry-After says and send the request again.",
+        retryable=True,
+    ),
+    ProblemType(
+        "outcome_in_doubt",
+        503,
+        "Outcome is not known",
+        "Repeat the request with the same Idempotency-Key: it counts once, whatever happened.",
+        retryable=True,
+    ),
+)
+
+PROBLEM_TYPES = {problem.code: problem for problem in (*REFUSALS, *EDGE_PROBLEMS)}
+
+#: The one place that says which status a DomainError answers with.
+STATUS_BY_CODE = {problem.code: problem.status for problem in REFUSALS}

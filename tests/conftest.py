@@ -1,0 +1,126 @@
+"""Real servers for the session, a fresh database and an empty broker for each test."""
+
+import random
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import hypothesis
+import nats
+import psycopg
+import pytest
+from psycopg import sql
+
+from semalink_ops.embedded.nats import EmbeddedNats
+from semalink_ops.embedded.ports import free_port
+from semalink_ops.embedded.postgres import EmbeddedPostgres
+
+_SEED_BITS = 64
+
+hypothesis.settings.register_profile("semalink", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("semalink")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed ourselves, so that it can be shown before anything fails."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(random.getrandbits(_SEED_BITS))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how to run the same examples again."""
+    return f"repeat with: --hypothesis-seed={config.option.hypothesis_seed}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """One server for the session, as durable as in production; its databases are the tests'."""
+    with _server_folder() as folder, EmbeddedPostgres(folder, free_port()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: EmbeddedPostgres) -> str:
+    """The name of a database that was migrated once and is copied for each test."""
+    # Imported here: tests without a database need not wait for it.
+    from semalink_adapters.postgres.migrate import upgrade  # noqa: PLC0415
+
+    name = "template_migrated"
+    _execute(postgres_server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    upgrade(postgres_server.dsn_of(name))
+    # Autovacuum connects as well, and nobody may while it is copied.
+    closed = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name))
+    _execute(postgres_server, closed)
+    return name
+
+
+@pytest.fixture
+def database_url(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
+    """The address of a fresh database with all migrations applied."""
+    with _database(postgres_server, migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """The address of a fresh database with nothing in it."""
+    with _database(postgres_server, "template1") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[EmbeddedNats]:
+    """One server for the session; its streams are the tests'."""
+    with _server_folder() as folder, EmbeddedNats(folder, free_port(), free_port()) as server:
+        yield server
+
+
+@pytest.fixture
+async def clean_nats(nats_server: EmbeddedNats) -> AsyncIterator[EmbeddedNats]:
+    """The server without any stream; what the test made is deleted after it."""
+    yield nats_server
+    client = await nats.connect(nats_server.url)
+    try:
+        streams = client.jetstream()
+        for stream in await streams.streams_info():
+            assert stream.config.name is not None
+            await streams.delete_stream(stream.config.name)
+    finally:
+        await client.close()
+
+
+@pytest.fixture
+def nats_url(clean_nats: EmbeddedNats) -> str:
+    """The address of a broker without any stream."""
+    return clean_nats.url
+
+
+@contextmanager
+def _server_folder() -> Iterator[Path]:
+    # Not pytest's folder: that keeps the last three, and a cluster has eighty megabytes.
+    with tempfile.TemporaryDirectory(prefix="semalink-") as folder:
+        path = Path(folder)
+        # The server may run as another user, and what it keeps is private by itself.
+        path.chmod(0o711)
+        yield path / "server"
+
+
+@contextmanager
+def _database(server: EmbeddedPostgres, template: str) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    identifiers = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
+    # Copying the files takes half the time of writing them through the log.
+    create = sql.SQL("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    _execute(server, create.format(**identifiers))
+    yield server.dsn_of(name)
+    # Forced: a test that failed may have left connections open.
+    drop = sql.SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    _execute(server, drop.format(**identifiers))
+
+
+def _execute(server: EmbeddedPostgres, statement: sql.Composed) -> None:
+    with psycopg.connect(server.dsn_of("postgres"), autocommit=True) as connection:
+        connection.execute(statement)

@@ -1,0 +1,136 @@
+"""Metrics: what is declared, what is counted, and the page about them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from prometheus_client.exposition import generate_latest
+
+from semalink.application.bus import BusObserver, PublishState
+from semalink_ops.observability.bus_observer import BusMetrics
+from semalink_ops.observability.declarations import DECLARED, OF_THE_PROCESS, reference_page
+from semalink_ops.observability.metrics import Metrics, watch_loop
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_registry_holds_exactly_what_is_declared(metrics: Metrics) -> None:
+    exposed = {
+        line.split()[2]
+        for line in generate_latest(metrics.registry).decode().splitlines()
+        if line.startswith("# TYPE")
+    }
+
+    assert exposed == {metric.name for metric in (*DECLARED, *OF_THE_PROCESS)}
+
+
+def test_reference_page_is_the_declarations() -> None:
+    assert PAGE.read_text() == reference_page()
+
+
+def test_request_ended_counts_under_its_template(metrics: Metrics) -> None:
+    metrics.request_ended("/v1/messages/{message_id}", "GET", 200, 0.003)
+    metrics.request_ended("/v1/messages/{message_id}", "GET", 200, 0.3)
+
+    labels = {"route": "/v1/messages/{message_id}", "method": "GET", "code": "200"}
+    assert value(metrics, "http_server_request_duration_seconds_count", **labels) == 2
+    fast = value(metrics, "http_server_request_duration_seconds_bucket", **labels, le="0.005")
+    assert fast == 1
+
+
+def test_request_ended_shares_one_label_when_nothing_is_known(metrics: Metrics) -> None:
+    metrics.request_ended(None, "BREW", 404, 0.001)
+    metrics.request_ended(None, "STEEP", 404, 0.001)
+
+    labels = {"route": "unmatched", "method": "OTHER", "code": "404"}
+    assert value(metrics, "http_server_request_duration_seconds_count", **labels) == 2
+
+
+def test_message_metrics_are_counted(metrics: Metrics) -> None:
+    metrics.message_submitted("priority", 0.2)
+    metrics.message_reached("delivered", "celcom", "KE")
+    metrics.provider_answered("celcom", 0.3)
+    metrics.provider_failed("celcom", "throttled")
+    metrics.report_received("celcom", "delivered")
+    metrics.reports_shelved(4)
+
+    lane = {"lane": "priority"}
+    assert value(metrics, "semalink_accept_to_submit_seconds_sum", **lane) == 0.2
+    reached = {"state": "delivered", "provider": "celcom", "country": "KE"}
+    assert value(metrics, "semalink_messages_total", **reached) == 1
+    assert value(metrics, "semalink_provider_submit_seconds_count", provider="celcom") == 1
+    failed = {"provider": "celcom", "class": "throttled"}
+    assert value(metrics, "semalink_provider_errors_total", **failed) == 1
+    told = {"aggregator": "celcom", "state": "delivered"}
+    assert value(metrics, "semalink_reports_total", **told) == 1
+    assert value(metrics, "semalink_reports_shelved") == 4
+
+
+def test_ledger_metrics_follow_the_ledger(metrics: Metrics) -> None:
+    waiting = [7]
+    metrics.watch_ledger(lambda: waiting[0])
+
+    metrics.batch_committed(12, 0.004)
+    waiting[0] = 9
+
+    assert value(metrics, "semalink_ledger_batch_size_sum") == 12
+    assert value(metrics, "semalink_ledger_commit_seconds_count") == 1
+    assert value(metrics, "semalink_ledger_waiting") == 9
+
+
+def test_measured_gauges_hold_the_last_value(metrics: Metrics) -> None:
+    metrics.outbox_aged(3.5)
+    metrics.projection_lagged("messages", 1.5)
+    metrics.queue_measured("sms.normal", 11)
+    metrics.queue_measured("sms.normal", 10)
+
+    assert value(metrics, "semalink_outbox_oldest_age_seconds") == 3.5
+    assert value(metrics, "semalink_projection_lag_seconds", projection="messages") == 1.5
+    assert value(metrics, "semalink_consumer_pending", queue="sms.normal") == 10
+
+
+def test_bus_metrics_count_by_queue(metrics: Metrics) -> None:
+    bus: BusObserver = BusMetrics(metrics)
+
+    bus.published("sms.normal", PublishState.ACKED)
+    bus.published("sms.normal", PublishState.DUPLICATE)
+    bus.published("sms.normal", PublishState.FAILED)
+    bus.published("dlq.sms.normal", PublishState.ACKED)
+    bus.delivered("sms.normal", 3)
+    bus.acked("sms.normal")
+    bus.naked("sms.normal")
+    bus.dead_lettered("sms.normal", "ValueError")
+    bus.handled("sms.normal", 0.1)
+
+    queue = {"queue": "sms.normal"}
+    assert value(metrics, "semalink_outbox_published_total", **queue) == 1
+    assert value(metrics, "semalink_publish_failures_total", **queue) == 1
+    assert value(metrics, "semalink_outbox_published_total", queue="dlq") == 1
+    assert value(metrics, "semalink_consumer_deliveries_total", **queue) == 3
+    assert value(metrics, "semalink_consumer_redeliveries_total", **queue) == 1
+    assert value(metrics, "semalink_dead_letters_total", **queue) == 1
+    assert value(metrics, "semalink_consumer_handler_seconds_count", **queue) == 1
+
+
+async def test_watch_loop_measures_until_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics()
+    measured: asyncio.Queue[float] = asyncio.Queue()
+    monkeypatch.setattr(metrics, "loop_lagged", measured.put_nowait)
+
+    watching = asyncio.create_task(watch_loop(metrics, interval_seconds=0.001))
+    first = await asyncio.wait_for(measured.get(), 5)
+    second = await asyncio.wait_for(measured.get(), 5)
+    watching.cancel()
+
+    assert 0 <= first <= second
+    with pytest.raises(asyncio.CancelledError):
+        await watching
