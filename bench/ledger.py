@@ -65,9 +65,7 @@ async def reserve(
     await asyncio.gather(*(one_after_another() for _ in range(in_flight)))
     elapsed = time.perf_counter() - started
     seconds.sort()
-    return Figures(
-        total / elapsed, seconds[total // 2] * 1_000, seconds[int(total * 0.99)] * 1_000
-    )
+    return Figures(total / elapsed, seconds[total // 2] * 1_000, seconds[int(total * 0.99)] * 1_000)
 
 
 def _command(account_id: UUID, turn: int) -> AcceptMessage:

@@ -41,8 +41,18 @@ def drive(target: Target, *, connections: int, seconds: int) -> Result:
     run = f"{target.name}-{connections}-{time.time_ns()}"
     output = subprocess.run(
         [
-            "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(_SCRIPT),
-            target.url, "--", target.path, target.authorization, run,
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--latency",
+            "-s",
+            str(_SCRIPT),
+            target.url,
+            "--",
+            target.path,
+            target.authorization,
+            run,
         ],  # fmt: skip
         check=True,
         capture_output=True,
@@ -60,9 +70,7 @@ def compare(
     results: dict[str, list[Result]] = {target.name: [] for target in targets}
     for _ in range(rounds):
         for target in targets:
-            results[target.name].append(
-                drive(target, connections=connections, seconds=seconds)
-            )
+            results[target.name].append(drive(target, connections=connections, seconds=seconds))
     return {name: _median(runs) for name, runs in results.items()}
 
 

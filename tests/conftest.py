@@ -25,14 +25,18 @@ hypothesis.settings.load_profile("semalink")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the seed ourselves, so that it can be shown before anything fails."""
+    """Choose the seed ourselves, so that it can be shown when anything fails."""
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.getrandbits(_SEED_BITS))
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """Say how to run the same examples again."""
-    return f"repeat with: --hypothesis-seed={config.option.hypothesis_seed}"
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say after a failure how to run the same examples again."""
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        seed = config.option.hypothesis_seed
+        terminalreporter.write_line(f"The same examples again: --hypothesis-seed={seed}")
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ class MemoryBus:
     ) -> None:
         self.connected = True
         self.dead_letters: list[Outgoing] = []
-        self._observer = observer or Unobserved()
+        self._observer = Unobserved() if observer is None else observer
         self._work = {queue.subject: _Work(queue) for queue in queues}
         self._pokes: list[tuple[str, Callable[[], None]]] = []
 

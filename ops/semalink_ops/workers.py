@@ -17,6 +17,8 @@ from semalink.application.relaying import POKE_SUBJECT, JobPayload, Relay, Repor
 from semalink.application.reporting import ReportProcessor
 from semalink.application.submission import Job, Policy
 from semalink.application.submitting import Submitter
+from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
+from semalink.domain.routing import DEFAULT_ORDER
 from semalink.projections import messages
 from semalink.projections.runner import Projection, ProjectionRunner
 from semalink_adapters.jetstream.consumer import Limits, consume_batches, consume_each
@@ -29,6 +31,8 @@ from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_adapters.postgres.outbox import PostgresOutbox
 from semalink_adapters.postgres.reports import PostgresReports
 from semalink_ops.bootstrap import Core, open_aggregators
+from semalink_ops.observability.metrics import Metrics
+from semalink_ops.observability.tracing import Tracing
 from semalink_ops.preferences import CachedPreferences
 from semalink_ops.runtime import background, new_request_id, utc_now, wait_for_stop
 
@@ -49,16 +53,21 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
     settings = core.settings
     reports = PostgresReports(core.pool, now=utc_now, new_id=core.new_id)
     async with open_aggregators(settings) as aggregators:
+        order = tuple(route for route in DEFAULT_ORDER if route in aggregators)
+        if not order:
+            raise NoAggregator
         submitter = Submitter(
             core.ledger,
             aggregators,
             CachedPreferences(reports.preferred_route).get,
-            policy=Policy(unknown_after=timedelta(seconds=settings.unknown_after_seconds)),
+            policy=Policy(
+                unknown_after=timedelta(seconds=settings.unknown_after_seconds), order=order
+            ),
             now=utc_now,
             new_request_id=lambda: new_request_id("job_"),
-            observer=core.metrics.submissions,
+            observer=SubmissionTelemetry(core.metrics),
         )
-        handler = SubmitHandler(submitter, reports.park)
+        handler = SubmitHandler(submitter, reports.park, core.tracing)
         gate = PriorityGate()
         limits = Limits(
             concurrency=settings.sms_concurrency,
@@ -73,19 +82,49 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
                     stop=stop,
                     limits=limits,
                     lane=lane,
-                    observer=core.metrics.bus,
+                    observer=core.bus_metrics,
                 )
                 for queue, lane in ((SMS_PRIORITY, gate.priority), (SMS_NORMAL, gate.normal))
             )
         )
 
 
+class NoAggregator(Exception):
+    """No aggregator is set up, so that nothing could be sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No aggregator is set up. Set SEMALINK_CELCOM_PARTNER_ID, _API_KEY and _DLR_SECRET, "
+            "or the three of SEMALINK_AFRICASTALKING_*."
+        )
+
+
+class SubmissionTelemetry:
+    """Turns what submissions tell into metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def handed_over(self, lane: str, seconds: float) -> None:
+        """Record how long the message waited."""
+        self._metrics.message_submitted(lane, seconds)
+
+    def submitted(self, aggregator: str, seconds: float, result: str) -> None:
+        """Record how the aggregator answered."""
+        self._metrics.provider_answered(aggregator, seconds)
+        if result != "accepted":
+            self._metrics.provider_failed(aggregator, result)
+
+
 class SubmitHandler:
     """Reads a job from a delivery and submits its message."""
 
-    def __init__(self, submitter: Submitter, park: Callable[[UUID], Awaitable[None]]) -> None:
+    def __init__(
+        self, submitter: Submitter, park: Callable[[UUID], Awaitable[None]], tracing: Tracing
+    ) -> None:
         self._submitter = submitter
         self._park = park
+        self._tracing = tracing
 
     async def handle(self, delivery: Delivery) -> None:
         """Submit; a job that fails for the last time is parked, so that nothing refills it."""
@@ -95,8 +134,15 @@ class SubmitHandler:
             msg = "unreadable_job"
             raise PoisonMessage(msg) from unreadable
         job = Job(payload.message_id, payload.account_id, payload.billing_account_id)
+        message_id = format_id(MESSAGE_PREFIX, job.message_id)
         try:
-            wait = await self._submitter.submit(job)
+            with self._tracing.work("submit", delivery.headers, message_id=message_id):
+                wait = await self._submitter.submit(job)
+            _log.info(
+                "message_handled",
+                message_id=message_id,
+                account_id=format_id(ACCOUNT_PREFIX, job.account_id),
+            )
         except NotReady:
             raise
         except Exception:
@@ -113,7 +159,7 @@ async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
     book = PostgresReports(core.pool, now=utc_now, new_id=core.new_id)
     async with open_aggregators(core.settings) as aggregators:
         processor = ReportProcessor(
-            core.ledger, book, aggregators, now=utc_now, observe=core.metrics.report
+            core.ledger, book, aggregators, now=utc_now, observe=core.metrics.report_received
         )
 
         async def handle(deliveries: Sequence[Delivery]) -> None:
@@ -126,7 +172,7 @@ async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
                 handle,
                 stop=stop,
                 limits=Limits(concurrency=2, batch=500, not_ready_seconds=(0.2, 1.0)),
-                observer=core.metrics.bus,
+                observer=core.bus_metrics,
             )
 
 
@@ -183,7 +229,8 @@ async def _lead(
             await _repair(core, relay)
         poked.clear()
         moved = await relay.step()
-        core.metrics.relayed(relay.oldest_at)
+        oldest_at = relay.oldest_at
+        core.metrics.outbox_aged((utc_now() - oldest_at).total_seconds() if oldest_at else 0.0)
         if not moved:
             await _wait_for_poke(poked, stop)
 
@@ -224,9 +271,7 @@ async def run_projector(core: Core, stop: asyncio.Event) -> None:
         engine.dispose()
 
 
-async def _project(
-    core: Core, engine: Engine, poked: asyncio.Event, stop: asyncio.Event
-) -> None:
+async def _project(core: Core, engine: Engine, poked: asyncio.Event, stop: asyncio.Event) -> None:
     runners = [
         await asyncio.to_thread(ProjectionRunner, engine, projection, EventMapper.read)
         for projection in PROJECTIONS
@@ -236,7 +281,7 @@ async def _project(
         moved = 0
         for runner in runners:
             page = await asyncio.to_thread(runner.step)
-            core.metrics.projected(runner.name, page.event_count, page.lag_seconds)
+            core.metrics.projection_lagged(runner.name, page.lag_seconds)
             moved += page.event_count
         if not moved:
             await _wait_for_poke(poked, stop)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nats
 import pytest
+from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from semalink_adapters.jetstream.broker_check import check_server
@@ -102,10 +103,13 @@ async def test_server_is_what_the_platform_asks_of_a_broker(broker: EmbeddedNats
 
 async def test_server_refuses_a_client_without_the_token(broker: EmbeddedNats) -> None:
     without_token = f"nats://127.0.0.1:{broker.port}"
+    client = Client()
 
     with pytest.raises(nats.errors.Error, match="Authorization Violation"):
-        await nats.connect(without_token, allow_reconnect=False)
+        await client.connect(without_token, allow_reconnect=False)
 
+    # A refused client leaves its connection open.
+    await client.close()
     assert (broker.data_dir / "token").stat().st_mode & 0o777 == 0o600
     assert (broker.data_dir / "nats.conf").stat().st_mode & 0o777 == 0o600
 

@@ -67,7 +67,7 @@ class JetStreamBus:
     ) -> None:
         self._connection = connection
         self._patience = patience or Patience()
-        self._observer = observer or Unobserved()
+        self._observer = Unobserved() if observer is None else observer
         self._window: tuple[Client, AckWindow] | None = None
         self._poking: dict[str, asyncio.Task[None]] = {}
         self._listeners: list[_Listener] = []

@@ -107,7 +107,7 @@ async def consume_each(
         finally:
             context.detach(token)
 
-    loop = _Loop(source, handle, stop, limits or Limits(), observer or Unobserved())
+    loop = _Loop(source, handle, stop, limits or Limits(), observer)
     await loop.run(lane, unit=1)
 
 
@@ -126,7 +126,7 @@ async def consume_batches(
     costs the others nothing.
     """
     chosen = limits or Limits(concurrency=2, batch=500)
-    loop = _Loop(source, handler, stop, chosen, observer or Unobserved())
+    loop = _Loop(source, handler, stop, chosen, observer)
     await loop.run(lane, unit=chosen.batch)
 
 
@@ -137,13 +137,14 @@ class _Loop:
         handler: Callable[[Batch], Awaitable[None]],
         stop: asyncio.Event,
         limits: Limits,
-        observer: BusObserver,
+        observer: BusObserver | None,
     ) -> None:
         self._source = source
         self._handler = handler
         self._stop = stop
         self._limits = limits
-        self._observer = observer
+        # Compared with None: an observer that counts nothing yet may be false.
+        self._observer = Unobserved() if observer is None else observer
         self._waiting: asyncio.Queue[Batch | None] = asyncio.Queue()
         self._room = asyncio.Event()
         #: Everything fetched and not settled; a dict, because it keeps the order.

@@ -90,9 +90,7 @@ class BatchStore:
         self._accounts = LogRecorder(lender, ADMIN_EVENTS)
         self._mapper = EventMapper()
 
-    def load(
-        self, connection: psycopg.Connection[Any], commands: Sequence[Command[Any]]
-    ) -> Loaded:
+    def load(self, connection: psycopg.Connection[Any], commands: Sequence[Command[Any]]) -> Loaded:
         """Begin a transaction, lock the credit accounts in id order and load the rest."""
         needs = Needs()
         slots: list[tuple[UUID, str]] = []

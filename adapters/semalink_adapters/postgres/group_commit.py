@@ -204,9 +204,9 @@ class GroupCommit:
         give_up_at = time.monotonic() + DOUBT_SECONDS_MAX
         while True:
             try:
-                row = self._connected().execute(
-                    "SELECT pg_xact_status(%s::xid8)", (xid,)
-                ).fetchone()
+                row = (
+                    self._connected().execute("SELECT pg_xact_status(%s::xid8)", (xid,)).fetchone()
+                )
             except (LedgerUnavailable, *_BROKEN):
                 self._disconnect()
                 row = None

@@ -204,7 +204,9 @@ class PostgresReads:
     async def api_keys(self, account_id: UUID) -> Sequence[ApiKeyView]:
         """Return all keys of an account, oldest first."""
         return [
-            ApiKeyView(format_id(API_KEY_PREFIX, row[0]), format_id(ACCOUNT_PREFIX, row[1]), *row[2:])
+            ApiKeyView(
+                format_id(API_KEY_PREFIX, row[0]), format_id(ACCOUNT_PREFIX, row[1]), *row[2:]
+            )
             for row in await self._all(SELECT_KEYS, (account_id,))
         ]
 

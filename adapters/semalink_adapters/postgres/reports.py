@@ -197,9 +197,7 @@ class PostgresReports:
             row = await cursor.fetchone()
         return row[0] if row else None
 
-    async def _shelved(
-        self, statement: str, limit: int
-    ) -> Sequence[tuple[ParsedReport, Owner]]:
+    async def _shelved(self, statement: str, limit: int) -> Sequence[tuple[ParsedReport, Owner]]:
         async with self._connection() as connection:
             cursor = await connection.execute(statement, (limit,), binary=True)
             rows = await cursor.fetchall()

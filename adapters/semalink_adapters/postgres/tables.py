@@ -106,9 +106,7 @@ def _reserved(changes: RowChanges, event: CreditAccount.Reserved) -> None:
     changes.reservations[event.reservation_id] = (event.originator_id, event.amount_micros)
 
 
-def _resolved(
-    changes: RowChanges, event: CreditAccount.Charged | CreditAccount.Released
-) -> None:
+def _resolved(changes: RowChanges, event: CreditAccount.Charged | CreditAccount.Released) -> None:
     changes.resolve(event.reservation_id)
 
 

@@ -12,8 +12,6 @@ from prometheus_client.process_collector import ProcessCollector
 from semalink_ops.observability import declarations as declared
 from semalink_ops.observability.declarations import Declared
 
-UNMATCHED = "unmatched"
-_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _LOOP_INTERVAL_SECONDS = 0.5
 _LOOP_WINDOW = 30
 
@@ -63,10 +61,9 @@ class Metrics:
         self._reports_shelved = self._gauge(declared.REPORTS_SHELVED)
         self._loop_lag = self._gauge(declared.LOOP_LAG_SECONDS)
 
-    def request_ended(self, route: str | None, method: str, code: int, seconds: float) -> None:
-        """Record one answered request under its template; anything unknown shares one label."""
-        known = method if method in _METHODS else "OTHER"
-        self._requests.at(route or UNMATCHED, known, code).observe(seconds)
+    def request_ended(self, route: str, method: str, code: int, seconds: float) -> None:
+        """Record one answered request; the route is a template and the method one of a few."""
+        self._requests.at(route, method, code).observe(seconds)
 
     def message_submitted(self, lane: str, seconds_since_accepted: float) -> None:
         """Record how long a message waited until an aggregator took it."""

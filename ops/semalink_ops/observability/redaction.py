@@ -58,7 +58,7 @@ _KEPT_OR_NUMBER = re.compile(
 _QUOTED_ROW = r"(\b(?:DETAIL|CONTEXT|QUERY|STATEMENT):|\[parameters:).*"
 _QUERY_STRING = r"(?<=[\w/])\?[^\s\"'<>=]{1,64}=[^\s\"'<>]*"
 _URL_USER = r"(://[^\s/:@]{0,128}):\S{0,512}@"
-_OUR_KEY = r"sl_(live|test|admin)_[\w.~+/=-]*"
+_OUR_KEY = r"(sl_live|sl_test|sl_admin|whsec)_[\w.~+/=-]*"
 _CREDENTIALS = r"(?i:\b(bearer|basic)\s+[^\s\"',]+)"
 _ASSIGNMENT = (
     r"(?i:(pass(?:word|wd)?|pwd|secret|token|api[-_]?key|authorization)([\"']?\s{0,3}[=:]\s{0,3})"
@@ -70,7 +70,7 @@ _SCRUBS = (
     # Some aggregators take numbers and texts in the query string.
     (re.compile(_QUERY_STRING), f"?{MASK}"),
     (re.compile(_URL_USER), rf"\1:{MASK}@"),
-    (re.compile(_OUR_KEY), rf"sl_\1_{MASK}"),
+    (re.compile(_OUR_KEY), rf"\1_{MASK}"),
     (re.compile(_CREDENTIALS), rf"\1 {MASK}"),
     (re.compile(_ASSIGNMENT), rf"\1\2{MASK}"),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from semalink_ops.observability.metrics import UNMATCHED, Metrics
+from semalink_ops.observability.metrics import Metrics
 from semalink_ops.observability.tracing import RequestSpan, Tracing
 
 
@@ -19,14 +19,9 @@ class RequestTelemetry:
         return self._tracing.begin_request(scope["method"])
 
     def end(
-        self,
-        token: RequestSpan | None,
-        route_template: str | None,
-        method: str,
-        status: int,
-        seconds: float,
+        self, token: RequestSpan | None, *, route: str, method: str, status: int, seconds: float
     ) -> None:
         """Record the request, and end its span."""
-        self._metrics.request_ended(route_template, method, status, seconds)
+        self._metrics.request_ended(route, method, status, seconds)
         if token is not None:
-            token.end(route_template or UNMATCHED, method, status)
+            token.end(route, method, status)

@@ -261,7 +261,7 @@ class ConcludeUnknown(PlainCommand):
         return Settled()
 
 
-def take_receipt(  # noqa: PLR0913 - what a receipt says
+def take_receipt(
     books: Books,
     message: Message,
     attempt: int,

@@ -13,7 +13,7 @@ from tenacity import (
 )
 
 from semalink.application.bus import NotReady
-from semalink.application.ledger import Command, Ledger, LedgerUnavailable
+from semalink.application.ledger import Answer, Command, Ledger, LedgerUnavailable
 from semalink.application.ports import Aggregator, OutcomeUnknown, Receipt, SendFailed
 from semalink.application.submission import (
     ExpireInQueue,
@@ -141,7 +141,7 @@ class Submitter:
             reraise=True,
         )
         try:
-            answer = await retrying(self._ledger.execute, command)
+            answer: Answer[T] = await retrying(self._ledger.execute, command)
         except LedgerUnavailable as away:
             raise NotReady(str(away)) from away
         return answer.value

@@ -178,8 +178,7 @@ class Message(Aggregate):
                 message.refused_by = (*message.refused_by, self.aggregator)
                 message.worth_retrying = message.worth_retrying or self.retryable
             else:
-                message.refused_by = ()
-                message.worth_retrying = False
+                message.refused_by, message.worth_retrying = (), False
                 message.postponed += 1
 
     class OutcomeUnknown(Event):

@@ -16,6 +16,12 @@ _QUOTED = re.compile(rb'"(?P<text>(?:[ !#-\[\]-~]|\\["\\]){1,510})"')
 _ESCAPED = re.compile(rb'\\(["\\])')
 _LENGTH_MAX = 255
 
+#: The header of an answer that was given before, and what it says.
+REPLAYED = (b"idempotent-replayed", b"true")
+REPLAYED_NOTE = {
+    "Idempotent-Replayed": '"true" when the answer is the one of an earlier, equal request.'
+}
+
 #: Fields in one order, whatever order the client wrote them in.
 _canonical = msgspec.json.Encoder(order="sorted")
 

@@ -24,13 +24,16 @@ from semalink.application.ports import (
     Submission,
 )
 from semalink.domain.ids import MessageId
-from semalink_adapters.aggregators.africas_talking import AfricasTalkingSettings
 from semalink_adapters.aggregators.celcom import Celcom, CelcomSettings
 from semalink_adapters.aggregators.exchange import ANSWER_BYTES_MAX, Timeouts, new_session
 
 MESSAGE_ID = MessageId(UUID("01890a5d-ac96-774b-bcce-b302099a8057"))
 SUBMISSION = Submission(MESSAGE_ID, "+254712345678", "Habari & karibu, Ĩtĩkĩra", "SEMALINK")
 SEND = {"celcom": "sendsms", "africas_talking": "messaging"}
+ACCEPTED = {
+    "celcom": "celcom/send_accepted_misspelt",
+    "africas_talking": "africas_talking/send_accepted_101",
+}
 KEYS = ("k3y-0f-c3lcom", "k3y-0f-africa")
 
 both = pytest.mark.parametrize("kind", ["celcom", "africas_talking"])
@@ -86,7 +89,6 @@ async def test_submit_refuses_by_http_status_when_the_body_says_nothing(
         (200, b'"Success"'),
         (201, b"\xff\xfe\x00"),
         (200, b'{"responses":' * 50_000),
-        (200, b" " * (ANSWER_BYTES_MAX + 1)),
         (302, b""),
         (303, b""),
         (504, b"gateway time-out"),
@@ -146,11 +148,18 @@ async def test_submit_cannot_say_when_the_answer_is_cut_short(
 
 
 @both
-async def test_submit_reads_no_more_than_the_cap_of_a_compressed_answer(
-    kind: str, provider: Any, build_adapter: Callable[..., Aggregator]
+@pytest.mark.parametrize("is_compressed", [True, False])
+async def test_submit_reads_no_more_than_the_cap(
+    kind: str,
+    is_compressed: bool,  # noqa: FBT001
+    provider: Any,
+    build_adapter: Callable[..., Aggregator],
+    recording: Callable[[str], bytes],
 ):
-    bomb = gzip.compress(b" " * (64 * ANSWER_BYTES_MAX))
-    provider.answer(SEND[kind], bomb, headers={"Content-Encoding": "gzip"})
+    readable = recording(f"{ACCEPTED[kind]}.json") + b" " * (4 * ANSWER_BYTES_MAX)
+    body = gzip.compress(readable) if is_compressed else readable
+    headers = {"Content-Encoding": "gzip"} if is_compressed else {}
+    provider.answer(SEND[kind], body, headers=headers)
 
     with pytest.raises(OutcomeUnknown):
         await build_adapter(kind).submit(SUBMISSION)
@@ -346,7 +355,8 @@ async def test_submit_sends_no_cookie_back(
     provider.answers["sendsms"] = lambda _: web.Response(
         body=answer, headers={"Set-Cookie": "session=1"}
     )
-    adapter = celcom()
+    # Cookies of a bare address would be dropped anyway.
+    adapter = celcom(base_url=provider.url.replace("127.0.0.1", "localhost"))
 
     await adapter.submit(SUBMISSION)
     await adapter.submit(SUBMISSION)
@@ -366,38 +376,3 @@ async def test_new_session_ignores_the_environment_and_bounds_connections():
             10.0,
             15.0,
         )
-
-
-def test_settings_hide_the_key():
-    settings = (
-        CelcomSettings(partner_id="1", api_key=KEYS[0]),
-        AfricasTalkingSettings(username="semalink", api_key=KEYS[1]),
-    )
-
-    shown = repr(settings)
-
-    assert not [key for key in KEYS if key in shown]
-
-
-@pytest.mark.parametrize(
-    "base_url",
-    ["", "isms.example", "ftp://isms.example", "https://a:b@isms.example", "https://x.example?k=1"],
-)
-def test_settings_refuse_an_address_that_cannot_be_called(base_url: str):
-    with pytest.raises(ValueError, match="base URL"):
-        CelcomSettings(partner_id="1", api_key="k", base_url=base_url)
-    with pytest.raises(ValueError, match="base URL"):
-        AfricasTalkingSettings(username="s", api_key="k", base_url=base_url)
-
-
-@pytest.mark.parametrize("limits", [{"bulk_limit": 0}, {"bulk_calls_at_once": 0}])
-def test_settings_refuse_limits_below_one(limits: dict[str, int]):
-    with pytest.raises(ValueError, match="at least one"):
-        CelcomSettings(partner_id="1", api_key="k", **limits)
-    with pytest.raises(ValueError, match="at least one"):
-        AfricasTalkingSettings(username="s", api_key="k", **limits)
-
-
-def test_settings_refuse_a_key_that_would_break_the_header():
-    with pytest.raises(ValueError, match="header"):
-        AfricasTalkingSettings(username="s", api_key="k\r\nHost: x")

@@ -47,14 +47,6 @@ def test_request_ended_counts_under_its_template(metrics: Metrics) -> None:
     assert fast == 1
 
 
-def test_request_ended_shares_one_label_when_nothing_is_known(metrics: Metrics) -> None:
-    metrics.request_ended(None, "BREW", 404, 0.001)
-    metrics.request_ended(None, "STEEP", 404, 0.001)
-
-    labels = {"route": "unmatched", "method": "OTHER", "code": "404"}
-    assert value(metrics, "http_server_request_duration_seconds_count", **labels) == 2
-
-
 def test_message_metrics_are_counted(metrics: Metrics) -> None:
     metrics.message_submitted("priority", 0.2)
     metrics.message_reached("delivered", "celcom", "KE")

@@ -1,6 +1,6 @@
 """Traces: what is sampled, how work is linked, and what no span holds."""
 
-import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -10,11 +10,12 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 
+from semalink.web.dependencies import RequestObserver
 from semalink_ops.observability import tracing
 from semalink_ops.observability.metrics import Metrics
 from semalink_ops.observability.request_observer import RequestTelemetry
 from semalink_ops.observability.span_log import SpanLog
-from semalink_ops.observability.tracing import Tracing, TracesUnavailable
+from semalink_ops.observability.tracing import TracesUnavailable, Tracing
 
 Ended = Callable[[], Sequence[ReadableSpan]]
 SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -51,11 +52,11 @@ def ended(memory: InMemorySpanExporter, request: pytest.FixtureRequest) -> Ended
 
 
 def test_request_is_named_after_its_route(everything: Tracing, ended: Ended) -> None:
-    observer = RequestTelemetry(Metrics(), everything)
+    observer: RequestObserver = RequestTelemetry(Metrics(), everything)
 
     token = observer.begin({"type": "http", "method": "GET", "path": "/v1/messages/254712345678"})
     inside = trace.get_current_span()
-    observer.end(token, "/v1/messages/{message_id}", "GET", 200, 0.01)
+    observer.end(token, route="/v1/messages/{message_id}", method="GET", status=200, seconds=0.01)
 
     (span,) = ended()
     assert inside.get_span_context() == span.get_span_context()
@@ -66,10 +67,10 @@ def test_request_is_named_after_its_route(everything: Tracing, ended: Ended) -> 
 
 
 def test_request_that_failed_is_an_error(everything: Tracing, ended: Ended) -> None:
-    observer = RequestTelemetry(Metrics(), everything)
+    observer: RequestObserver = RequestTelemetry(Metrics(), everything)
 
     token = observer.begin({"type": "http", "method": "GET"})
-    observer.end(token, None, "GET", 500, 0.01)
+    observer.end(token, route="unmatched", method="GET", status=500, seconds=0.01)
 
     (span,) = ended()
     assert span.name == "GET unmatched"
@@ -78,10 +79,10 @@ def test_request_that_failed_is_an_error(everything: Tracing, ended: Ended) -> N
 
 def test_request_is_measured_when_not_sampled(nothing_chosen: Tracing, ended: Ended) -> None:
     metrics = Metrics()
-    observer = RequestTelemetry(metrics, nothing_chosen)
+    observer: RequestObserver = RequestTelemetry(metrics, nothing_chosen)
 
     token = observer.begin({"type": "http", "method": "GET"})
-    observer.end(token, "/", "GET", 200, 0.01)
+    observer.end(token, route="/", method="GET", status=200, seconds=0.01)
 
     labels = {"route": "/", "method": "GET", "code": "200"}
     count = "http_server_request_duration_seconds_count"
@@ -181,7 +182,7 @@ def test_choose_exporter_refuses_a_word_it_does_not_know() -> None:
 
 def test_choose_exporter_names_the_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     # None in the table of modules is how Python marks one that cannot be imported.
-    monkeypatch.setitem(importlib.util.sys.modules, tracing._OTLP_MODULE, None)
+    monkeypatch.setitem(sys.modules, tracing._OTLP_MODULE, None)
 
     with pytest.raises(TracesUnavailable, match="opentelemetry-exporter-otlp-proto-http"):
         tracing.choose_exporter({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"})

@@ -1,0 +1,76 @@
+"""An aggregator in memory that does what it is told; for tests."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from semalink.application.ports import (
+    DeliveryReport,
+    OutcomeUnknown,
+    Receipt,
+    SendFailed,
+    Submission,
+    UnreadableReport,
+)
+
+#: What one submission comes to.
+Outcome = Receipt | SendFailed | OutcomeUnknown
+
+_decoder = msgspec.json.Decoder(list[DeliveryReport])
+
+
+class MemoryAggregator:
+    """Takes every message, unless outcomes are scripted; keeps what it was handed."""
+
+    def __init__(self, name: str, outcomes: Iterable[Outcome] = ()) -> None:
+        self._name = name
+        #: What the next submissions come to, in order; after them, all are taken.
+        self.outcomes = deque(outcomes)
+        #: Every submission that reached this aggregator, in order.
+        self.submissions: list[Submission] = []
+        #: What can be asked for, by reference.
+        self.reports: dict[str, DeliveryReport] = {}
+
+    @property
+    def name(self) -> str:
+        """The name that events and callback paths carry."""
+        return self._name
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Take one message, or do what the script says."""
+        outcome = self._next(submission)
+        if isinstance(outcome, Receipt):
+            return outcome
+        raise outcome
+
+    async def submit_many(self, submissions: Sequence[Submission]) -> Sequence[Outcome]:
+        """Take several messages, or do what the script says of each."""
+        return [self._next(submission) for submission in submissions]
+
+    async def fetch_report(self, reference: str) -> DeliveryReport | None:
+        """Return what was put into ``reports``."""
+        return self.reports.get(reference)
+
+    async def fetch_balance(self) -> str | None:
+        """Return nothing: there is no money here."""
+        return None
+
+    def parse_reports(self, body: bytes, content_type: str) -> Sequence[DeliveryReport]:
+        """Read what ``write_reports`` wrote; raises UnreadableReport."""
+        try:
+            return _decoder.decode(body)
+        except msgspec.MsgspecError as unreadable:
+            msg = "The report is not a list of reports."
+            raise UnreadableReport(msg) from unreadable
+
+    def _next(self, submission: Submission) -> Outcome:
+        self.submissions.append(submission)
+        if self.outcomes:
+            return self.outcomes.popleft()
+        return Receipt(f"{self._name}-{len(self.submissions)}")
+
+
+def write_reports(*reports: DeliveryReport) -> bytes:
+    """Write reports as MemoryAggregator reads them."""
+    return msgspec.json.encode(reports)

@@ -1,0 +1,246 @@
+"""The ledger in memory: for tests and demonstrations, held to the same rules as the real one."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from eventsourcing.domain import AggregateEvent
+
+from semalink.application.ledger import (
+    Answer,
+    Books,
+    Command,
+    Decisions,
+    LedgerUnavailable,
+    Needs,
+    OutcomeInDoubt,
+    StoredOutcome,
+    decide_batch,
+)
+from semalink.application.submission import Job
+from semalink.domain.account import Account
+from semalink.domain.credit_account import CreditAccount
+from semalink.domain.errors import DomainError
+from semalink.domain.message import Message
+
+T = TypeVar("T")
+
+#: After these there is nothing left to submit.
+_LAST_STEPS = (
+    Message.Submitted,
+    Message.Delivered,
+    Message.Failed,
+    Message.Rejected,
+    Message.Expired,
+    Message.Unknown,
+)
+
+_Streams = dict[UUID, list[AggregateEvent]]
+
+
+@dataclass(slots=True)
+class Head:
+    """What is known of a credit account without its entries."""
+
+    version: int
+    modified_at: datetime
+    posted_micros: int
+    reserved_micros: int
+    credit_limit_micros: int
+
+    @property
+    def available_micros(self) -> int:
+        """What may still be reserved."""
+        return self.posted_micros - self.reserved_micros + self.credit_limit_micros
+
+
+@dataclass(slots=True)
+class Pending:
+    """A message that is not done with submission."""
+
+    job: Job
+    lane: str
+    recipient: str
+    queued_at: datetime
+    #: "queued", "postponed", "unknown" or "parked".
+    state: str = "queued"
+    due_at: datetime | None = None
+    #: How often it was put off.
+    round: int = 0
+    #: Who may hold it while its state is unknown.
+    aggregator: str | None = None
+
+
+class MemoryLedger:
+    """A Ledger without a database.
+
+    It keeps events and what is derived from them, and reads them back for each batch, so that
+    nothing lives on between decisions but what was recorded.
+    """
+
+    def __init__(self) -> None:
+        #: False plays a database that is away.
+        self.available = True
+        #: True plays a connection that breaks at the commit: decided, and nobody is told.
+        self.loses_answers = False
+        #: Every event, in the order of the commits.
+        self.log: list[AggregateEvent] = []
+        self.open_reservations: dict[UUID, tuple[UUID, int]] = {}
+        #: Whose reference it is: message and billing account, by (aggregator, reference).
+        self.references: dict[tuple[str, str], tuple[UUID, UUID]] = {}
+        self.stored: dict[tuple[UUID, str], StoredOutcome] = {}
+        self._entries: _Streams = {}
+        self._steps: _Streams = {}
+        self._settings: _Streams = {}
+        self._heads: dict[UUID, Head] = {}
+        self._pending: dict[UUID, Pending] = {}
+
+    async def execute(self, command: Command[T]) -> Answer[T]:
+        """Decide and record; raises DomainError when refused, LedgerUnavailable when away."""
+        return self.decide(command)
+
+    def decide(self, command: Command[T]) -> Answer[T]:
+        """Do what ``execute`` does, at once."""
+        [outcome] = self.decide_together([command])
+        if self.loses_answers:
+            msg = "The connection broke at the commit."
+            raise OutcomeInDoubt(msg)
+        if isinstance(outcome, DomainError):
+            raise outcome
+        return cast("Answer[T]", outcome)
+
+    def decide_together(self, commands: Sequence[Command[Any]]) -> Sequence[Any]:
+        """Decide several commands in one batch; an Answer or a DomainError for each."""
+        if not self.available:
+            msg = "The database is away."
+            raise LedgerUnavailable(msg)
+        needs = Needs()
+        for command in commands:
+            command.needs(needs)
+        decisions = decide_batch(commands, self._load(needs), self.stored)
+        self._store(decisions)
+        return decisions.outcomes
+
+    def events_of(self, aggregate_id: UUID) -> Sequence[AggregateEvent]:
+        """Return what is recorded under an id: settings, then ledger entries, then steps."""
+        streams = (self._settings, self._entries, self._steps)
+        return [event for stream in streams for event in stream.get(aggregate_id, ())]
+
+    def balance(self, account_id: UUID) -> Head:
+        """Return the head of a credit account."""
+        return self._heads[account_id]
+
+    def pending(self) -> dict[UUID, Pending]:
+        """Return the messages that are not done with submission, oldest first."""
+        return self._pending
+
+    def message(self, message_id: UUID) -> Message | None:
+        """Return a message as its events tell it."""
+        events = self._steps.get(message_id)
+        return None if events is None else cast("Message", _replay(events))
+
+    def account(self, account_id: UUID) -> Account | None:
+        """Return an account as its events tell it."""
+        events = self._settings.get(account_id)
+        return None if events is None else cast("Account", _replay(events))
+
+    def credit_account(self, account_id: UUID) -> CreditAccount | None:
+        """Return a credit account as all its entries tell it, not as its head does."""
+        events = self._entries.get(account_id)
+        return None if events is None else cast("CreditAccount", _replay(events))
+
+    def _load(self, needs: Needs) -> Books:
+        messages = {each: self.message(each) for each in needs.messages}
+        accounts = {each: self.account(each) for each in needs.accounts}
+        credit_accounts = {
+            each: self._restore(each, needs.reservations)
+            for each in needs.credit_accounts & self._heads.keys()
+        }
+        return Books(
+            credit_accounts=credit_accounts,
+            messages={each: found for each, found in messages.items() if found is not None},
+            accounts={each: found for each, found in accounts.items() if found is not None},
+        )
+
+    def _restore(self, account_id: UUID, reservations: set[UUID]) -> CreditAccount:
+        head = self._heads[account_id]
+        credit_account = CreditAccount.restore(
+            account_id,
+            head.version,
+            head.modified_at,
+            posted_micros=head.posted_micros,
+            reserved_micros=head.reserved_micros,
+            credit_limit_micros=head.credit_limit_micros,
+        )
+        for reservation_id in reservations & self.open_reservations.keys():
+            owner_id, amount_micros = self.open_reservations[reservation_id]
+            if owner_id == account_id:
+                credit_account.open_reservations[reservation_id] = amount_micros
+        return credit_account
+
+    def _store(self, decisions: Decisions) -> None:
+        self.stored.update(decisions.stored)
+        for event in decisions.events:
+            if isinstance(event, CreditAccount.Event):
+                _append(self._entries, event)
+                self._settle(event)
+            elif isinstance(event, Message.Event):
+                _append(self._steps, event)
+                self._follow(event)
+            else:
+                _append(self._settings, event)
+            self.log.append(event)
+
+    def _settle(self, entry: CreditAccount.Event) -> None:
+        account_id = entry.originator_id
+        head = self._heads.setdefault(account_id, Head(0, entry.timestamp, 0, 0, 0))
+        head.version, head.modified_at = entry.originator_version, entry.timestamp
+        head.posted_micros = entry.posted_after_micros
+        head.reserved_micros = entry.reserved_after_micros
+        if isinstance(entry, CreditAccount.Created):
+            head.credit_limit_micros = entry.credit_limit_micros
+        elif isinstance(entry, CreditAccount.Reserved):
+            assert entry.reservation_id not in self.open_reservations, "a reservation is made once"
+            self.open_reservations[entry.reservation_id] = (account_id, entry.amount_micros)
+        elif isinstance(entry, CreditAccount.Charged | CreditAccount.Released):
+            del self.open_reservations[entry.reservation_id]
+        assert head.available_micros >= 0, "a credit account is never overdrawn"
+        assert head.reserved_micros >= 0, "less than nothing is never reserved"
+
+    def _follow(self, step: Message.Event) -> None:
+        message_id = step.originator_id
+        pending = self._pending.get(message_id)
+        match step:
+            case Message.Created():
+                job = Job(message_id, step.account_id, step.billing_account_id)
+                self._pending[message_id] = Pending(job, step.lane, step.to, step.timestamp)
+            case Message.SubmitRefused(retry_at=datetime() as retry_at) if pending:
+                pending.state, pending.due_at = "postponed", retry_at
+                pending.round += 1
+            case Message.OutcomeUnknown() if pending:
+                pending.state, pending.due_at = "unknown", step.deadline_at
+                pending.aggregator = step.aggregator
+            case Message.Submitted():
+                [created, *_] = self._steps[message_id]
+                assert isinstance(created, Message.Created), "a stream begins with acceptance"
+                owner = (message_id, created.billing_account_id)
+                self.references.setdefault((step.aggregator, step.reference), owner)
+            case _:
+                pass
+        if isinstance(step, _LAST_STEPS):
+            self._pending.pop(message_id, None)
+
+
+def _append(streams: _Streams, event: AggregateEvent) -> None:
+    stream = streams.setdefault(event.originator_id, [])
+    assert event.originator_version == len(stream) + 1, "a version is recorded once, in order"
+    stream.append(event)
+
+
+def _replay(events: Iterable[AggregateEvent]) -> Any:
+    aggregate: Any = None
+    for event in events:
+        aggregate = event.mutate(aggregate)
+    return aggregate

@@ -1,0 +1,127 @@
+"""The outbox in memory: what a MemoryLedger and its reports say must be in the broker."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from semalink.application.relaying import (
+    JobPage,
+    PendingJob,
+    Position,
+    ReportPage,
+    StreamMark,
+)
+from semalink.application.submission import Job
+from semalink.domain.message import Message
+from semalink_adapters.memory_ledger import MemoryLedger, Pending
+from semalink_adapters.memory_reports import MemoryReports
+
+#: There is one writer here, so one transaction stands for all.
+_XID = "0"
+
+
+class MemoryOutbox:
+    """An Outbox beside a MemoryLedger."""
+
+    def __init__(
+        self, ledger: MemoryLedger, reports: MemoryReports, *, now: Callable[[], datetime]
+    ) -> None:
+        self._ledger = ledger
+        self._reports = reports
+        self._now = now
+        self._jobs_at = 0
+        self._reports_at = 0
+        self._marks: dict[str, StreamMark] = {}
+
+    async def next_jobs(self, limit: int) -> JobPage:
+        """Return accepted messages beyond the cursor."""
+        page = self._ledger.log[self._jobs_at : self._jobs_at + limit]
+        if not page:
+            return JobPage((), None, None)
+        accepted = [event for event in page if isinstance(event, Message.Created)]
+        jobs = [
+            PendingJob(
+                Job(event.originator_id, event.account_id, event.billing_account_id),
+                event.lane,
+                0,
+                event.traceparent,
+            )
+            for event in accepted
+        ]
+        oldest_at = accepted[0].timestamp if accepted else None
+        return JobPage(jobs, Position(_XID, self._jobs_at + len(page)), oldest_at)
+
+    async def jobs_published(self, end: Position) -> None:
+        """Move the cursor of accepted messages."""
+        self._jobs_at = end.position
+
+    async def next_reports(self, limit: int) -> ReportPage:
+        """Return stored reports beyond the cursor."""
+        page = list(self._reports.raw)[self._reports_at : self._reports_at + limit]
+        if not page:
+            return ReportPage((), None)
+        return ReportPage(page, Position(_XID, self._reports_at + len(page)))
+
+    async def reports_published(self, end: Position) -> None:
+        """Move the cursor of reports."""
+        self._reports_at = end.position
+
+    async def due_jobs(self, limit: int) -> Sequence[PendingJob]:
+        """Return messages that were put off and whose time has come."""
+        due = [
+            _job(pending)
+            for pending in self._ledger.pending().values()
+            if pending.state == "postponed" and pending.due_at and pending.due_at <= self._now()
+        ]
+        return due[:limit]
+
+    async def requeued(self, message_ids: Sequence[UUID]) -> None:
+        """Mark messages as being in a queue again."""
+        for message_id in message_ids:
+            pending = self._ledger.pending().get(message_id)
+            if pending is not None and pending.state in {"postponed", "queued"}:
+                pending.state, pending.due_at = "queued", None
+                pending.queued_at = self._now()
+
+    async def lost_stream(self, mark: StreamMark) -> bool:
+        """Compare a stream with what it was; True when the broker has lost what was in it."""
+        before = self._marks.get(mark.stream)
+        if before is None:
+            return False
+        made_anew = mark.created_at != before.created_at
+        return made_anew or mark.last_sequence < before.last_sequence
+
+    async def remember_stream(self, mark: StreamMark) -> None:
+        """Store what the stream is now."""
+        self._marks[mark.stream] = mark
+
+    async def queued_jobs(
+        self, lane: str, *, after: UUID | None, older_than_seconds: float, limit: int
+    ) -> Sequence[PendingJob]:
+        """Return messages that a queue must hold, in id order."""
+        queued_by = self._now() - timedelta(seconds=older_than_seconds)
+        queued = [
+            _job(pending)
+            for message_id, pending in sorted(self._ledger.pending().items())
+            if pending.state == "queued"
+            and pending.lane == lane
+            and (after is None or message_id > after)
+            and pending.queued_at <= queued_by
+        ]
+        return queued[:limit]
+
+    async def queued_reports(
+        self, *, after: UUID | None, older_than_seconds: float, limit: int
+    ) -> Sequence[UUID]:
+        """Return reports that are not processed yet, in id order."""
+        received_by = self._now() - timedelta(seconds=older_than_seconds)
+        queued = [
+            report_id
+            for report_id, received_at in sorted(self._reports.unprocessed.items())
+            if (after is None or report_id > after) and received_at <= received_by
+        ]
+        return queued[:limit]
+
+
+def _job(pending: Pending) -> PendingJob:
+    return PendingJob(pending.job, pending.lane, pending.round)

@@ -1,0 +1,51 @@
+"""What can go wrong in a command: what is said of it, and the exit status that it ends with."""
+
+from typing import NoReturn
+
+import rich_click as click
+
+from semalink_ops.cli import exit_codes
+
+
+class CommandFailed(click.ClickException):
+    """Ends the command with a sentence for people and a status for programs."""
+
+    def __init__(self, sentence: str, exit_code: int = exit_codes.FAILED) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+#: By qualified name, so that a command need not import what it does not use; the first base
+#: class that is listed counts.
+_EXIT_CODES = {
+    "semalink.domain.errors.AccountNotFound": exit_codes.NOT_FOUND,
+    "semalink.domain.errors.ApiKeyNotFound": exit_codes.NOT_FOUND,
+    "semalink.domain.errors.MessageNotFound": exit_codes.NOT_FOUND,
+    "semalink.domain.errors.IdempotencyKeyReused": exit_codes.CONFLICT,
+    "semalink.domain.errors.PaymentReferenceReused": exit_codes.CONFLICT,
+    "semalink.domain.errors.DomainError": exit_codes.FAILED,
+    "semalink.application.ledger.LedgerUnavailable": exit_codes.UNAVAILABLE,
+    "semalink.application.reading.ReadsUnavailable": exit_codes.UNAVAILABLE,
+    "semalink.application.bus.BrokerUnfit": exit_codes.FAILED,
+    "semalink_ops.settings.SettingsInvalid": exit_codes.USAGE,
+    "semalink_ops.embedded.guarded.EmbeddedServerFailed": exit_codes.FAILED,
+    "semalink_ops.embedded.ports.NoFreePort": exit_codes.FAILED,
+    "semalink_ops.observability.tracing.TracesUnavailable": exit_codes.USAGE,
+    "semalink_ops.up.failures.UpFailed": exit_codes.FAILED,
+    "psycopg.OperationalError": exit_codes.UNAVAILABLE,
+    "aiohttp.client_exceptions.ClientError": exit_codes.UNAVAILABLE,
+}
+
+
+def to_command_failed(error: Exception) -> CommandFailed | None:
+    """Return how a command ends on an error that can happen to it; None when it is a bug."""
+    for kind in type(error).__mro__:
+        exit_code = _EXIT_CODES.get(f"{kind.__module__}.{kind.__qualname__}")
+        if exit_code is not None:
+            return CommandFailed(str(error) or type(error).__name__, exit_code)
+    return None
+
+
+def fail(sentence: str, exit_code: int = exit_codes.FAILED) -> NoReturn:
+    """End the command."""
+    raise CommandFailed(sentence, exit_code)

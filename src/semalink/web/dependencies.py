@@ -1,0 +1,103 @@
+"""What the applications of the edge are given; they make nothing of it themselves."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from semalink.application.ledger import Ledger
+from semalink.application.reading import Caller, Reads
+from semalink.application.sending import Sending
+from semalink.domain.content_check import Rules
+from semalink.web.auth import KeyRing
+
+
+class RequestObserver(Protocol):
+    """Sees every request begin and end, for metrics and traces."""
+
+    def begin(self, scope: Mapping[str, Any]) -> Any:
+        """Take note that a request came; what is returned is handed to ``end``."""
+        ...
+
+    def end(self, token: Any, *, route: str, method: str, status: int, seconds: float) -> None:
+        """Take note of the answer; ``route`` is a template or "unmatched", never a path."""
+        ...
+
+
+class ReportStoreUnavailable(Exception):
+    """The report could not be stored anywhere; the aggregator must send it again."""
+
+
+class ReportStore(Protocol):
+    """Keeps delivery reports as they came, until a worker reads them."""
+
+    async def store(self, aggregator: str, content_type: str, body: bytes) -> None:
+        """Make one report durable; raises ReportStoreUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the health pages tell."""
+
+    #: By name; each says whether what it looks at works, and never raises.
+    checks: Mapping[str, Callable[[], Awaitable[bool]]]
+    #: The metrics page and its content type.
+    metrics: Callable[[], tuple[bytes, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What every application of the edge needs."""
+
+    clock: Callable[[], datetime]
+    new_id: Callable[[datetime], UUID]
+    health: Health
+    observer: RequestObserver | None = None
+
+
+def admit_all(caller: Caller, units: int) -> None:
+    """Let every request in: no rate limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiDependencies:
+    """What the customers' API needs."""
+
+    edge: Edge
+    reads: Reads
+    sending: Sending
+    key_ring: KeyRing
+    #: The rules of now; their senders are those that every account may use.
+    rules: Callable[[], Rules]
+    #: The platform's secret, under which cursors are signed.
+    key_pepper: bytes
+    default_ttl: timedelta = timedelta(hours=24)
+    #: Raises RateLimited when a caller asks for more than it may, in messages.
+    admit: Callable[[Caller, int], None] = admit_all
+
+
+@dataclass(frozen=True, slots=True)
+class AdminDependencies:
+    """What the operators' API needs."""
+
+    edge: Edge
+    reads: Reads
+    ledger: Ledger
+    key_ring: KeyRing
+    key_pepper: bytes
+    #: Aggregators that an account may prefer.
+    aggregators: Sequence[str]
+    #: Told after a key was revoked, so that no process goes on trusting it.
+    on_key_revoked: Callable[[UUID], None]
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeDependencies:
+    """What the intake of delivery reports needs."""
+
+    edge: Edge
+    store: ReportStore
+    #: Accepted secrets by aggregator; two at once while one replaces the other.
+    secrets: Mapping[str, Sequence[str]] = field(repr=False)

@@ -1,0 +1,103 @@
+"""Examples for the API's page: one customer, one message, the same ids throughout."""
+
+MESSAGE_ID = "msg_0193a5c2f5d07c3e8f21b6a4d9e01234"
+ACCOUNT_ID = "acct_01939f00aa107b1c9a55c0de5eed0001"
+API_KEY_ID = "key_01939f00bb207e2d8b66d1ef6ffe0002"
+REQUEST_ID = "req_0193a5c2f5cf7a0d9c11aa22bb33cc44"
+
+SEND = {
+    "to": "+254712345678",
+    "text": "Your code is 493 207. It is good for five minutes.",
+    "sender": "ACME",
+    "lane": "priority",
+    "ttl_seconds": 300,
+    "metadata": {"order": "A-1042"},
+}
+
+ACCEPTED = {
+    "id": MESSAGE_ID,
+    "status": "accepted",
+    "to": "+254712345678",
+    "sender": "ACME",
+    "lane": "priority",
+    "mode": "live",
+    "encoding": "GSM-7",
+    "segments": 1,
+    "price_micros": 800_000,
+    "charged_micros": 0,
+    "refunded_micros": 0,
+    "possible_duplicate": False,
+    "country": "KE",
+    "network": "safaricom",
+    "route": None,
+    "failure": None,
+    "metadata": {"order": "A-1042"},
+    "campaign_id": None,
+    "account_id": ACCOUNT_ID,
+    "accepted_at": "2026-11-02T08:15:04.210000Z",
+    "submitted_at": None,
+    "finished_at": None,
+    "expires_at": "2026-11-02T08:20:04.210000Z",
+}
+
+DELIVERED = {
+    **ACCEPTED,
+    "status": "delivered",
+    "charged_micros": 800_000,
+    "route": {"aggregator": "celcom", "reference": "8290842"},
+    "submitted_at": "2026-11-02T08:15:04.530000Z",
+    "finished_at": "2026-11-02T08:15:07.904000Z",
+}
+
+EVENT = {
+    "id": "evt_0193a5c2f5d07c3e8f21b6a4d9e01234_1",
+    "sequence": 1,
+    "name": "message.accepted",
+    "at": "2026-11-02T08:15:04.210000Z",
+    "actor": f"key:{API_KEY_ID}",
+    "request_id": REQUEST_ID,
+    "data": {"lane": "priority", "segments": 1, "price_micros": 800_000},
+}
+
+BALANCE = {
+    "account_id": ACCOUNT_ID,
+    "billing_account_id": ACCOUNT_ID,
+    "posted_micros": 500_000_000,
+    "reserved_micros": 800_000,
+    "credit_limit_micros": 0,
+    "available_micros": 499_200_000,
+    "as_of": "2026-11-02T08:15:05.000000Z",
+}
+
+QUOTE = {
+    "price_micros": 1_600_000,
+    "segments": 2,
+    "encoding": "UCS-2",
+    "units": 84,
+    "forcing_characters": [{"character": "ŵ", "positions": [17]}],
+    "to": "+254712345678",
+    "country": "KE",
+    "network": "safaricom",
+    "earliest_send_at": "2026-11-02T08:15:04.210000Z",
+}
+
+ACCOUNT = {
+    "id": ACCOUNT_ID,
+    "billing_account_id": ACCOUNT_ID,
+    "name": "Acme Stores",
+    "kind": "direct",
+    "tier": "starter",
+    "preferred_aggregator": None,
+    "opened_at": "2026-11-01T06:00:00Z",
+}
+
+API_KEY = {
+    "id": API_KEY_ID,
+    "account_id": ACCOUNT_ID,
+    "name": "shop backend",
+    "scopes": ["messages:read", "messages:send"],
+    "mode": "live",
+    "last_four": "7Qx2",
+    "issued_at": "2026-11-01T06:05:00Z",
+    "revoked_at": None,
+}
