@@ -53,7 +53,7 @@ def drive(target: Target, *, connections: int, seconds: int) -> Result:
             target.path,
             target.authorization,
             run,
-        ],  # fmt: skip
+        ],
         check=True,
         capture_output=True,
         text=True,

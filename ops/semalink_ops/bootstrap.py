@@ -67,14 +67,15 @@ class Core:
 class Poker:
     """Wakes the relay and the projector; a poke under way stands for those that follow."""
 
-    def __init__(self, bus: JetStreamBus) -> None:
+    def __init__(self, bus: JetStreamBus, subject: str = POKE_SUBJECT) -> None:
         self._bus = bus
+        self._subject = subject
         self._poking: asyncio.Task[None] | None = None
 
     def poke(self) -> None:
         """Poke soon, and forget about it."""
         if self._poking is None or self._poking.done():
-            self._poking = asyncio.ensure_future(self._bus.poke(POKE_SUBJECT))
+            self._poking = asyncio.ensure_future(self._bus.poke(self._subject))
 
 
 @asynccontextmanager

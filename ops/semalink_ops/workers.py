@@ -15,7 +15,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from semalink.application.bus import Delivery, NotReady, PoisonMessage
 from semalink.application.relaying import POKE_SUBJECT, JobPayload, Relay, ReportPayload
 from semalink.application.reporting import ReportProcessor
-from semalink.application.submission import Job, Policy
+from semalink.application.submission import Job, Policy, Wait
 from semalink.application.submitting import Submitter
 from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
 from semalink.domain.routing import DEFAULT_ORDER
@@ -150,8 +150,14 @@ class SubmitHandler:
                 await self._park(job.message_id)
             raise
         if wait is not None:
-            delay_seconds = (wait.until - utc_now()).total_seconds()
-            await delivery.nak(max(0.0, delay_seconds))
+            await self._wait(delivery, wait)
+
+    async def _wait(self, delivery: Delivery, wait: Wait) -> None:
+        # Giving back costs a delivery, so on the last one the wait is spent in hand.
+        if delivery.num_delivered >= SMS_NORMAL.max_deliver:
+            msg = "another worker may be in the middle of the call"
+            raise NotReady(msg)
+        await delivery.nak(max(0.0, (wait.until - utc_now()).total_seconds()))
 
 
 async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:

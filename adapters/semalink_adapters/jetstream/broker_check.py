@@ -63,7 +63,7 @@ async def check_server(
     if require_sync and not monitor_urls:
         raise BrokerRefused(
             "Whether the NATS server syncs its disk cannot be seen. "
-            "Open its monitoring port and set SEMALINK_NATS_MONITOR_URL."
+            "Open its monitoring port and set SEMALINK_NATS_MONITOR_URLS."
         )
     return BrokerReport(version, sync_always=True if monitor_urls else None)
 
@@ -92,5 +92,5 @@ async def _read_varz(url: str) -> _Varz:
     except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
         raise BrokerRefused(
             "The monitoring port of the NATS server gave no readable answer "
-            f"({type(error).__name__}). Check SEMALINK_NATS_MONITOR_URL."
+            f"({type(error).__name__}). Check SEMALINK_NATS_MONITOR_URLS."
         ) from error

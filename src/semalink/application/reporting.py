@@ -28,18 +28,6 @@ SHELF_PAGE_SIZE = 500
 _log = structlog.get_logger(__name__)
 
 
-class ReportStoreUnavailable(Exception):
-    """Neither the database nor the broker could take the report; the aggregator must retry."""
-
-
-class ReportStore(Protocol):
-    """Where the intake puts reports as they come."""
-
-    async def store(self, aggregator: str, content_type: str, body: bytes) -> None:
-        """Store one report durably; raises ReportStoreUnavailable."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class RawReport:
     """A delivery report as it came."""

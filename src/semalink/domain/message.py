@@ -49,38 +49,6 @@ class Message(Aggregate):
 
     TOPIC = "message"
 
-    status: Status = Status.ACCEPTED
-    #: Submissions begun so far; also the number of the last one.
-    attempt: int = 0
-    #: True from SubmitStarted until an answer, or the lack of one, is recorded.
-    in_submission: bool = False
-    #: True while an aggregator may hold the message and nobody can say.
-    outcome_unknown: bool = False
-    possible_duplicate: bool = False
-    #: Routes that refused this message since it was last put off.
-    refused_by: tuple[str, ...] = ()
-    #: Whether one of those refusals may pass with time.
-    worth_retrying: bool = False
-    #: How often it was put off for a later attempt.
-    postponed: int = 0
-    #: Not before then, when it was put off.
-    retry_at: datetime | None = None
-    aggregator: str | None = None
-    reference: str | None = None
-    network: str | None = None
-    charged_micros: int = 0
-    refunded_micros: int = 0
-    failure_code: str | None = None
-    submit_started_at: datetime | None = None
-    #: The unit of work that began the last submission.
-    submit_request_id: str = ""
-    submitted_at: datetime | None = None
-    finished_at: datetime | None = None
-    last_report: str = ""
-
-    def __init__(self) -> None:
-        """Start empty: the first event stands the message up."""
-
     class Event(Aggregate.Event):
         """A step in the life of a message: who caused it, in which request."""
 
@@ -115,6 +83,37 @@ class Message(Aggregate):
 
     #: What the customer asked for, checked and priced.
     asked: Created
+    status: Status = Status.ACCEPTED
+    #: Submissions begun so far; also the number of the last one.
+    attempt: int = 0
+    #: True from SubmitStarted until an answer, or the lack of one, is recorded.
+    in_submission: bool = False
+    #: True while an aggregator may hold the message and nobody can say.
+    outcome_unknown: bool = False
+    possible_duplicate: bool = False
+    #: Routes that refused this message since it was last put off.
+    refused_by: tuple[str, ...] = ()
+    #: Whether one of those refusals may pass with time.
+    worth_retrying: bool = False
+    #: How often it was put off for a later attempt.
+    postponed: int = 0
+    #: Not before then, when it was put off.
+    retry_at: datetime | None = None
+    aggregator: str | None = None
+    reference: str | None = None
+    network: str | None = None
+    charged_micros: int = 0
+    refunded_micros: int = 0
+    failure_code: str | None = None
+    submit_started_at: datetime | None = None
+    #: The unit of work that began the last submission.
+    submit_request_id: str = ""
+    submitted_at: datetime | None = None
+    finished_at: datetime | None = None
+    last_report: str = ""
+
+    def __init__(self) -> None:
+        """Start empty: the first event stands the message up."""
 
     class SubmitStarted(Event):
         """A call to an aggregator is about to leave; durable before it does."""

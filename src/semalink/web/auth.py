@@ -62,6 +62,11 @@ class KeyRing:
             if known.principal and known.principal.caller.api_key_id == api_key_id:
                 del self._valid[key_hash]
 
+    def forget_all(self) -> None:
+        """Look every key up anew at its next use, because one of them was revoked."""
+        self._forgotten += 1
+        self._valid.clear()
+
     async def _look_up(self, key_hash: bytes) -> Principal | None:
         forgotten = self._forgotten
         caller = await self._reads.caller(key_hash)

@@ -70,7 +70,7 @@ SEND_MANY = Operation(
         },
         headers=REPLAYED_NOTE,
     ),
-    problems=("rate_limited", "account_not_found"),
+    problems=("rate_limited",),
 )
 
 
@@ -114,9 +114,7 @@ def _with_place(item: BatchItem) -> BatchItem:
     if refused is None or refused.pointer is None:
         return item
     place = f"/messages/{item.index}{refused.pointer}"
-    return msgspec.structs.replace(
-        item, refused=msgspec.structs.replace(refused, pointer=place)
-    )
+    return msgspec.structs.replace(item, refused=msgspec.structs.replace(refused, pointer=place))
 
 
 def batch_routes(deps: ApiDependencies) -> list[HTTPRouteHandler]:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Receive, Scope, Send
+from litestar.types import Send
 
 from semalink.web.arrival import arrive
 from semalink.web.auth import KeyRing, authenticating

@@ -39,8 +39,9 @@ class Operation:
     success: Success
     #: The key must have one of these; none: the operation is public.
     scopes: frozenset[str] = frozenset()
-    #: Shape of the JSON body.
+    #: Struct of the JSON body, or the schema of a body of another type.
     body: Any = None
+    body_media_type: str = "application/json"
     body_examples: Mapping[str, Any] = field(default_factory=dict)
     takes_idempotency_key: bool = False
     #: An example of each path parameter, by name.

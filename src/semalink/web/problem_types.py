@@ -139,7 +139,10 @@ EDGE_PROBLEMS = (
         "Use a method that the Allow header names.",
     ),
     ProblemType(
-        "body_too_large", 413, "Body is too large", "Split the request; batches hold 1,000 messages."
+        "body_too_large",
+        413,
+        "Body is too large",
+        "Split the request; batches hold 1,000 messages.",
     ),
     ProblemType(
         "unsupported_media_type",

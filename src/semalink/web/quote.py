@@ -60,7 +60,7 @@ QUOTE = Operation(
     body_examples={
         "a letter outside GSM-7": {
             "to": "+254712345678",
-            "text": "Hakuna matata, Dŵr! We are open on Sunday from eight to five, as always. Karibu.",
+            "text": "Karibu! We open at Tŵr House on Sunday from eight to five, as every week.",
             "sender": "ACME",
         }
     },

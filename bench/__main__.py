@@ -1,0 +1,105 @@
+"""``make bench``: prints every figure beside its baseline."""
+
+import asyncio
+import sys
+
+from bench import end_to_end, ledger, load, platform
+from bench.baselines import DATABASE_URL, PORT
+from semalink_adapters.postgres.group_commit import GroupCommit
+from semalink_ops.embedded.ports import free_port
+
+CONNECTIONS = (16, 64, 256)
+FLUSH_DELAYS_MICROSECONDS = (0, 1_000)
+SECONDS = 6
+ROUNDS = 3
+LEDGER_TOTAL = 20_000
+MANY_ACCOUNTS = 10_000
+
+
+def main() -> None:
+    """Run everything; takes some ten minutes."""
+    load.require_wrk()
+    quick = "--quick" in sys.argv
+    with platform.servers() as servers:
+        asyncio.run(_measure_ledger(servers, quick=quick))
+        _measure_http(servers, quick=quick)
+    end_to_end.measure(quick=quick)
+
+
+def _measure_http(servers: platform.Servers, *, quick: bool) -> None:
+    baseline_port, api_port = free_port(), free_port()
+    key = asyncio.run(_open_account(servers))
+    environment = servers.environment(api_port=api_port)
+    baseline_environment = {
+        **environment,
+        DATABASE_URL: servers.postgres.dsn,
+        PORT: str(baseline_port),
+    }
+    baseline = f"http://127.0.0.1:{baseline_port}"
+    ours = f"http://127.0.0.1:{api_port}"
+    targets = [
+        load.Target("no-op route", baseline, "/noop"),
+        load.Target("atomic UPDATE, pool of 64", baseline, "/atomic"),
+        load.Target("one CTE, pool of 2", baseline, "/cte"),
+        load.Target("SemaLink", ours, "/v1/messages", f"Bearer {key}"),
+    ]
+    with (
+        platform.process(["-m", "bench.baselines"], baseline_environment, f"{baseline}/noop"),
+        platform.process(["-m", "semalink_ops.cli", "api"], environment, f"{ours}/health/ready"),
+    ):
+        for delay in FLUSH_DELAYS_MICROSECONDS:
+            servers.set_flush_delay(delay)
+            for connections in CONNECTIONS:
+                results = load.compare(
+                    targets,
+                    connections=connections,
+                    seconds=2 if quick else SECONDS,
+                    rounds=1 if quick else ROUNDS,
+                )
+                _print_http(delay, connections, results)
+    servers.set_flush_delay(0)
+
+
+def _print_http(delay: int, connections: int, results: dict[str, load.Result]) -> None:
+    disk = "disk as it is" if delay == 0 else f"+{delay / 1000:g} ms a flush"
+    print(f"\nPOST, one account, {connections} connections, {disk}")
+    ours = results["SemaLink"].requests_per_second
+    for name, result in results.items():
+        print(
+            f"  {name:<26}{result.requests_per_second:>8.0f}/s"
+            f"  p50 {result.p50_ms:>7.1f} ms  p99 {result.p99_ms:>7.1f} ms"
+            f"  errors {result.errors}  ours/it {ours / result.requests_per_second:>6.2f}",
+            flush=True,
+        )
+
+
+async def _measure_ledger(servers: platform.Servers, *, quick: bool) -> None:
+    total = LEDGER_TOTAL // 10 if quick else LEDGER_TOTAL
+    many = MANY_ACCOUNTS // 10 if quick else MANY_ACCOUNTS
+    print("Reservations with their messages, without HTTP")
+    async with GroupCommit(servers.postgres.dsn) as group_commit:
+        hot = await ledger.open_accounts(group_commit, 1)
+        spread = await ledger.open_accounts(group_commit, many)
+        await ledger.reserve(group_commit, hot, total=2_000, in_flight=64)
+        for name, accounts, in_flight, count in (
+            ("one account, one at a time", hot, 1, total // 20),
+            ("one account, 64 in flight", hot, 64, total),
+            ("one account, 256 in flight", hot, 256, total),
+            (f"{many} accounts, 256 in flight", spread, 256, total),
+        ):
+            figures = await ledger.reserve(group_commit, accounts, total=count, in_flight=in_flight)
+            print(
+                f"  {name:<32}{figures.per_second:>8.0f}/s  p50 {figures.p50_ms:>6.1f} ms"
+                f"  p99 {figures.p99_ms:>6.1f} ms",
+                flush=True,
+            )
+
+
+async def _open_account(servers: platform.Servers) -> str:
+    async with GroupCommit(servers.postgres.dsn) as group_commit:
+        [account_id] = await ledger.open_accounts(group_commit, 1)
+        return await platform.issue_key(group_commit, account_id)
+
+
+if __name__ == "__main__":
+    main()

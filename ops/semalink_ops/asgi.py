@@ -1,0 +1,149 @@
+"""The three HTTP applications, wired: each opens its parts when it starts."""
+
+import time
+import tomllib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from uuid_utils.compat import uuid7
+
+from semalink.application.report_intake import ReportIntake
+from semalink.application.sending import Sending
+from semalink.domain.blocklist import Blocklist
+from semalink.domain.content_check import Rules
+from semalink.domain.rate_card import RateCard
+from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE
+from semalink.web.app import create_admin, create_api, create_intake
+from semalink.web.auth import KeyRing
+from semalink.web.dependencies import (
+    AdminDependencies,
+    ApiDependencies,
+    Edge,
+    Health,
+    IntakeDependencies,
+)
+from semalink_adapters.postgres.reports import PostgresReports
+from semalink_ops.bootstrap import Core, Poker, open_core
+from semalink_ops.observability.health import render_metrics
+from semalink_ops.observability.request_observer import RequestTelemetry
+from semalink_ops.runtime import utc_now
+from semalink_ops.settings import Settings
+
+#: Carries the id of a revoked key to every process that may remember it.
+KEY_REVOKED_SUBJECT = "keys.revoked"
+
+Application = Any
+
+
+@asynccontextmanager
+async def build_api(settings: Settings) -> AsyncIterator[Application]:
+    """Yield the customers' API."""
+    rules = load_rules(settings)
+    async with open_core(settings, "api") as core:
+        key_ring = _key_ring(core)
+        await core.bus.on_poke(KEY_REVOKED_SUBJECT, key_ring.forget_all)
+        yield create_api(
+            ApiDependencies(
+                edge=_edge(core, ("database",)),
+                reads=core.reads,
+                sending=Sending(core.ledger, uuid7),
+                key_ring=key_ring,
+                rules=lambda: rules,
+                key_pepper=_pepper(settings),
+                default_ttl=timedelta(seconds=settings.default_ttl_seconds),
+            )
+        )
+
+
+@asynccontextmanager
+async def build_admin(settings: Settings) -> AsyncIterator[Application]:
+    """Yield the operators' API."""
+    async with open_core(settings, "admin") as core:
+        revoked = Poker(core.bus, KEY_REVOKED_SUBJECT)
+        yield create_admin(
+            AdminDependencies(
+                edge=_edge(core, ("database",)),
+                reads=core.reads,
+                ledger=core.ledger,
+                key_ring=_key_ring(core),
+                key_pepper=_pepper(settings),
+                aggregators=DEFAULT_ORDER,
+                on_key_revoked=lambda _: revoked.poke(),
+            )
+        )
+
+
+@asynccontextmanager
+async def build_intake(settings: Settings) -> AsyncIterator[Application]:
+    """Yield the intake of delivery reports."""
+    async with open_core(settings, "dlr-intake") as core:
+        reports = PostgresReports(core.pool, now=utc_now, new_id=core.new_id)
+        intake = ReportIntake(
+            reports,
+            core.bus,
+            now=utc_now,
+            new_id=core.new_id,
+            on_stored=Poker(core.bus).poke,
+        )
+        yield create_intake(
+            IntakeDependencies(
+                # Ready with either: a report can be stored in the database or in the broker.
+                edge=_edge(core, ("database", "broker"), any_of=True),
+                store=intake,
+                secrets=dlr_secrets(settings),
+            )
+        )
+
+
+def load_rules(settings: Settings) -> Rules:
+    """Read the rate card and the blocklist; raises what they say is wrong with them."""
+    return Rules(
+        senders=frozenset(settings.shared_senders),
+        rate_card=RateCard.from_mapping(_read_toml(settings.rate_card_path)),
+        blocklist=Blocklist.from_mapping(_read_toml(settings.blocklist_path)),
+    )
+
+
+def dlr_secrets(settings: Settings) -> Mapping[str, Sequence[str]]:
+    """Return the secrets of the callback paths, by aggregator."""
+    secrets = {
+        "celcom": settings.celcom_dlr_secret,
+        "africastalking": settings.africastalking_dlr_secret,
+        TEST_ROUTE: settings.sandbox_dlr_secret,
+    }
+    return {name: (secret.reveal(),) for name, secret in secrets.items() if secret is not None}
+
+
+def _read_toml(path: Path) -> Mapping[str, Any]:
+    with path.open("rb") as file:
+        return tomllib.load(file)
+
+
+def _pepper(settings: Settings) -> bytes:
+    return settings.key_pepper.reveal().encode()
+
+
+def _key_ring(core: Core) -> KeyRing:
+    return KeyRing(core.reads, _pepper(core.settings), time.monotonic)
+
+
+def _edge(core: Core, needed: Sequence[str], *, any_of: bool = False) -> Edge:
+    def check(name: str) -> Callable[[], Awaitable[bool]]:
+        async def answer() -> bool:
+            checks = await core.check()
+            return any(checks.values()) if any_of else checks[name]
+
+        return answer
+
+    return Edge(
+        clock=utc_now,
+        new_id=lambda _: uuid7(),
+        health=Health(
+            checks={name: check(name) for name in needed},
+            metrics=lambda: render_metrics(core.metrics.registry),
+        ),
+        observer=RequestTelemetry(core.metrics, core.tracing),
+    )

@@ -1,0 +1,97 @@
+"""The command line: one program, a sub-command for every process and every task."""
+
+import os
+import sys
+from typing import NoReturn
+
+import rich_click as click
+
+from semalink_ops.cli import exit_codes
+from semalink_ops.cli.death import die_with
+from semalink_ops.cli.failures import CommandFailed, to_command_failed
+from semalink_ops.cli.lazy import LazyGroup, Place
+
+_COMMANDS = {
+    "up": Place("semalink_ops.cli.up", "up", "Run the whole platform on this machine."),
+    "send": Place("semalink_ops.cli.send", "send", "Send one message through the API."),
+    "history": Place(
+        "semalink_ops.cli.history", "history", "Show every step of a message and its credits."
+    ),
+    "account": Place("semalink_ops.cli.account", "account", "Open, list and credit accounts."),
+    "key": Place("semalink_ops.cli.key", "key", "Create, list and revoke API keys."),
+    "doctor": Place(
+        "semalink_ops.cli.doctor", "doctor", "Check the installation and say how to mend it."
+    ),
+    "migrate": Place(
+        "semalink_ops.cli.migrate", "migrate", "Bring the database to the schema of this release."
+    ),
+    "api": Place("semalink_ops.cli.servers", "api", "Serve the customers' API."),
+    "dlr-intake": Place(
+        "semalink_ops.cli.servers", "dlr_intake", "Take delivery reports from aggregators."
+    ),
+    "admin": Place("semalink_ops.cli.servers", "admin", "Serve the admin API."),
+    "worker": Place("semalink_ops.cli.workers", "worker", "Run a worker: sms or dlr."),
+    "relay": Place(
+        "semalink_ops.cli.workers", "relay", "Carry work from the event log to the broker."
+    ),
+    "projector": Place("semalink_ops.cli.workers", "projector", "Keep the read models up to date."),
+    "sandbox": Place(
+        "semalink_ops.cli.servers", "sandbox", "Run a local aggregator that sends nothing."
+    ),
+}
+
+
+@click.group(
+    "semalink",
+    cls=LazyGroup,
+    places=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with `semalink up`; it prints how to send a first message.",
+)
+@click.version_option(package_name="semalink")
+@click.option("--parent-pid", type=int, hidden=True)
+def cli(parent_pid: int | None) -> None:
+    """SemaLink: an SMS platform on an event-sourced credit ledger."""
+    if parent_pid is not None:
+        die_with(parent_pid)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit as it says."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status; what fails is said on stderr."""
+    try:
+        status = cli.main(arguments, prog_name="semalink", standalone_mode=False)
+    except click.ClickException as failure:
+        return _show(failure)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.OK
+    except Exception as error:
+        expected = to_command_failed(error)
+        return _show(expected) if expected else _show_bug(error)
+    return status if isinstance(status, int) else exit_codes.OK
+
+
+def _show(failure: click.ClickException) -> int:
+    if isinstance(failure, CommandFailed):
+        click.echo(f"Error: {failure.format_message()}", err=True)
+    else:
+        failure.show()
+    return failure.exit_code
+
+
+def _show_bug(error: Exception) -> int:
+    if sys.excepthook is not sys.__excepthook__:
+        # A process of ours writes it to its log, with nothing personal in it.
+        sys.excepthook(type(error), error, error.__traceback__)
+    else:
+        click.echo(f"Error: this is a bug: {type(error).__name__}: {error}", err=True)
+    return exit_codes.FAILED

@@ -1,0 +1,54 @@
+"""The commands that work in the background: worker sms|dlr, relay, projector."""
+
+from importlib import import_module
+from pathlib import Path
+
+import rich_click as click
+
+from semalink_ops.cli.settings_source import data_dir_option, read_settings
+
+
+@click.group("worker")
+def worker() -> None:
+    """Run a worker: sms or dlr.
+
+    Any number of each may run. Health and metrics are on SEMALINK_METRICS_PORT.
+    """
+
+
+@worker.command("sms", epilog="Example: SEMALINK_METRICS_PORT=9465 semalink worker sms")
+@data_dir_option
+def sms(*, data_dir: Path) -> None:
+    """Hand messages to aggregators."""
+    _run("worker-sms", "run_sms_worker", data_dir)
+
+
+@worker.command("dlr", epilog="Example: SEMALINK_METRICS_PORT=9466 semalink worker dlr")
+@data_dir_option
+def dlr(*, data_dir: Path) -> None:
+    """Apply delivery reports to messages."""
+    _run("worker-dlr", "run_dlr_worker", data_dir)
+
+
+@click.command("relay", epilog="Example: SEMALINK_METRICS_PORT=9467 semalink relay")
+@data_dir_option
+def relay(*, data_dir: Path) -> None:
+    """Carry work from the event log to the broker.
+
+    One relay works at a time; a second one stands by and takes over.
+    """
+    _run("relay", "run_relay", data_dir)
+
+
+@click.command("projector", epilog="Example: SEMALINK_METRICS_PORT=9468 semalink projector")
+@data_dir_option
+def projector(*, data_dir: Path) -> None:
+    """Keep the read models up to date."""
+    _run("projector", "run_projector", data_dir)
+
+
+def _run(process: str, body: str, data_dir: Path) -> None:
+    settings = read_settings(data_dir)
+    # Imported by name, so that what the commands share can be listed without waiting for it.
+    bodies = import_module("semalink_ops.workers")
+    import_module("semalink_ops.worker_process").run(process, settings, getattr(bodies, body))

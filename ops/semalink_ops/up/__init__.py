@@ -1,0 +1,1 @@
+"""The whole platform on one machine: its servers and processes, started, watched and stopped."""

@@ -1,0 +1,1 @@
+"""The operators' API: accounts, keys, credits, senders, routes, and any message."""

@@ -1,0 +1,161 @@
+"""Accounts: open one, read one, list them."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from semalink.application.accounts import OpenAccount
+from semalink.application.reading import AccountView
+from semalink.domain.account import Kind, Tier
+from semalink.domain.errors import AccountNotFound
+from semalink.domain.ids import ACCOUNT_PREFIX, format_id, parse_id
+from semalink.web import examples
+from semalink.web.admin.ids import account_id_of
+from semalink.web.admin.roles import ADMINS, ANYONE
+from semalink.web.arrival import arrival_of
+from semalink.web.body import read_json
+from semalink.web.cursor import Cursors
+from semalink.web.dependencies import AdminDependencies
+from semalink.web.operation import Operation, Success, route
+from semalink.web.query import next_link, read_query
+from semalink.web.reply import Reply
+
+#: What people may be called: no control characters.
+Name = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[^\u0000-\u001f\u007f]+$")
+]
+
+
+class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An account to be opened; it pays for itself and holds nothing yet."""
+
+    name: Name
+    kind: Literal["direct", "agent", "customer"] = "direct"
+    tier: Literal["starter", "growth", "enterprise"] = "starter"
+
+
+class Accounts(msgspec.Struct, frozen=True):
+    """A page of accounts, oldest first."""
+
+    items: list[AccountView]
+    next_cursor: str | None
+
+
+class AccountQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page of accounts is listed."""
+
+    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+
+
+_decoder = msgspec.json.Decoder(NewAccount)
+
+OPEN = Operation(
+    method="POST",
+    path="/admin/v1/accounts",
+    operation_id="openAccount",
+    tag="Accounts",
+    summary="Open an account",
+    description="Opens an account and its credits, together. It may send once it has credits.",
+    scopes=ADMINS,
+    body=NewAccount,
+    body_examples={"direct": {"name": "Acme Stores", "kind": "direct", "tier": "starter"}},
+    success=Success(
+        201,
+        "The account is open.",
+        AccountView,
+        examples.ACCOUNT,
+        headers={"Location": "Where the account can be read."},
+    ),
+)
+LIST = Operation(
+    method="GET",
+    path="/admin/v1/accounts",
+    operation_id="listAccounts",
+    tag="Accounts",
+    summary="List accounts",
+    description="All accounts, oldest first.",
+    scopes=ANYONE,
+    query=AccountQuery,
+    query_notes={"cursor": "The next_cursor of the page before.", "limit": "Accounts a page."},
+    success=Success(
+        200,
+        "A page of accounts.",
+        Accounts,
+        {"items": [examples.ACCOUNT], "next_cursor": None},
+        headers={"Link": 'The next page, rel="next"; absent on the last.'},
+    ),
+    problems=("invalid_cursor",),
+)
+READ = Operation(
+    method="GET",
+    path="/admin/v1/accounts/{account_id:str}",
+    operation_id="getAccount",
+    tag="Accounts",
+    summary="Read an account",
+    description="The account as it is set up now.",
+    scopes=ANYONE,
+    path_examples={"account_id": examples.ACCOUNT_ID},
+    success=Success(200, "The account.", AccountView, examples.ACCOUNT),
+    problems=("account_not_found",),
+)
+
+
+class AccountPages:
+    """Opens and shows accounts."""
+
+    def __init__(self, deps: AdminDependencies) -> None:
+        self._deps = deps
+        self._cursors = Cursors(deps.key_pepper)
+
+    async def open(self, request: Request[Any, Any, Any]) -> ASGIApp:
+        """Open an account."""
+        arrival = arrival_of(request.scope)
+        asked = await read_json(request, _decoder)
+        account_id = self._deps.edge.new_id(arrival.at)
+        kind, tier = Kind(asked.kind), Tier(asked.tier)
+        await self._deps.ledger.execute(
+            OpenAccount(account_id, asked.name, kind, tier, arrival.cause)
+        )
+        public_id = format_id(ACCOUNT_PREFIX, account_id)
+        opened = AccountView(
+            id=public_id,
+            billing_account_id=public_id,
+            name=asked.name,
+            kind=kind.value,
+            tier=tier.value,
+            preferred_aggregator=None,
+            opened_at=arrival.at,
+        )
+        location = (b"location", f"{OPEN.path}/{public_id}".encode())
+        return Reply(201, msgspec.json.encode(opened), [location])
+
+    async def list(self, request: Request[Any, Any, Any]) -> ASGIApp:
+        """Answer with a page of accounts."""
+        query = read_query(request, AccountQuery)
+        after = self._cursors.read(query.cursor, LIST.path)
+        found = await self._deps.reads.accounts(after=after, limit=query.limit + 1)
+        page = list(found[: query.limit])
+        if len(found) <= query.limit:
+            return Reply(200, msgspec.json.encode(Accounts(page, None)))
+        last_id = parse_id(ACCOUNT_PREFIX, page[-1].id)
+        assert last_id is not None, "an account that was read has an id"
+        cursor = self._cursors.write(last_id, LIST.path)
+        link = next_link(LIST.path, query, cursor)
+        return Reply(200, msgspec.json.encode(Accounts(page, cursor)), [link])
+
+    async def read(self, request: Request[Any, Any, Any]) -> ASGIApp:
+        """Answer with one account."""
+        account = await self._deps.reads.account(account_id_of(request))
+        if account is None:
+            raise AccountNotFound
+        return Reply(200, msgspec.json.encode(account))
+
+
+def account_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:
+    """Return the routes of accounts."""
+    pages = AccountPages(deps)
+    return [route(OPEN, pages.open), route(LIST, pages.list), route(READ, pages.read)]

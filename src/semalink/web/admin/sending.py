@@ -1,0 +1,116 @@
+"""How an account sends: its sender ids and the aggregator that it prefers."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from semalink.application.accounts import ApproveSender, PreferRoute
+from semalink.domain.content_check import is_sender_id
+from semalink.web import examples
+from semalink.web.admin.ids import account_id_of
+from semalink.web.admin.roles import OPERATIONS
+from semalink.web.arrival import arrival_of
+from semalink.web.body import read_json
+from semalink.web.dependencies import AdminDependencies
+from semalink.web.operation import Operation, Success, route
+from semalink.web.problems import EdgeRefusal, FieldProblem
+from semalink.web.reply import Reply
+
+
+class NewSender(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sender id to be approved."""
+
+    sender: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1,
+            max_length=11,
+            description="Up to 11 characters with a letter among them, or a short code.",
+        ),
+    ]
+
+
+class PreferredRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The aggregator that is tried first; null for the platform's order."""
+
+    aggregator: Annotated[str, msgspec.Meta(max_length=40)] | None
+
+
+_sender_decoder = msgspec.json.Decoder(NewSender)
+_route_decoder = msgspec.json.Decoder(PreferredRoute)
+_OF_ACCOUNT = {"account_id": examples.ACCOUNT_ID}
+
+APPROVE_SENDER = Operation(
+    method="POST",
+    path="/admin/v1/accounts/{account_id:str}/senders",
+    operation_id="approveSender",
+    tag="Accounts",
+    summary="Approve a sender id",
+    description="Lets an account send under a sender id; approving it twice changes nothing.",
+    scopes=OPERATIONS,
+    path_examples=_OF_ACCOUNT,
+    body=NewSender,
+    body_examples={"name": {"sender": "ACME"}, "short code": {"sender": "40123"}},
+    success=Success(201, "The sender id is approved.", NewSender, {"sender": "ACME"}),
+    problems=("account_not_found",),
+)
+PREFER_ROUTE = Operation(
+    method="PUT",
+    path="/admin/v1/accounts/{account_id:str}/route",
+    operation_id="preferRoute",
+    tag="Accounts",
+    summary="Choose an account's first aggregator",
+    description="Messages of the account try this aggregator first; the others stay its fallback.",
+    scopes=OPERATIONS,
+    path_examples=_OF_ACCOUNT,
+    body=PreferredRoute,
+    body_examples={"one": {"aggregator": "africastalking"}, "none": {"aggregator": None}},
+    success=Success(200, "The choice holds.", PreferredRoute, {"aggregator": "africastalking"}),
+    problems=("account_not_found",),
+)
+
+
+class SendingSettings:
+    """Sets how accounts send."""
+
+    def __init__(self, deps: AdminDependencies) -> None:
+        self._ledger = deps.ledger
+        self._aggregators = frozenset(deps.aggregators)
+
+    async def approve_sender(self, request: Request[Any, Any, Any]) -> ASGIApp:
+        """Approve a sender id."""
+        account_id = account_id_of(request)
+        asked = await read_json(request, _sender_decoder)
+        if not is_sender_id(asked.sender):
+            raise _invalid("sender", "This can be no sender id on the air.")
+        cause = arrival_of(request.scope).cause
+        await self._ledger.execute(ApproveSender(account_id, asked.sender, cause))
+        return Reply(201, msgspec.json.encode(asked))
+
+    async def prefer_route(self, request: Request[Any, Any, Any]) -> ASGIApp:
+        """Choose the aggregator that is tried first."""
+        account_id = account_id_of(request)
+        asked = await read_json(request, _route_decoder)
+        if asked.aggregator is not None and asked.aggregator not in self._aggregators:
+            known = ", ".join(sorted(self._aggregators))
+            raise _invalid("aggregator", f"The aggregators are {known}.")
+        cause = arrival_of(request.scope).cause
+        await self._ledger.execute(PreferRoute(account_id, asked.aggregator, cause))
+        return Reply(200, msgspec.json.encode(asked))
+
+
+def _invalid(name: str, detail: str) -> EdgeRefusal:
+    problem = FieldProblem(f"/{name}", "invalid_value", detail)
+    return EdgeRefusal("validation_failed", "1 of the fields is not valid.", errors=[problem])
+
+
+def sending_settings_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:
+    """Return the routes of sender ids and routes."""
+    settings = SendingSettings(deps)
+    return [
+        route(APPROVE_SENDER, settings.approve_sender),
+        route(PREFER_ROUTE, settings.prefer_route),
+    ]

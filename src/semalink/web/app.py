@@ -1,0 +1,89 @@
+"""The applications of the edge: the customers' API, the operators' API, the report intake."""
+
+from typing import Any
+
+from litestar.handlers import HTTPRouteHandler
+
+from semalink.web.admin.accounts import account_routes
+from semalink.web.admin.api_keys import api_key_routes
+from semalink.web.admin.credits import credit_routes
+from semalink.web.admin.messages import any_message_routes
+from semalink.web.admin.sending import sending_settings_routes
+from semalink.web.balance import balance_routes
+from semalink.web.batch import batch_routes
+from semalink.web.dependencies import AdminDependencies, ApiDependencies, IntakeDependencies
+from semalink.web.edge_app import EdgeApp
+from semalink.web.health import health_routes
+from semalink.web.intake import intake_routes
+from semalink.web.message_reading import reading_routes
+from semalink.web.messages import sending_routes
+from semalink.web.openapi import describe
+from semalink.web.operation import operations
+from semalink.web.pages import page_routes
+from semalink.web.quote import quote_routes
+
+
+def create_api(deps: ApiDependencies) -> EdgeApp:
+    """Return the customers' API."""
+    routes = [
+        *sending_routes(deps),
+        *batch_routes(deps),
+        *reading_routes(deps),
+        *quote_routes(deps),
+        *balance_routes(deps),
+        *health_routes(deps.edge.health),
+    ]
+    pages = _pages(
+        routes,
+        title="SemaLink API",
+        description=(
+            "Send messages, follow them, know what they cost. Money is in micros of a credit: "
+            "1 credit = 1,000,000 micros. Times are UTC."
+        ),
+        keys="A key of your account: sl_live_… to send, sl_test_… to try out for nothing.",
+    )
+    return EdgeApp(deps.edge, [*routes, *pages], key_ring=deps.key_ring)
+
+
+def create_admin(deps: AdminDependencies) -> EdgeApp:
+    """Return the operators' API."""
+    routes = [
+        *account_routes(deps),
+        *api_key_routes(deps),
+        *credit_routes(deps),
+        *sending_settings_routes(deps),
+        *any_message_routes(deps),
+        *health_routes(deps.edge.health),
+    ]
+    pages = _pages(
+        routes,
+        title="SemaLink admin API",
+        description="Accounts, credits and the history of anything, for those who run SemaLink.",
+        keys="A key of an operator: sl_admin_…, whose scopes are roles.",
+    )
+    return EdgeApp(deps.edge, [*routes, *pages], key_ring=deps.key_ring)
+
+
+def create_intake(deps: IntakeDependencies) -> EdgeApp:
+    """Return the intake of delivery reports."""
+    routes = [*intake_routes(deps), *health_routes(deps.edge.health)]
+    pages = _pages(
+        routes,
+        title="SemaLink report intake",
+        description="Where aggregators hand in delivery reports.",
+        keys="",
+    )
+    return EdgeApp(deps.edge, [*routes, *pages], key_ring=None)
+
+
+def _pages(
+    routes: list[HTTPRouteHandler], *, title: str, description: str, keys: str
+) -> list[HTTPRouteHandler]:
+    described: list[HTTPRouteHandler] = list(routes)
+
+    def document() -> dict[str, Any]:
+        return describe(operations(described), title=title, description=description, keys=keys)
+
+    pages = page_routes(title, document)
+    described += pages
+    return pages

@@ -1,0 +1,58 @@
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from semalink.domain import errors
+from semalink.domain.errors import DomainError, FieldRefusal
+
+REFUSALS: list[tuple[DomainError, str, str | None]] = [
+    (errors.AccountNotFound(), "account_not_found", None),
+    (errors.ApiKeyNotFound(), "api_key_not_found", None),
+    (errors.MessageNotFound(), "message_not_found", None),
+    (errors.IdempotencyKeyReused(), "idempotency_key_reused", None),
+    (errors.PaymentReferenceReused(), "payment_reference_reused", None),
+    (errors.InvalidNumber("Too short."), "invalid_number", "/to"),
+    (errors.UnsupportedDestination("TZ"), "unsupported_destination", "/to"),
+    (errors.UnsupportedDestination(""), "unsupported_destination", "/to"),
+    (errors.UnknownSender("SEMA"), "unknown_sender", "/sender"),
+    (errors.EmptyText(), "empty_text", "/text"),
+    (errors.TextTooLong(segments=11, segments_max=10), "text_too_long", "/text"),
+    (errors.ContentBlocked("lottery"), "content_blocked", "/text"),
+    (
+        errors.InsufficientCredits(available_micros=1, price_micros=2),
+        "insufficient_credits",
+        None,
+    ),
+    (errors.ReservationNotOpen(), "reservation_not_open", None),
+]
+
+
+def refusal_classes(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+    for refusal in base.__subclasses__():
+        if refusal.__module__ == errors.__name__ and refusal is not FieldRefusal:
+            yield refusal
+        yield from refusal_classes(refusal)
+
+
+@pytest.mark.parametrize(("refusal", "code", "pointer"), REFUSALS)
+def test_refusal_has_a_code_a_sentence_and_the_field_at_fault(
+    refusal: DomainError, code: str, pointer: str | None
+) -> None:
+    sentence = str(refusal)
+
+    assert refusal.code == code
+    assert refusal.pointer == pointer
+    assert re.fullmatch(r"[A-Z].+\.", sentence)
+
+
+def test_every_refusal_is_listed_here() -> None:
+    listed = {type(refusal) for refusal, _, _ in REFUSALS}
+
+    assert listed == set(refusal_classes())
+
+
+def test_every_refusal_has_a_code_of_its_own() -> None:
+    codes = [refusal.code for refusal in refusal_classes()]
+
+    assert len(codes) == len(set(codes))
