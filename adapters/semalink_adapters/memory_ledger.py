@@ -1,5 +1,6 @@
 """The ledger in memory: for tests and demonstrations, held to the same rules as the real one."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,6 +86,8 @@ class MemoryLedger:
         self.available = True
         #: True plays a connection that breaks at the commit: decided, and nobody is told.
         self.loses_answers = False
+        #: Whether the database is away at each of the next decisions; after them, ``available``.
+        self.outages: deque[bool] = deque()
         #: Every event, in the order of the commits.
         self.log: list[AggregateEvent] = []
         self.open_reservations: dict[UUID, tuple[UUID, int]] = {}
@@ -113,7 +116,8 @@ class MemoryLedger:
 
     def decide_together(self, commands: Sequence[Command[Any]]) -> Sequence[Any]:
         """Decide several commands in one batch; an Answer or a DomainError for each."""
-        if not self.available:
+        away = self.outages.popleft() if self.outages else not self.available
+        if away:
             msg = "The database is away."
             raise LedgerUnavailable(msg)
         needs = Needs()

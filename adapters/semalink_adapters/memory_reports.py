@@ -11,7 +11,6 @@ from semalink.application.reporting import (
     Owner,
     ParsedReport,
     RawReport,
-    ReportStoreUnavailable,
 )
 from semalink.application.submission import Job
 from semalink_adapters.memory_ledger import MemoryLedger
@@ -27,7 +26,7 @@ class _Shelved:
 
 
 class MemoryReports:
-    """A ReportStore and ReportBook beside a MemoryLedger; ``available`` plays an outage."""
+    """RawReports and a ReportBook beside a MemoryLedger; ``available`` plays an outage."""
 
     def __init__(
         self, ledger: MemoryLedger, *, now: Callable[[], datetime], new_id: Callable[[], UUID]
@@ -47,10 +46,9 @@ class MemoryReports:
         """The reports that match no message yet, oldest first."""
         return [shelved.parsed for shelved in self._shelf.values()]
 
-    async def store(self, aggregator: str, content_type: str, body: bytes) -> None:
-        """Store one report and put it on the work list; raises ReportStoreUnavailable."""
-        if not self.available:
-            raise ReportStoreUnavailable
+    async def store_raw(self, aggregator: str, content_type: str, body: bytes) -> None:
+        """Store one report and put it on the work list; raises NotReady."""
+        self._require_available()
         report_id = self._new_id()
         self.raw[report_id] = RawReport(report_id, aggregator, content_type, body)
         self.unprocessed[report_id] = self._now()

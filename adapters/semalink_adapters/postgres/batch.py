@@ -22,18 +22,28 @@ from semalink_adapters.postgres.recorder import (
     LogRecorder,
 )
 from semalink_adapters.postgres.tables import RowChanges
+from semalink_adapters.postgres.writer_connection import Witness
 
-LOCK_HEADS = """
+LOGS = (LEDGER_ENTRIES, MESSAGE_EVENTS, ADMIN_EVENTS)
+
+# Not FOR UPDATE: that would give the transaction its id before it has read what it builds upon,
+# and readers, who go by that id, would then meet an event before the one that it follows
+# (ADR-0007). A lock of this kind gives no id.
+LOCK_ACCOUNTS = "SELECT pg_advisory_xact_lock(key) FROM unnest(%b::bigint[]) AS key"
+
+LOAD_HEADS = """
 SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros, entry_hash
-FROM credit_heads WHERE account_id = ANY(%b) ORDER BY account_id FOR UPDATE"""
+FROM credit_heads WHERE account_id = ANY(%b)"""
 
 LOAD_RESERVATIONS = """
 SELECT reservation_id, account_id, amount_micros
 FROM open_reservations WHERE reservation_id = ANY(%b)"""
 
+# A join, because a list of ids would search every partition for every id.
 LOAD_STREAMS = """
-SELECT originator_id, topic, state FROM {log}
-WHERE originator_id = ANY(%b) ORDER BY originator_id, originator_version"""
+SELECT e.originator_id, e.topic, e.state
+FROM unnest(%b::uuid[]) AS asked (id) JOIN {log} AS e ON e.originator_id = asked.id
+ORDER BY e.originator_id, e.originator_version"""
 
 LOAD_MESSAGES = LOAD_STREAMS.format(log=MESSAGE_EVENTS)
 LOAD_ACCOUNTS = LOAD_STREAMS.format(log=ADMIN_EVENTS)
@@ -101,8 +111,9 @@ class BatchStore:
                 slots.append((idempotency.scope, idempotency.key))
         with connection.pipeline():
             connection.execute("BEGIN")
-            xid = connection.execute("SELECT pg_current_xact_id()::text", prepare=True)
-            heads = _ask(connection, LOCK_HEADS, sorted(needs.credit_accounts))
+            credit_account_ids = list(needs.credit_accounts)
+            _ask(connection, LOCK_ACCOUNTS, sorted(map(lock_key_of, credit_account_ids)))
+            heads = _ask(connection, LOAD_HEADS, credit_account_ids)
             reservations = _ask(connection, LOAD_RESERVATIONS, list(needs.reservations))
             messages = _ask(connection, LOAD_MESSAGES, list(needs.messages))
             accounts = _ask(connection, LOAD_ACCOUNTS, list(needs.accounts))
@@ -110,6 +121,8 @@ class BatchStore:
             if slots:
                 scopes_and_keys = [list(column) for column in zip(*slots, strict=True)]
                 outcomes = connection.execute(LOAD_OUTCOMES, scopes_and_keys, prepare=True)
+            # Last: whatever was read was written under a smaller id.
+            xid = connection.execute("SELECT pg_current_xact_id()::text", prepare=True)
         row = xid.fetchone()
         assert row is not None, "the transaction has an id"
         credit_accounts, hashes = _read_heads(heads, reservations)
@@ -128,34 +141,32 @@ class BatchStore:
         """Append the events, bring the tables up to date and commit."""
         changes = RowChanges(loaded.messages)
         changes.fold(decisions.events)
-        entries, steps, settings = self._sort(decisions)
+        events = self._sort(decisions)
         with connection.pipeline(), connection.cursor() as curs:
-            if entries:
-                self._store_entries(curs, loaded, entries, decisions)
-            if steps:
-                self._messages.write(curs, steps)
-            if settings:
-                self._accounts.write(curs, settings)
+            if events[LEDGER_ENTRIES]:
+                self._store_entries(curs, loaded, events[LEDGER_ENTRIES], decisions)
+            if events[MESSAGE_EVENTS]:
+                self._messages.write(curs, events[MESSAGE_EVENTS])
+            if events[ADMIN_EVENTS]:
+                self._accounts.write(curs, events[ADMIN_EVENTS])
             changes.write(curs)
             if decisions.stored:
                 curs.execute(STORE_OUTCOMES, _outcome_columns(decisions.stored), prepare=True)
             curs.execute("COMMIT")
 
-    def _sort(
-        self, decisions: Decisions
-    ) -> tuple[list[StoredEvent], list[StoredEvent], list[StoredEvent]]:
-        entries: list[StoredEvent] = []
-        steps: list[StoredEvent] = []
-        settings: list[StoredEvent] = []
+    def witness_of(self, decisions: Decisions) -> Witness | None:
+        """Return a row that ``store`` writes; None when there are only outcomes to store."""
+        if not decisions.events:
+            return None
+        event: Any = decisions.events[0]
+        state = self._mapper.to_stored_event(event).state
+        return Witness(_log_of(event), event.originator_id, event.originator_version, state)
+
+    def _sort(self, decisions: Decisions) -> dict[str, list[StoredEvent]]:
+        sorted_events: dict[str, list[StoredEvent]] = {log: [] for log in LOGS}
         for event in decisions.events:
-            if isinstance(event, Message.Event):
-                target = steps
-            elif isinstance(event, CreditAccount.Event):
-                target = entries
-            else:
-                target = settings
-            target.append(self._mapper.to_stored_event(event))
-        return entries, steps, settings
+            sorted_events[_log_of(event)].append(self._mapper.to_stored_event(event))
+        return sorted_events
 
     def _store_entries(
         self,
@@ -191,7 +202,8 @@ class BatchStore:
             for account in loaded.credit_accounts.values()
             if account.id in changed
         ]
-        curs.execute(STORE_HEADS, [list(column) for column in zip(*heads, strict=True)])
+        columns = [list(column) for column in zip(*heads, strict=True)]
+        curs.execute(STORE_HEADS, columns, prepare=True)
 
     def _read(self, rows: Any, kind: type[Any]) -> list[Any]:
         aggregates: list[Any] = []
@@ -207,8 +219,19 @@ class BatchStore:
         return aggregates
 
 
-def _ask(connection: psycopg.Connection[Any], statement: str, ids: list[UUID]) -> Any:
+def lock_key_of(account_id: UUID) -> int:
+    """Return the key of an account's lock: its random half, negative, so apart from our others."""
+    return int.from_bytes(account_id.bytes[8:], signed=True)
+
+
+def _ask(connection: psycopg.Connection[Any], statement: str, ids: list[Any]) -> Any:
     return connection.execute(statement, (ids,), prepare=True) if ids else None
+
+
+def _log_of(event: Any) -> str:
+    if isinstance(event, Message.Event):
+        return MESSAGE_EVENTS
+    return LEDGER_ENTRIES if isinstance(event, CreditAccount.Event) else ADMIN_EVENTS
 
 
 def _read_heads(

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import psycopg
 import structlog
@@ -14,11 +14,17 @@ from psycopg import errors
 from semalink.application.ledger import (
     Answer,
     Command,
+    Decisions,
     LedgerUnavailable,
-    OutcomeInDoubt,
     decide_batch,
 )
-from semalink_adapters.postgres.batch import BatchStore
+from semalink_adapters.postgres.batch import BatchStore, Loaded
+from semalink_adapters.postgres.writer_connection import (
+    RECONNECT_PAUSE_SECONDS,
+    Fault,
+    WriterConnection,
+    fault_of,
+)
 
 T = TypeVar("T")
 
@@ -26,24 +32,25 @@ BATCH_MAX = 256
 QUEUE_MAX = 8_192
 #: A batch that met a concurrent writer is decided anew, at most so often.
 TRIES_MAX = 8
-CONNECT_TIMEOUT_SECONDS = 2
-#: How long an answer that was lost at the commit is asked after.
-DOUBT_SECONDS_MAX = 10.0
-_RECONNECT_PAUSE_SECONDS = 0.2
-
-_CONFLICTS = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
-_BROKEN = (psycopg.OperationalError, psycopg.InterfaceError)
+#: A batch takes milliseconds. While one takes longer than this, new commands are refused ...
+STALLED_SECONDS = 3.0
+#: ... and after this the connection is given up, so that those that wait get an answer.
+INTERRUPT_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
+
+
+class RefusedByDatabase(Exception):
+    """The database cannot store what a command decided: a bug, told without any values."""
+
+    def __init__(self, sqlstate: str | None, constraint: str | None) -> None:
+        self.sqlstate = sqlstate
+        super().__init__(f"The database refused a command: {sqlstate} {constraint or ''}".strip())
 
 
 class _Waiting(NamedTuple):
     command: Command[Any]
     future: asyncio.Future[Any]
-
-
-class _Lost(Exception):
-    """The connection broke before the commit was asked for: nothing happened."""
 
 
 class GroupCommit:
@@ -60,34 +67,41 @@ class GroupCommit:
         on_batch: Callable[[int, float], None] | None = None,
         application_name: str = "semalink-ledger",
     ) -> None:
-        self._database_url = database_url
-        self._application_name = application_name
         self._on_commit = on_commit
         self._on_batch = on_batch
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._store = BatchStore()
-        self._connection: psycopg.Connection[Any] | None = None
-        self._down_until = 0.0
+        self._connection = WriterConnection(database_url, application_name)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._is_closing = False
+        #: When the batch in hand was begun; None between batches.
+        self._busy_since: float | None = None
+        #: Set by the writer thread when it has met the end of the queue.
+        self._is_last = False
 
-    async def __aenter__(self) -> "GroupCommit":
+    async def __aenter__(self) -> Self:
         """Start the writer thread."""
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
+        self._keep_watch()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Decide what is waiting, then stop."""
         assert self._thread is not None, "entered before"
+        self._is_closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        if self._watch is not None:
+            self._watch.cancel()
 
     @property
     def is_available(self) -> bool:
-        """Whether the last try to reach the database went well."""
-        return self._down_until == 0.0
+        """Whether the database answered when it was last needed."""
+        return not self._connection.is_down and self._busy_seconds() < STALLED_SECONDS
 
     @property
     def waiting_count(self) -> int:
@@ -95,55 +109,88 @@ class GroupCommit:
         return self._queue.qsize()
 
     async def execute(self, command: Command[T]) -> Answer[T]:
-        """Decide and commit; raises DomainError when refused, LedgerUnavailable when not decided."""
+        """Decide and commit; raises DomainError when refused, LedgerUnavailable when undecided."""
         assert self._loop is not None, "entered before"
+        if self._is_closing:
+            msg = "The ledger is closing."
+            raise LedgerUnavailable(msg)
         if self._queue.qsize() >= QUEUE_MAX:
             msg = "Too many commands are waiting."
             raise LedgerUnavailable(msg)
-        if time.monotonic() < self._down_until:
+        if not self.is_available:
             msg = "The database is away."
             raise LedgerUnavailable(msg)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._queue.put(_Waiting(command, future))
         return cast("Answer[T]", await future)
 
-    def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            stopping = self._drain_into(batch)
-            self._settle(batch)
-            if stopping:
-                break
-        if self._connection is not None:
-            self._connection.close()
+    def _busy_seconds(self) -> float:
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
 
-    def _drain_into(self, batch: list[_Waiting]) -> bool:
-        while len(batch) < BATCH_MAX:
+    def _keep_watch(self) -> None:
+        assert self._loop is not None, "entered before"
+        if self._busy_seconds() > INTERRUPT_SECONDS:
+            self._connection.interrupt()
+        self._watch = self._loop.call_later(1.0, self._keep_watch)
+
+    def _run(self) -> None:
+        while not self._is_last:
+            batch = self._take(1, RECONNECT_PAUSE_SECONDS if self._connection.is_down else None)
+            if batch:
+                batch += self._take(BATCH_MAX - 1, 0.0)
+                self._busy_since = time.monotonic()
+                self._settle(batch)
+                self._busy_since = None
+            if self._connection.is_down:
+                self._refuse_waiting()
+                self._try_to_connect()
+        self._connection.close()
+
+    def _take(self, count: int, timeout: float | None) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        while len(batch) < count and not self._is_last:
             try:
-                waiting = self._queue.get_nowait()
+                waiting = self._queue.get(timeout != 0.0, timeout)
             except Empty:
-                return False
+                break
             if waiting is None:
-                return True
-            batch.append(waiting)
-        return False
+                self._is_last = True
+            else:
+                batch.append(waiting)
+        return batch
+
+    def _try_to_connect(self) -> None:
+        try:
+            self._connection.open()
+        except LedgerUnavailable:
+            return
+        _log.info("ledger_reconnected")
+
+    def _refuse_waiting(self) -> None:
+        while batch := self._take(BATCH_MAX, 0.0):
+            self._hand_over(batch, [LedgerUnavailable("The database is away.") for _ in batch])
 
     def _settle(self, batch: Sequence[_Waiting]) -> None:
         started = time.perf_counter()
         try:
             outcomes = self._decide([waiting.command for waiting in batch])
         except LedgerUnavailable as away:
-            outcomes = [away] * len(batch)
-        except Exception as bug:
-            # One bad command must not fail its neighbours: each is decided on its own.
+            # One each: an exception that many raise would collect all their tracebacks.
+            outcomes = [type(away)(*away.args) for _ in batch]
+        except Exception as bug:  # noqa: BLE001 - ADR-0021
+            # One bad command must not fail its neighbours: it is cornered by halving.
             if len(batch) > 1:
-                for waiting in batch:
-                    self._settle([waiting])
+                middle = len(batch) // 2
+                self._settle(batch[:middle])
+                self._settle(batch[middle:])
                 return
-            _log.exception("command_crashed", command=type(batch[0].command).__name__)
-            outcomes = [bug]
+            outcomes = [_crash(batch[0].command, bug)]
         if self._on_batch is not None:
             self._on_batch(len(batch), time.perf_counter() - started)
+        self._hand_over(batch, outcomes)
+
+    def _hand_over(self, batch: Sequence[_Waiting], outcomes: Sequence[Any]) -> None:
         assert self._loop is not None, "entered before"
         self._loop.call_soon_threadsafe(self._answer, batch, outcomes)
 
@@ -159,89 +206,60 @@ class GroupCommit:
             self._on_commit()
 
     def _decide(self, commands: Sequence[Command[Any]]) -> Sequence[Any]:
+        conflict: psycopg.Error | None = None
         for _ in range(TRIES_MAX):
             try:
-                return self._transact(self._connected(), commands)
-            except _CONFLICTS:
-                self._roll_back()
-            except _Lost:
-                self._disconnect()
+                return self._transact(commands)
+            except psycopg.Error as error:
+                fault = fault_of(error)
+                if fault is Fault.BUG:
+                    raise
+                if fault is Fault.UNABLE:
+                    _log.warning("ledger_unable", sqlstate=error.sqlstate)
+                    msg = "The database cannot store anything now."
+                    raise LedgerUnavailable(msg) from error
+                conflict = error
+        if isinstance(conflict, errors.UniqueViolation):
+            # Nobody is faster so often: something is there that must not be.
+            raise conflict
         msg = "Other writers were faster every time."
         raise LedgerUnavailable(msg)
 
-    def _transact(
-        self, connection: psycopg.Connection[Any], commands: Sequence[Command[Any]]
-    ) -> Sequence[Any]:
+    def _transact(self, commands: Sequence[Command[Any]]) -> Sequence[Any]:
+        connection = self._connection.open()
         try:
             loaded = self._store.load(connection, commands)
-        except _BROKEN as broken:
-            if isinstance(broken, _CONFLICTS):
-                raise
-            raise _Lost from broken
-        try:
             decisions = decide_batch(commands, loaded.books, loaded.known)
-            if not decisions.events and not decisions.stored:
+            if decisions.events or decisions.stored:
+                self._write(connection, loaded, decisions)
+            else:
                 connection.execute("ROLLBACK")
-                return decisions.outcomes
         except BaseException:
-            self._roll_back()
-            raise
-        try:
-            self._store.store(connection, loaded, decisions)
-        except _CONFLICTS:
-            raise
-        except _BROKEN as broken:
-            self._disconnect()
-            if not self._was_committed(loaded.xid):
-                raise _Lost from broken
-        except BaseException:
-            self._roll_back()
+            self._connection.roll_back()
             raise
         return decisions.outcomes
 
-    def _was_committed(self, xid: str) -> bool:
-        """Ask the database what became of a transaction whose answer was lost."""
-        give_up_at = time.monotonic() + DOUBT_SECONDS_MAX
-        while True:
-            try:
-                row = (
-                    self._connected().execute("SELECT pg_xact_status(%s::xid8)", (xid,)).fetchone()
-                )
-            except (LedgerUnavailable, *_BROKEN):
-                self._disconnect()
-                row = None
-            if row is not None and row[0] != "in progress":
-                return bool(row[0] == "committed")
-            if time.monotonic() >= give_up_at:
-                msg = "The database went away at the commit."
-                raise OutcomeInDoubt(msg)
-            time.sleep(_RECONNECT_PAUSE_SECONDS)
-
-    def _connected(self) -> psycopg.Connection[Any]:
-        if self._connection is None or self._connection.closed:
-            try:
-                self._connection = psycopg.connect(
-                    self._database_url,
-                    autocommit=True,
-                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                    application_name=self._application_name,
-                    options="-c idle_in_transaction_session_timeout=5s -c lock_timeout=10s",
-                )
-            except psycopg.OperationalError as away:
-                self._down_until = time.monotonic() + _RECONNECT_PAUSE_SECONDS
-                msg = "The database is away."
-                raise LedgerUnavailable(msg) from away
-            self._down_until = 0.0
-        return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    def _roll_back(self) -> None:
+    def _write(
+        self, connection: psycopg.Connection[Any], loaded: Loaded, decisions: Decisions
+    ) -> None:
         try:
-            if self._connection is not None:
-                self._connection.execute("ROLLBACK")
-        except psycopg.Error:
-            self._disconnect()
+            self._store.store(connection, loaded, decisions)
+        except psycopg.Error as error:
+            if fault_of(error) is not Fault.BROKEN:
+                raise
+            self._connection.close()
+            witness = self._store.witness_of(decisions)
+            _log.warning("commit_in_doubt", xid=loaded.xid)
+            if not self._connection.was_committed(loaded.xid, witness, self._refuse_waiting):
+                raise
+
+
+def _crash(command: Command[Any], bug: Exception) -> Exception:
+    name = type(command).__name__
+    if isinstance(bug, psycopg.Error):
+        # Its own words quote values, which may be numbers or texts.
+        constraint = bug.diag.constraint_name
+        _log.error("command_crashed", command=name, sqlstate=bug.sqlstate, constraint=constraint)
+        return RefusedByDatabase(bug.sqlstate, constraint)
+    _log.error("command_crashed", command=name, exc_info=bug)
+    return bug

@@ -8,8 +8,9 @@ from eventsourcing.persistence import StoredEvent
 #: What the first entry of an account is chained to.
 GENESIS = bytes(32)
 
+#: Previous hash, account and version, each behind its length.
+_FIXED = struct.Struct(">I32sI16sIQ")
 _LENGTH = struct.Struct(">I")
-_VERSION = struct.Struct(">Q")
 
 
 def entry_hash(previous: bytes, entry: StoredEvent) -> bytes:
@@ -20,13 +21,15 @@ def entry_hash(previous: bytes, entry: StoredEvent) -> bytes:
     """
     originator_id = entry.originator_id
     assert not isinstance(originator_id, str), "credit accounts are named by UUIDs"
-    fields = (
-        previous,
-        originator_id.bytes,
-        _VERSION.pack(entry.originator_version),
-        entry.topic.encode(),
-        entry.state,
-    )
+    topic = entry.topic.encode()
     return hashlib.sha256(
-        b"".join([part for field in fields for part in (_LENGTH.pack(len(field)), field)])
+        b"".join(
+            (
+                _FIXED.pack(32, previous, 16, originator_id.bytes, 8, entry.originator_version),
+                _LENGTH.pack(len(topic)),
+                topic,
+                _LENGTH.pack(len(entry.state)),
+                entry.state,
+            )
+        )
     ).digest()

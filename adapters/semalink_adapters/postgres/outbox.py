@@ -16,6 +16,7 @@ from semalink.application.relaying import (
     StreamMark,
 )
 from semalink.application.submission import Job
+from semalink_adapters.postgres.sessions import SET_LOOK_UP_BY_KEY
 
 #: Only the relay that holds this lock reads and moves the cursors.
 RELAY_LOCK = 7_230_003
@@ -49,11 +50,11 @@ DUE_JOBS = f"""
 SELECT {_JOB_COLUMNS} FROM pending_submissions
 WHERE state = 'postponed' AND due_at <= now() ORDER BY due_at LIMIT %s"""  # noqa: S608
 
+# A worker may have put a message off again before this is written: that one stays put off.
 REQUEUED = """
-UPDATE pending_submissions
-SET state = 'queued', due_at = CASE WHEN state = 'postponed' THEN NULL ELSE due_at END,
-    queued_at = now()
-WHERE message_id = ANY(%b) AND state IN ('postponed', 'queued')"""
+UPDATE pending_submissions SET state = 'queued', due_at = NULL, queued_at = now()
+WHERE message_id = ANY(%b)
+  AND (state = 'queued' OR (state = 'postponed' AND due_at <= now()))"""
 
 QUEUED_JOBS = f"""
 SELECT {_JOB_COLUMNS} FROM pending_submissions
@@ -94,6 +95,7 @@ class PostgresOutbox:
 
     async def try_lead(self) -> bool:
         """Take the lock that makes this relay the active one; False when another has it."""
+        await self._connection.execute(SET_LOOK_UP_BY_KEY)
         cursor = await self._connection.execute("SELECT pg_try_advisory_lock(%s)", (RELAY_LOCK,))
         row = await cursor.fetchone()
         return row is not None and bool(row[0])

@@ -30,6 +30,7 @@ def ensure(connection: psycopg.Connection[Any], now: datetime) -> list[str]:
     """Make the partitions of the last, this and the next months; return the names of new ones."""
     made: list[str] = []
     with connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '5s'")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         for table in PARTITIONED:
             for offset in range(-1, MONTHS_AHEAD + 1):
@@ -50,13 +51,13 @@ def _exists(connection: psycopg.Connection[Any], name: str) -> bool:
 def _create(
     connection: psycopg.Connection[Any], table: str, name: str, start: datetime, end: datetime
 ) -> None:
-    # Cloned without ATTACH: a new partition is empty, so the lock on its parent is short.
-    connection.execute("SET LOCAL lock_timeout = '5s'")
+    # Made apart and then attached, because PARTITION OF would lock its parent against everybody.
+    parts = {"name": Identifier(name), "table": Identifier(table)}
+    connection.execute(SQL("CREATE TABLE {name} (LIKE {table} INCLUDING ALL)").format(**parts))
     connection.execute(
-        SQL("CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({start}) TO ({end})").format(
-            name=Identifier(name),
-            table=Identifier(table),
-            start=Literal(str(first_id_of(start))),
-            end=Literal(str(first_id_of(end))),
+        SQL(
+            "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})"
+        ).format(
+            start=Literal(str(first_id_of(start))), end=Literal(str(first_id_of(end))), **parts
         )
     )

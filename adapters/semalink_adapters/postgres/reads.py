@@ -1,6 +1,6 @@
 """Reads for the HTTP edge: from the logs where one thing is asked for, else from read models."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from semalink.application.reading import (
     MessageFilter,
     ReadsUnavailable,
 )
+from semalink.domain.credit_account import CreditAccount
 from semalink.domain.ids import (
     ACCOUNT_PREFIX,
     API_KEY_PREFIX,
@@ -26,8 +27,11 @@ from semalink.domain.ids import (
     MESSAGE_PREFIX,
     format_id,
 )
+from semalink.domain.message import Message
 from semalink.projections.messages import MESSAGE_COLUMNS, view_from_row
 from semalink_adapters.postgres.mapper import EventMapper
+from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
+from semalink_adapters.postgres.writer_connection import Fault, fault_of
 
 SELECT_CALLER = """
 SELECT k.account_id, a.billing_account_id, k.api_key_id, k.mode, k.scopes, a.tier,
@@ -39,14 +43,10 @@ SELECT_STREAM = """
 SELECT topic, state FROM message_events
 WHERE originator_id = %s ORDER BY originator_version"""
 
-# A message's ledger entries share the times of its own events, so the order within one decision
-# is: accepted before reserved, submitted before charged, an end before its refund or release.
 SELECT_HISTORY = """
-SELECT 0 AS log, originator_id, originator_version, topic, state FROM message_events
-WHERE originator_id = %(id)s
+SELECT topic, state FROM message_events WHERE originator_id = %(id)s
 UNION ALL
-SELECT 1, originator_id, originator_version, topic, state FROM ledger_entries
-WHERE message_id = %(id)s"""
+SELECT topic, state FROM ledger_entries WHERE message_id = %(id)s"""
 
 SELECT_BALANCE = """
 SELECT h.account_id, h.posted_micros, h.reserved_micros, h.credit_limit_micros,
@@ -73,6 +73,15 @@ _ENVELOPE = frozenset(
         "request_id",
     }
 )
+_ENDINGS = (Message.Failed, Message.Rejected, Message.Expired, Message.Unknown)
+#: Which step of a message an entry of its credits belongs to.
+_CAUSES: dict[type, tuple[type, ...]] = {
+    CreditAccount.Reserved: (Message.Created,),
+    CreditAccount.Charged: (Message.Submitted,),
+    CreditAccount.Released: _ENDINGS,
+    CreditAccount.Refunded: _ENDINGS,
+}
+
 _PUBLIC_NAMES = {"message": "message", "credit_account": "credit"}
 
 
@@ -92,6 +101,19 @@ class PostgresReads:
             raise ReadsUnavailable(msg) from away
 
     async def _all(self, statement: str, parameters: Any) -> list[Any]:
+        try:
+            return await self._all_at_once(statement, parameters)
+        except ReadsUnavailable as away:
+            cause = away.__cause__
+            if not isinstance(cause, psycopg.Error) or isinstance(cause, PoolTimeout):
+                raise
+            if fault_of(cause) is not Fault.BROKEN:
+                raise
+        # The server may have been restarted behind connections that were idle.
+        await self._pool.check()
+        return await self._all_at_once(statement, parameters)
+
+    async def _all_at_once(self, statement: str, parameters: Any) -> list[Any]:
         async with self._connection() as connection:
             cursor = await connection.execute(statement, parameters, binary=True)
             return await cursor.fetchall()
@@ -124,18 +146,11 @@ class PostgresReads:
     async def history(self, message_id: UUID, account_id: UUID | None) -> list[EventView] | None:
         """Return every step of a message and its credits, oldest first."""
         rows = await self._all(SELECT_HISTORY, {"id": message_id})
-        events = [
-            (EventMapper.read(topic, state), log, originator_id, version, topic)
-            for log, originator_id, version, topic, state in rows
-        ]
-        events.sort(key=lambda row: (row[0].timestamp, row[1], row[3]))
-        owner = next((row[0].account_id for row in events if row[4] == "message.accepted.1"), None)
+        events = [EventMapper.read(topic, state) for topic, state in rows]
+        owner = next((event.account_id for event in events if type(event) is Message.Created), None)
         if owner is None or account_id not in (None, owner):
             return None
-        return [
-            _event_view(sequence, originator_id, version, topic, event)
-            for sequence, (event, _, originator_id, version, topic) in enumerate(events, 1)
-        ]
+        return [_event_view(sequence, event) for sequence, event in enumerate(_in_order(events), 1)]
 
     async def messages(
         self, account_id: UUID, wanted: MessageFilter, *, before: UUID | None, limit: int
@@ -217,13 +232,29 @@ def _account_view(row: Any) -> AccountView:
     )
 
 
-def _event_view(
-    sequence: int, originator_id: UUID, version: int, topic: str, event: Any
-) -> EventView:
-    kind, name, _ = topic.split(".")
+def _in_order(events: Sequence[Any]) -> Iterator[Any]:
+    """Order by the message's own steps: clocks of two machines may disagree, versions cannot."""
+    by_version = sorted(events, key=lambda event: event.originator_version)
+    entries = [event for event in by_version if isinstance(event, CreditAccount.Event)]
+    for step in by_version:
+        if not isinstance(step, Message.Event):
+            continue
+        yield step
+        caused = [
+            entry
+            for entry in entries
+            if entry.timestamp == step.timestamp and isinstance(step, _CAUSES[type(entry)])
+        ]
+        yield from caused
+        entries = [entry for entry in entries if entry not in caused]
+    yield from entries
+
+
+def _event_view(sequence: int, event: Any) -> EventView:
+    kind, name, _ = event.TOPIC.split(".")
     facts = {key: value for key, value in vars(event).items() if key not in _ENVELOPE}
     return EventView(
-        id=f"{EVENT_PREFIX}{originator_id.hex}_{version}",
+        id=f"{EVENT_PREFIX}{event.originator_id.hex}_{event.originator_version}",
         sequence=sequence,
         name=f"{_PUBLIC_NAMES[kind]}.{name}",
         at=event.timestamp,
@@ -259,7 +290,7 @@ def open_pool(database_url: str, *, size: int = 8) -> AsyncConnectionPool[Any]:
         kwargs={
             "autocommit": True,
             "connect_timeout": 2,
-            "options": "-c statement_timeout=10s",
+            "options": f"{LOOK_UP_BY_KEY} -c statement_timeout=10s",
             "application_name": "semalink-reads",
         },
     )

@@ -56,7 +56,7 @@ class LogRecorder(PostgresApplicationRecorder):
             columns += ", message_id, entry_hash"
             arrays += ", %b::uuid[], %b::bytea[]"
         self.insert_events_statement = SQL(
-            f"INSERT INTO {{log}} ({columns}) SELECT * FROM unnest({arrays})"  # type: ignore[arg-type]
+            f"INSERT INTO {{log}} ({columns}) SELECT * FROM unnest({arrays})"  # noqa: S608
             " RETURNING notification_id"
         ).format(log=Identifier(log))
 

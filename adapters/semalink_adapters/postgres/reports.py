@@ -39,8 +39,8 @@ JOIN unnest(%b::text[], %b::text[]) AS asked (aggregator, reference)
     ON r.aggregator = asked.aggregator AND r.reference = asked.reference"""
 
 SHELVE = """
-INSERT INTO report_shelf (report_id, part, aggregator, reference, report)
-VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+INSERT INTO report_shelf (report_id, part, aggregator, reference, recipient, report)
+VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 
 STRIKE_OFF = "DELETE FROM pending_reports WHERE report_id = ANY(%b)"
 
@@ -51,22 +51,28 @@ JOIN provider_references AS r ON r.aggregator = s.aggregator AND r.reference = s
 ORDER BY s.report_id, s.part LIMIT %s"""
 
 # After a minute no submission of that time is still in flight, so a report that names a recipient
-# can only be about the one message to it whose answer was lost; with two of them it stays.
+# can only be about the one message to it whose answer was lost. With two such messages, or reports
+# under two references, it stays; so does a report that is older than the message.
 MATCHED_BY_NUMBER = """
 SELECT s.report_id, s.part, s.aggregator, s.report, p.message_id, p.billing_account_id
 FROM report_shelf AS s
 JOIN LATERAL (
     SELECT min(message_id::text)::uuid AS message_id,
-           min(billing_account_id::text)::uuid AS billing_account_id
+           min(billing_account_id::text)::uuid AS billing_account_id,
+           min(queued_at) AS queued_at
     FROM pending_submissions
-    WHERE state = 'unknown' AND aggregator = s.aggregator
-      AND recipient = convert_from(s.report, 'UTF8')::jsonb ->> 'to'
+    WHERE state = 'unknown' AND aggregator = s.aggregator AND recipient = s.recipient
     HAVING count(*) = 1
-) AS p ON true
+) AS p ON p.queued_at < s.shelved_at
 WHERE s.shelved_at < now() - interval '60 seconds'
   AND NOT EXISTS (
     SELECT FROM provider_references AS r
     WHERE r.aggregator = s.aggregator AND r.reference = s.reference
+  )
+  AND NOT EXISTS (
+    SELECT FROM report_shelf AS other
+    WHERE other.aggregator = s.aggregator AND other.recipient = s.recipient
+      AND other.reference <> s.reference AND other.shelved_at > p.queued_at
   )
 ORDER BY s.report_id, s.part LIMIT %s"""
 
@@ -161,6 +167,7 @@ class PostgresReports:
                         parsed.part,
                         parsed.aggregator,
                         report.reference,
+                        report.to,
                         msgspec.json.encode(report),
                     ),
                 )

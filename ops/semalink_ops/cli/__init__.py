@@ -74,7 +74,7 @@ def run(arguments: list[str]) -> int:
         # Whoever read our output has seen enough; the interpreter must not flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.OK
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one place that ends the program on a bug
         expected = to_command_failed(error)
         return _show(expected) if expected else _show_bug(error)
     return status if isinstance(status, int) else exit_codes.OK

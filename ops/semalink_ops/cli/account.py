@@ -20,14 +20,12 @@ from semalink_ops.cli.settings_source import data_dir_option
 _PAGE = 500
 
 
-class _Credits(click.ParamType):
+class _Credits(click.ParamType[int]):
     """An amount of credits in decimals, kept in micros."""
 
     name = "credits"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the micros of an amount such as "1250.75"."""
         try:
             amount_micros = parse_credits(str(value))
@@ -48,10 +46,20 @@ def account() -> None:
 
 @account.command("create", epilog='Example: semalink account create "Acme Ltd" --tier growth')
 @click.argument("name")
-@click.option("--kind", type=click.Choice([str(kind) for kind in Kind]), default=str(Kind.DIRECT),
-              show_default=True, help="Who they are to us.")  # fmt: skip
-@click.option("--tier", type=click.Choice([str(tier) for tier in Tier]), default=str(Tier.STARTER),
-              show_default=True, help="The service level, which sets the rate limits.")  # fmt: skip
+@click.option(
+    "--kind",
+    type=click.Choice([str(kind) for kind in Kind]),
+    default=str(Kind.DIRECT),
+    show_default=True,
+    help="Who they are to us.",
+)
+@click.option(
+    "--tier",
+    type=click.Choice([str(tier) for tier in Tier]),
+    default=str(Tier.STARTER),
+    show_default=True,
+    help="The service level, which sets the rate limits.",
+)
 @json_option
 @data_dir_option
 def create(*, name: str, kind: str, tier: str, as_json: bool, data_dir: Path) -> None:
@@ -74,8 +82,13 @@ def create(*, name: str, kind: str, tier: str, as_json: bool, data_dir: Path) ->
 
 @account.command("list", epilog="Example: semalink account list --json")
 @click.option("--after", metavar="ACCOUNT", help="Start after this account.")
-@click.option("--limit", type=click.IntRange(1, _PAGE), default=100, show_default=True,
-              help="Show at most so many.")  # fmt: skip
+@click.option(
+    "--limit",
+    type=click.IntRange(1, _PAGE),
+    default=100,
+    show_default=True,
+    help="Show at most so many.",
+)
 @json_option
 @data_dir_option
 def list_accounts(*, after: str | None, limit: int, as_json: bool, data_dir: Path) -> None:

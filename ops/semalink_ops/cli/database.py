@@ -43,8 +43,10 @@ class Database:
         """Return the id of an account that exists."""
         account_id = parse_id(ACCOUNT_PREFIX, text)
         if account_id is None or await self.reads.account(account_id) is None:
-            fail(f"There is no account {text}. `semalink account list` shows all.",
-                 exit_codes.NOT_FOUND)
+            fail(
+                f"There is no account {text}. `semalink account list` shows all.",
+                exit_codes.NOT_FOUND,
+            )
         return account_id
 
 

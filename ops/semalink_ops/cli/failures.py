@@ -12,7 +12,7 @@ class CommandFailed(click.ClickException):
 
     def __init__(self, sentence: str, exit_code: int = exit_codes.FAILED) -> None:
         super().__init__(sentence)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc] - Click says that it may be set
 
 
 #: By qualified name, so that a command need not import what it does not use; the first base

@@ -19,7 +19,7 @@ class _Deferred(click.RichCommand):
     """Stands for a command in lists, and becomes it when it is called."""
 
     def __init__(self, name: str, place: Place) -> None:
-        super().__init__(name, short_help=place.sentence)
+        super().__init__(name=name, short_help=place.sentence)
         self._place = place
 
     def load(self) -> click.Command:

@@ -68,9 +68,7 @@ def sandbox(*, data_dir: Path) -> None:
     import_module("semalink_ops.sandbox_process").serve(read_settings(data_dir))
 
 
-def _serve(
-    process: str, settings: Settings, factory: str, ports: list[tuple[int, bool]]
-) -> None:
+def _serve(process: str, settings: Settings, factory: str, ports: list[tuple[int, bool]]) -> None:
     # Imported by name, because each of these commands needs only a part of what they all need.
     processes = import_module("semalink_ops.processes")
     # Bound before the rest is imported, so that a taken port is said at once.

@@ -1,7 +1,6 @@
 """Where the settings of a command come from: the environment, or what `semalink up` wrote."""
 
 import os
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,11 +10,11 @@ import rich_click as click
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.failures import fail
 from semalink_ops.settings import PREFIX, Settings, variable
+from semalink_ops.up.own_files import SETTINGS_FILE, parse_environment
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_DATA_DIR = Path("var")
-SETTINGS_FILE = "settings.env"
 
 _DATABASE = variable("database_url")
 
@@ -56,15 +55,8 @@ def read_environment(environment: Mapping[str, str], data_dir: Path) -> dict[str
     return {**_read_file(path), **ours}
 
 
-def render_environment(variables: Mapping[str, str]) -> str:
-    """Return the text of a settings file, which a shell can read as well."""
-    lines = [f"{name}={shlex.quote(text)}\n" for name, text in sorted(variables.items())]
-    return "".join(["# Written by `semalink up`; changes are lost.\n", *lines])
-
-
 def _read_file(path: Path) -> dict[str, str]:
     try:
-        words = shlex.split(path.read_text(), comments=True)
+        return parse_environment(path.read_text())
     except (OSError, ValueError) as error:
         fail(f"{path} cannot be read: {error}.", exit_codes.USAGE)
-    return dict(word.split("=", 1) for word in words if "=" in word)

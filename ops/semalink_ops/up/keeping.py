@@ -9,11 +9,14 @@ from pathlib import Path
 
 from semalink_ops.settings import PREFIX
 from semalink_ops.up.children import Child
+from semalink_ops.up.failures import UpFailed
 
 #: Between a death and the next start: doubled each time, and begun anew after a good while.
 _FIRST_PAUSE_SECONDS = 0.2
 _PAUSE_SECONDS_MAX = 10.0
 _GOOD_WHILE_SECONDS = 30.0
+_START_ATTEMPTS_MAX = 4
+_LOG_TAIL_BYTES = 2_000
 #: Longer than a process takes to end its requests by itself.
 _STOP_SECONDS = 25.0
 _KILL_SECONDS = 5.0
@@ -33,8 +36,8 @@ class Keeper:
     ) -> None:
         self.child = child
         self.log_path = log_dir / f"{child.name}.log"
-        #: How often it died by itself.
-        self.deaths = 0
+        #: Whether it was of use once; a process that never was is given up soon.
+        self.was_ready = False
         self._environment = {**_without_settings(), **environment, **child.environment}
         self._say = say
         self._on_start = on_start
@@ -46,6 +49,13 @@ class Keeper:
     def pid(self) -> int | None:
         """The id of the process, while there is one."""
         return None if self._process is None else self._process.pid
+
+    def log_tail(self) -> str:
+        """Return where its log is, and the end of it."""
+        with self.log_path.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - _LOG_TAIL_BYTES))
+            return f"The end of {self.log_path}:\n{log.read().decode(errors='replace')}"
 
     def start(self) -> None:
         """Start it, and keep it running from now on."""
@@ -81,12 +91,18 @@ class Keeper:
     async def _keep_running(self) -> None:
         loop = asyncio.get_running_loop()
         pause_seconds = _FIRST_PAUSE_SECONDS
+        deaths = 0
         while not self._stopping.is_set():
             started = loop.time()
             status = await self._run_once()
             if self._stopping.is_set():
                 return
-            self.deaths += 1
+            deaths += 1
+            if not self.was_ready and deaths >= _START_ATTEMPTS_MAX:
+                raise UpFailed(
+                    f"{self.child.name} {_explain(status)} each time that it was started.\n"
+                    f"{self.log_tail()}"
+                )
             if loop.time() - started > _GOOD_WHILE_SECONDS:
                 pause_seconds = _FIRST_PAUSE_SECONDS
             self._say(

@@ -59,9 +59,7 @@ def local_settings(
         "dlr_url": f"http://{HOST}:{ports.dlr}",
         "workers": str(workers),
     }
-    return Settings.from_environment(
-        {**_variables(ours), **servers, **given, **_variables(fixed)}
-    )
+    return Settings.from_environment({**_variables(ours), **servers, **given, **_variables(fixed)})
 
 
 def _variables(settings: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """The folder of `semalink up`: one owner at a time, secrets drawn once, all of it private."""
 
 import fcntl
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,3 +39,15 @@ class Secrets:
     def get(self, name: str) -> str:
         """Return the secret of this name."""
         return read_or_make_secret(self._folder / name)
+
+
+def render_environment(variables: Mapping[str, str]) -> str:
+    """Return the text of a settings file, which a shell can read as well."""
+    lines = [f"{name}={shlex.quote(text)}\n" for name, text in sorted(variables.items())]
+    return "".join(["# Written by `semalink up`; changes are lost.\n", *lines])
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """Return the variables of a settings file; raises ValueError for a broken quotation."""
+    words = shlex.split(text, comments=True)
+    return dict(word.split("=", 1) for word in words if "=" in word)

@@ -59,14 +59,13 @@ class Ports:
         )
 
     def refuse_taken(self) -> None:
-        """Raise UpFailed when something listens on a port of ours."""
-        everything = [getattr(self, field.name) for field in fields(self)]
-        numbers = [
-            number
-            for one in everything
-            for number in (one if isinstance(one, tuple) else (one,))
-        ]
-        taken = [str(number) for number in numbers if not is_free(number)]
+        """Raise UpFailed when something listens on a port of our processes.
+
+        The servers see to theirs: they may have to wait for those of an owner that was killed.
+        """
+        ours = [self.api, self.dlr, self.admin, self.sandbox, self.worker_dlr, self.relay]
+        ours += [self.projector, *self.api_health, *self.worker_sms]
+        taken = [str(number) for number in ours if not is_free(number)]
         if taken:
             several = len(taken) > 1
             raise UpFailed(

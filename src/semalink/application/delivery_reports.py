@@ -15,7 +15,7 @@ _SettledEnding = type[Message.Failed | Message.Rejected | Message.Expired]
 _ENDINGS: dict[ReportState, tuple[_SettledEnding, str]] = {
     ReportState.FAILED: (Message.Failed, "delivery_failed"),
     ReportState.REJECTED: (Message.Rejected, "rejected_by_operator"),
-    ReportState.EXPIRED: (Message.Expired, "expired_at_operator"),
+    ReportState.EXPIRED: (Message.Expired, "validity_expired"),
 }
 
 

@@ -26,14 +26,14 @@ _RECORD = """(
     lane text, country text, network text, encoding text, segments integer,
     price_micros bigint, charged_micros bigint, refunded_micros bigint,
     possible_duplicate boolean, aggregator text, reference text, failure_code text,
-    metadata jsonb, accepted_at timestamptz, submitted_at timestamptz,
+    metadata json, accepted_at timestamptz, submitted_at timestamptz,
     finished_at timestamptz, expires_at timestamptz, version bigint)"""
 
 INSERT_NEW = text(f"""
 INSERT INTO messages ({MESSAGE_COLUMNS}, version)
 SELECT {MESSAGE_COLUMNS}, version
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new {_RECORD}
-ON CONFLICT (message_id) DO NOTHING""")
+FROM json_to_recordset(CAST(:rows AS json)) AS new {_RECORD}
+ON CONFLICT (message_id) DO NOTHING""")  # noqa: S608 - constants
 
 UPDATE_KNOWN = text(f"""
 UPDATE messages AS m SET
@@ -50,8 +50,8 @@ UPDATE messages AS m SET
     submitted_at = COALESCE(c.submitted_at, m.submitted_at),
     finished_at = COALESCE(c.finished_at, m.finished_at),
     version = c.version
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS c {_RECORD}
-WHERE m.message_id = c.message_id AND m.version < c.version""")
+FROM json_to_recordset(CAST(:rows AS json)) AS c {_RECORD}
+WHERE m.message_id = c.message_id AND m.version < c.version""")  # noqa: S608 - constants
 
 
 class Changes:
@@ -119,7 +119,7 @@ def _(event: Message.Submitted, changes: Changes) -> None:
     row["charged_micros"] = event.charged_micros
     row["submitted_at"] = event.timestamp
     if event.network:
-        row["network"] = event.network
+        row["network"] = _storable(event.network)
 
 
 @fold.register
@@ -129,7 +129,7 @@ def _(event: Message.Delivered, changes: Changes) -> None:
     row["finished_at"] = event.timestamp
     row.pop("failure_code", None)
     if event.network:
-        row["network"] = event.network
+        row["network"] = _storable(event.network)
 
 
 @fold.register(Message.Failed)
@@ -150,6 +150,11 @@ def _(event: Any, changes: Changes) -> None:
 @fold.register(Message.ReportNoted)
 def _(event: Any, changes: Changes) -> None:
     changes.row(event)
+
+
+def _storable(word: str) -> str:
+    # A provider's word must not stop the projection: PostgreSQL stores no NUL in a text.
+    return word.replace("\0", "\ufffd")
 
 
 def project(events: Iterable[object], tx: Connection) -> None:

@@ -15,6 +15,11 @@ WHERE (xid, notification_id) > (CAST(:xid AS xid8), :position)
   AND xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY xid, notification_id LIMIT :page_size"""
 
+#: Plans that were made while a table was empty would read it whole ever after.
+_LOOK_UP_BY_KEY = text(
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
+    " set_config('enable_mergejoin', 'off', true)"
+)
 _LOCK_CURSOR = text(
     "SELECT xid::text, position FROM cursors WHERE name = :name FOR UPDATE SKIP LOCKED"
 )
@@ -66,6 +71,7 @@ class ProjectionRunner:
     def step(self) -> Page:
         """Apply the next page and move the cursor, or do nothing when another runner is at it."""
         with self._engine.begin() as tx:
+            tx.execute(_LOOK_UP_BY_KEY)
             cursor = tx.execute(_LOCK_CURSOR, {"name": self._projection.name}).one_or_none()
             if cursor is None:
                 return Page(0, 0.0)

@@ -123,11 +123,15 @@ CREATE TABLE report_shelf (
     part integer NOT NULL,
     aggregator text NOT NULL,
     reference text NOT NULL,
+    -- In E.164, when the report names it.
+    recipient text,
     report bytea NOT NULL,
     shelved_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (report_id, part)
 );
 CREATE INDEX report_shelf_by_reference ON report_shelf (aggregator, reference);
+CREATE INDEX report_shelf_by_recipient ON report_shelf (aggregator, recipient)
+    WHERE recipient IS NOT NULL;
 
 CREATE TABLE cursors (
     name text PRIMARY KEY,
@@ -194,7 +198,8 @@ CREATE TABLE messages (
     aggregator text,
     reference text,
     failure_code text,
-    metadata jsonb NOT NULL,
+    -- Not jsonb, which cannot hold every string that JSON can.
+    metadata json NOT NULL,
     accepted_at timestamptz NOT NULL,
     submitted_at timestamptz,
     finished_at timestamptz,

@@ -1,0 +1,255 @@
+"""A platform in memory: two accounts with keys, and the applications that serve them."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from semalink.application.accounts import (
+    ApproveSender,
+    IssueApiKey,
+    IssuedKey,
+    OpenAccount,
+    TopUp,
+)
+from semalink.application.reading import Caller
+from semalink.application.sending import Sending
+from semalink.domain.account import Kind, Tier
+from semalink.domain.blocklist import Blocklist
+from semalink.domain.cause import Cause
+from semalink.domain.content_check import Rules
+from semalink.domain.rate_card import RateCard
+from semalink.web.api_key import make_key
+from semalink.web.app import create_admin, create_api, create_intake
+from semalink.web.auth import KeyRing
+from semalink.web.dependencies import (
+    AdminDependencies,
+    ApiDependencies,
+    Edge,
+    Health,
+    IntakeDependencies,
+    ReportStoreUnavailable,
+)
+from semalink_adapters.memory import MemoryLedger, MemoryReads
+
+PEPPER = b"pepper of the tests, 32 bytes long"
+START = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
+CUSTOMER_SCOPES = ["balance:read", "messages:read", "messages:send"]
+ROLES = ["admin", "auditor", "finance", "ops"]
+INTAKE_SECRETS = {"celcom": ("old-secret", "new-secret"), "africastalking": ("at-secret",)}
+RULES = Rules(
+    senders=frozenset({"SemaLink"}),
+    rate_card=RateCard.from_mapping(
+        {"name": "tests", "version": 1, "prices": {"KE": {"default": "0.80"}}}
+    ),
+    blocklist=Blocklist.from_mapping({"rules": {"pin_theft": {"phrases": ["send your pin"]}}}),
+)
+
+
+class Clock:
+    """Time that moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def monotonic(self) -> float:
+        return (self.now - START).total_seconds()
+
+    def pass_by(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+class Ids:
+    """UUIDv7 of the given time, in strict order."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, at: datetime) -> UUID:
+        self.count += 1
+        stamp = int(at.timestamp() * 1000)
+        return UUID(int=(stamp << 80) | (0x7 << 76) | (0b10 << 62) | self.count)
+
+
+class Observer:
+    """Remembers what was observed."""
+
+    def __init__(self) -> None:
+        self.ended: list[dict[str, Any]] = []
+
+    def begin(self, scope: Any) -> str:
+        return "token"
+
+    def end(self, token: Any, **seen: Any) -> None:
+        assert token == "token"
+        self.ended.append(seen)
+
+
+@dataclass
+class Reports:
+    """A report store that can be away."""
+
+    stored: list[tuple[str, str, bytes]] = field(default_factory=list)
+    is_available: bool = True
+
+    async def store(self, aggregator: str, content_type: str, body: bytes) -> None:
+        if not self.is_available:
+            raise ReportStoreUnavailable
+        self.stored.append((aggregator, content_type, body))
+
+
+@dataclass
+class Tenant:
+    """An account and its keys."""
+
+    account_id: UUID
+    live_key_id: UUID
+    live: str
+    test: str
+
+
+class Platform:
+    """Everything behind the edge, in memory."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.new_id = Ids()
+        self.ledger = MemoryLedger()
+        self.reads = MemoryReads(self.ledger)
+        self.observer = Observer()
+        self.reports = Reports()
+        self.key_ring = KeyRing(self.reads, PEPPER, self.clock.monotonic)
+        self.is_ready = True
+        self.revoked: list[UUID] = []
+        #: What the rate limit does with a request.
+        self.admit: Callable[[Caller, int], None] = lambda _caller, _units: None
+        self.edge = Edge(
+            clock=self.clock,
+            new_id=self.new_id,
+            health=Health(
+                {"ledger": self._check}, lambda: (b"up 1\n", "text/plain; version=0.0.4")
+            ),
+            observer=self.observer,
+        )
+
+    async def _check(self) -> bool:
+        return self.is_ready
+
+    @property
+    def cause(self) -> Cause:
+        return Cause("operator:tests", self.clock.now, "req_setup")
+
+    async def open_tenant(self, name: str, *, credit_micros: int = 0) -> Tenant:
+        account_id = self.new_id(self.clock.now)
+        await self.ledger.execute(
+            OpenAccount(account_id, name, Kind.DIRECT, Tier.STARTER, self.cause)
+        )
+        await self.ledger.execute(ApproveSender(account_id, "ACME", self.cause))
+        if credit_micros:
+            await self.ledger.execute(TopUp(account_id, credit_micros, f"pay {name}", self.cause))
+        live_key_id, live = await self.issue(account_id, "live", CUSTOMER_SCOPES)
+        _, test = await self.issue(account_id, "test", CUSTOMER_SCOPES)
+        return Tenant(account_id, live_key_id, live, test)
+
+    async def issue(self, account_id: UUID, mode: str, scopes: list[str]) -> tuple[UUID, str]:
+        made = make_key(mode, PEPPER)
+        api_key_id = self.new_id(self.clock.now)
+        issued = IssuedKey(api_key_id, mode, scopes, mode, made.key_hash.hex(), made.last_four)
+        await self.ledger.execute(IssueApiKey(account_id, issued, self.cause))
+        return api_key_id, made.secret
+
+    def api(self) -> Litestar:
+        return create_api(
+            ApiDependencies(
+                edge=self.edge,
+                reads=self.reads,
+                sending=Sending(self.ledger, self.new_id),
+                key_ring=self.key_ring,
+                rules=lambda: RULES,
+                key_pepper=PEPPER,
+                admit=lambda caller, units: self.admit(caller, units),
+            )
+        )
+
+    def admin(self) -> Litestar:
+        return create_admin(
+            AdminDependencies(
+                edge=self.edge,
+                reads=self.reads,
+                ledger=self.ledger,
+                key_ring=self.key_ring,
+                key_pepper=PEPPER,
+                aggregators=("celcom", "africastalking"),
+                on_key_revoked=self._revoke,
+            )
+        )
+
+    def intake(self) -> Litestar:
+        return create_intake(
+            IntakeDependencies(edge=self.edge, store=self.reports, secrets=INTAKE_SECRETS)
+        )
+
+    def _revoke(self, api_key_id: UUID) -> None:
+        self.revoked.append(api_key_id)
+        self.key_ring.forget(api_key_id)
+
+
+@pytest.fixture
+def platform() -> Platform:
+    return Platform()
+
+
+@pytest.fixture
+async def acme(platform: Platform) -> Tenant:
+    return await platform.open_tenant("Acme", credit_micros=10_000_000)
+
+
+@pytest.fixture
+async def other(platform: Platform) -> Tenant:
+    return await platform.open_tenant("Other", credit_micros=10_000_000)
+
+
+@pytest.fixture
+async def admin_key(platform: Platform) -> str:
+    account_id = platform.new_id(platform.clock.now)
+    await platform.ledger.execute(
+        OpenAccount(account_id, "Platform", Kind.PLATFORM, Tier.ENTERPRISE, platform.cause)
+    )
+    _, key = await platform.issue(account_id, "operator", ROLES)
+    return key
+
+
+@pytest.fixture
+async def api(platform: Platform) -> AsyncIterator[AsyncTestClient[Litestar]]:
+    async with AsyncTestClient(platform.api(), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(platform: Platform) -> AsyncIterator[AsyncTestClient[Litestar]]:
+    async with AsyncTestClient(platform.admin()) as client:
+        yield client
+
+
+@pytest.fixture
+async def intake(platform: Platform) -> AsyncIterator[AsyncTestClient[Litestar]]:
+    async with AsyncTestClient(platform.intake()) as client:
+        yield client
+
+
+@pytest.fixture
+def bearer() -> Callable[[str], dict[str, str]]:
+    return lambda key: {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def message() -> dict[str, Any]:
+    return {"to": "+254712345678", "text": "Karibu!", "sender": "ACME"}
