@@ -1,23 +1,11 @@
-"""The ledger and its reads in memory: what the edge is tested on, by the same rules."""
+"""Reads of what a ledger in memory holds; for tests."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from eventsourcing.domain import AggregateEvent
 
-from semalink.application.ledger import (
-    Answer,
-    Books,
-    Command,
-    LedgerUnavailable,
-    Needs,
-    OutcomeInDoubt,
-    StoredOutcome,
-    decide_batch,
-)
 from semalink.application.message_view import MessageView, view_of
 from semalink.application.reading import (
     AccountView,
@@ -38,10 +26,8 @@ from semalink.domain.ids import (
     format_id,
 )
 from semalink.domain.message import Message
+from semalink_adapters.memory_ledger import MemoryLedger
 
-T = TypeVar("T")
-
-_RESTORED_AT = datetime(2020, 1, 1, tzinfo=UTC)
 _ENVELOPE = frozenset(
     {
         "originator_id",
@@ -53,93 +39,6 @@ _ENVELOPE = frozenset(
     }
 )
 _PUBLIC_NAMES = {"message": "message", "credit_account": "credit"}
-
-
-class MemoryLedger:
-    """Executes commands one by one; loads only what a command says that it needs."""
-
-    def __init__(self) -> None:
-        self.streams: dict[type[Any], dict[UUID, list[Any]]] = {
-            Account: {},
-            CreditAccount: {},
-            Message: {},
-        }
-        self.stored: dict[tuple[UUID, str], StoredOutcome] = {}
-        #: When False, nothing is decided.
-        self.is_available = True
-        #: When True, the next command is decided and its answer is lost.
-        self.loses_next_answer = False
-
-    async def execute(self, command: Command[T]) -> Answer[T]:
-        """Decide and keep the events; raises DomainError when refused."""
-        if not self.is_available:
-            msg = "The database is away."
-            raise LedgerUnavailable(msg)
-        needs = Needs()
-        command.needs(needs)
-        decisions = decide_batch([command], self._books(needs), self.stored)
-        for event in decisions.events:
-            self._append(event)
-        self.stored.update(decisions.stored)
-        if self.loses_next_answer:
-            self.loses_next_answer = False
-            msg = "The database went away at the commit."
-            raise OutcomeInDoubt(msg)
-        (outcome,) = decisions.outcomes
-        if isinstance(outcome, Exception):
-            raise outcome
-        return cast("Answer[T]", outcome)
-
-    def load(self, kind: type[T], aggregate_id: UUID) -> T | None:
-        """Return an aggregate from its events, or None when it has none."""
-        aggregate: Any = None
-        for event in self.streams[kind].get(aggregate_id, ()):
-            aggregate = event.mutate(aggregate)
-        return cast("T | None", aggregate)
-
-    def ids(self, kind: type[Any]) -> list[UUID]:
-        """Return the ids of all aggregates of a kind, in order."""
-        return sorted(self.streams[kind])
-
-    def _books(self, needs: Needs) -> Books:
-        credit_accounts = self._loaded(CreditAccount, needs.credit_accounts)
-        return Books(
-            credit_accounts={
-                account_id: _from_head(account, needs.reservations)
-                for account_id, account in credit_accounts.items()
-            },
-            messages=self._loaded(Message, needs.messages),
-            accounts=self._loaded(Account, needs.accounts),
-        )
-
-    def _loaded(self, kind: type[T], wanted: set[UUID]) -> dict[UUID, T]:
-        found = {aggregate_id: self.load(kind, aggregate_id) for aggregate_id in wanted}
-        return {key: aggregate for key, aggregate in found.items() if aggregate is not None}
-
-    def _append(self, event: AggregateEvent) -> None:
-        kind = next(kind for kind in self.streams if isinstance(event, kind.Event))
-        assert isinstance(event.originator_id, UUID), "aggregates are named by UUIDs"
-        stream = self.streams[kind].setdefault(event.originator_id, [])
-        assert event.originator_version == len(stream) + 1, "each version is written once"
-        stream.append(event)
-
-
-def _from_head(account: CreditAccount, reservations: set[UUID]) -> CreditAccount:
-    """Stand the account up as its head row would, with the reservations that were asked for."""
-    restored = CreditAccount.restore(
-        account.id,
-        account.version,
-        _RESTORED_AT,
-        posted_micros=account.posted_micros,
-        reserved_micros=account.reserved_micros,
-        credit_limit_micros=account.credit_limit_micros,
-    )
-    restored.open_reservations = {
-        reservation_id: amount_micros
-        for reservation_id, amount_micros in account.open_reservations.items()
-        if reservation_id in reservations
-    }
-    return restored
 
 
 class MemoryReads:

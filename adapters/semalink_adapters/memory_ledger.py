@@ -1,7 +1,7 @@
 """The ledger in memory: for tests and demonstrations, held to the same rules as the real one."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -37,8 +37,6 @@ _LAST_STEPS = (
     Message.Expired,
     Message.Unknown,
 )
-
-_Streams = dict[UUID, list[AggregateEvent]]
 
 
 @dataclass(slots=True)
@@ -83,20 +81,23 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         #: False plays a database that is away.
-        self.available = True
-        #: True plays a connection that breaks at the commit: decided, and nobody is told.
-        self.loses_answers = False
-        #: Whether the database is away at each of the next decisions; after them, ``available``.
+        self.is_available = True
+        #: True plays a connection that breaks at the next commit: decided, and nobody is told.
+        self.loses_next_answer = False
+        #: Whether the database is away at each of the next decisions, before ``is_available``.
         self.outages: deque[bool] = deque()
+        #: Every event of each kind of aggregate, by the aggregate's id.
+        self.streams: dict[type[Any], dict[UUID, list[Any]]] = {
+            Account: {},
+            CreditAccount: {},
+            Message: {},
+        }
         #: Every event, in the order of the commits.
         self.log: list[AggregateEvent] = []
         self.open_reservations: dict[UUID, tuple[UUID, int]] = {}
         #: Whose reference it is: message and billing account, by (aggregator, reference).
         self.references: dict[tuple[str, str], tuple[UUID, UUID]] = {}
         self.stored: dict[tuple[UUID, str], StoredOutcome] = {}
-        self._entries: _Streams = {}
-        self._steps: _Streams = {}
-        self._settings: _Streams = {}
         self._heads: dict[UUID, Head] = {}
         self._pending: dict[UUID, Pending] = {}
 
@@ -107,7 +108,8 @@ class MemoryLedger:
     def decide(self, command: Command[T]) -> Answer[T]:
         """Do what ``execute`` does, at once."""
         [outcome] = self.decide_together([command])
-        if self.loses_answers:
+        if self.loses_next_answer:
+            self.loses_next_answer = False
             msg = "The connection broke at the commit."
             raise OutcomeInDoubt(msg)
         if isinstance(outcome, DomainError):
@@ -116,21 +118,21 @@ class MemoryLedger:
 
     def decide_together(self, commands: Sequence[Command[Any]]) -> Sequence[Any]:
         """Decide several commands in one batch; an Answer or a DomainError for each."""
-        away = self.outages.popleft() if self.outages else not self.available
+        away = self.outages.popleft() if self.outages else not self.is_available
         if away:
             msg = "The database is away."
             raise LedgerUnavailable(msg)
         needs = Needs()
         for command in commands:
             command.needs(needs)
-        decisions = decide_batch(commands, self._load(needs), self.stored)
+        decisions = decide_batch(commands, self._books(needs), self.stored)
         self._store(decisions)
         return decisions.outcomes
 
     def events_of(self, aggregate_id: UUID) -> Sequence[AggregateEvent]:
         """Return what is recorded under an id: settings, then ledger entries, then steps."""
-        streams = (self._settings, self._entries, self._steps)
-        return [event for stream in streams for event in stream.get(aggregate_id, ())]
+        kinds = self.streams.values()
+        return [event for streams in kinds for event in streams.get(aggregate_id, ())]
 
     def balance(self, account_id: UUID) -> Head:
         """Return the head of a credit account."""
@@ -140,33 +142,31 @@ class MemoryLedger:
         """Return the messages that are not done with submission, oldest first."""
         return self._pending
 
-    def message(self, message_id: UUID) -> Message | None:
-        """Return a message as its events tell it."""
-        events = self._steps.get(message_id)
-        return None if events is None else cast("Message", _replay(events))
+    def load(self, kind: type[T], aggregate_id: UUID) -> T | None:
+        """Return an aggregate as its events tell it, or None when it has none."""
+        aggregate: Any = None
+        for event in self.streams[kind].get(aggregate_id, ()):
+            aggregate = event.mutate(aggregate)
+        return cast("T | None", aggregate)
 
-    def account(self, account_id: UUID) -> Account | None:
-        """Return an account as its events tell it."""
-        events = self._settings.get(account_id)
-        return None if events is None else cast("Account", _replay(events))
+    def ids(self, kind: type[Any]) -> Sequence[UUID]:
+        """Return the ids of all aggregates of a kind, in order."""
+        return sorted(self.streams[kind])
 
-    def credit_account(self, account_id: UUID) -> CreditAccount | None:
-        """Return a credit account as all its entries tell it, not as its head does."""
-        events = self._entries.get(account_id)
-        return None if events is None else cast("CreditAccount", _replay(events))
-
-    def _load(self, needs: Needs) -> Books:
-        messages = {each: self.message(each) for each in needs.messages}
-        accounts = {each: self.account(each) for each in needs.accounts}
+    def _books(self, needs: Needs) -> Books:
         credit_accounts = {
-            each: self._restore(each, needs.reservations)
-            for each in needs.credit_accounts & self._heads.keys()
+            account_id: self._restore(account_id, needs.reservations)
+            for account_id in needs.credit_accounts & self._heads.keys()
         }
         return Books(
             credit_accounts=credit_accounts,
-            messages={each: found for each, found in messages.items() if found is not None},
-            accounts={each: found for each, found in accounts.items() if found is not None},
+            messages=self._load_each(Message, needs.messages),
+            accounts=self._load_each(Account, needs.accounts),
         )
+
+    def _load_each(self, kind: type[T], wanted: set[UUID]) -> dict[UUID, T]:
+        found = {each: self.load(kind, each) for each in wanted}
+        return {each: aggregate for each, aggregate in found.items() if aggregate is not None}
 
     def _restore(self, account_id: UUID, reservations: set[UUID]) -> CreditAccount:
         head = self._heads[account_id]
@@ -187,15 +187,15 @@ class MemoryLedger:
     def _store(self, decisions: Decisions) -> None:
         self.stored.update(decisions.stored)
         for event in decisions.events:
+            kind = next(kind for kind in self.streams if isinstance(event, kind.Event))
+            stream = self.streams[kind].setdefault(event.originator_id, [])
+            assert event.originator_version == len(stream) + 1, "a version is recorded once"
+            stream.append(event)
+            self.log.append(event)
             if isinstance(event, CreditAccount.Event):
-                _append(self._entries, event)
                 self._settle(event)
             elif isinstance(event, Message.Event):
-                _append(self._steps, event)
                 self._follow(event)
-            else:
-                _append(self._settings, event)
-            self.log.append(event)
 
     def _settle(self, entry: CreditAccount.Event) -> None:
         account_id = entry.originator_id
@@ -227,24 +227,10 @@ class MemoryLedger:
                 pending.state, pending.due_at = "unknown", step.deadline_at
                 pending.aggregator = step.aggregator
             case Message.Submitted():
-                [created, *_] = self._steps[message_id]
-                assert isinstance(created, Message.Created), "a stream begins with acceptance"
+                created = self.streams[Message][message_id][0]
                 owner = (message_id, created.billing_account_id)
                 self.references.setdefault((step.aggregator, step.reference), owner)
             case _:
                 pass
         if isinstance(step, _LAST_STEPS):
             self._pending.pop(message_id, None)
-
-
-def _append(streams: _Streams, event: AggregateEvent) -> None:
-    stream = streams.setdefault(event.originator_id, [])
-    assert event.originator_version == len(stream) + 1, "a version is recorded once, in order"
-    stream.append(event)
-
-
-def _replay(events: Iterable[AggregateEvent]) -> Any:
-    aggregate: Any = None
-    for event in events:
-        aggregate = event.mutate(aggregate)
-    return aggregate

@@ -13,6 +13,7 @@ from semalink.application.reporting import (
     RawReport,
 )
 from semalink.application.submission import Job
+from semalink.domain.account import Account
 from semalink_adapters.memory_ledger import MemoryLedger
 
 #: After that no submission of the time of a report is still in flight.
@@ -26,12 +27,12 @@ class _Shelved:
 
 
 class MemoryReports:
-    """RawReports and a ReportBook beside a MemoryLedger; ``available`` plays an outage."""
+    """RawReports and a ReportBook beside a MemoryLedger; ``is_available`` plays an outage."""
 
     def __init__(
         self, ledger: MemoryLedger, *, now: Callable[[], datetime], new_id: Callable[[], UUID]
     ) -> None:
-        self.available = True
+        self.is_available = True
         #: Every report as it came, in order.
         self.raw: dict[UUID, RawReport] = {}
         #: When each report came that is not processed yet.
@@ -131,7 +132,7 @@ class MemoryReports:
     async def preferred_route(self, account_id: UUID) -> str | None:
         """Return the aggregator that an account's messages try first."""
         self._require_available()
-        account = self._ledger.account(account_id)
+        account = self._ledger.load(Account, account_id)
         return account.preferred_aggregator if account else None
 
     def _unknown_jobs(self, parsed: ParsedReport) -> Sequence[Job]:
@@ -144,7 +145,7 @@ class MemoryReports:
         ]
 
     def _require_available(self) -> None:
-        if not self.available:
+        if not self.is_available:
             msg = "The database is away."
             raise NotReady(msg)
 

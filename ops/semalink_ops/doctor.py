@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import nats.errors
 import psycopg
-from nats.js.errors import APIError
 
 from semalink.application.bus import BrokerUnfit
 from semalink_adapters.jetstream.broker_check import check_server
@@ -22,14 +21,17 @@ from semalink_ops.settings import PREFIX, Settings, find_unknown
 _OLDEST_POSTGRES = 160_000
 _CONNECT_SECONDS = 5
 #: What acknowledged data needs to survive a crash.
-_DURABLE = {"fsync": "on", "full_page_writes": "on"}
-#: Any of these waits for the local disk.
-_SYNCHRONOUS = frozenset({"on", "local", "remote_write", "remote_apply"})
+_DURABLE = {
+    "fsync": {"on"},
+    "full_page_writes": {"on"},
+    # Each of these waits for the local disk.
+    "synchronous_commit": {"on", "local", "remote_write", "remote_apply"},
+}
 #: Variables of our own programs that are no settings of a process.
 _OF_CLIENTS = frozenset({"SEMALINK_API_URL", "SEMALINK_API_KEY"})
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at."""
 
     #: "settings", "database" or "broker".
@@ -55,8 +57,8 @@ async def examine(
 def examine_settings(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
     """Look at the variables, and at whether messages have a way out."""
     known = {name: text for name, text in environment.items() if name not in _OF_CLIENTS}
-    unknown = [
-        Finding("settings", "variable is known", ok=False, detail=sentence, remedy="Unset it.")
+    found = [
+        _wrong("settings", "variables", sentence, "Unset it, or spell it right.")
         for sentence in find_unknown(known)
     ]
     routes = [
@@ -67,10 +69,12 @@ def examine_settings(settings: Settings, environment: Mapping[str, str]) -> list
         )
         if user
     ]
-    detail = f"live messages go through {', '.join(routes) or 'nobody'}"
-    remedy = f"Set {PREFIX}CELCOM_* or {PREFIX}AFRICASTALKING_*: partner or user, key and secret."
-    outward = Finding("settings", "aggregators", bool(routes), detail, None if routes else remedy)
-    return [*unknown, outward]
+    if routes:
+        found.append(_well("settings", "aggregators", f"messages go through {', '.join(routes)}"))
+    else:
+        remedy = f"Set {PREFIX}CELCOM_… or {PREFIX}AFRICASTALKING_…: who we are, key and secret."
+        found.append(_wrong("settings", "aggregators", "no live message has a way out", remedy))
+    return found
 
 
 async def examine_database(settings: Settings, now: datetime) -> list[Finding]:
@@ -81,24 +85,21 @@ async def examine_database(settings: Settings, now: datetime) -> list[Finding]:
             url, autocommit=True, connect_timeout=_CONNECT_SECONDS
         )
     except psycopg.OperationalError as error:
-        return [
-            Finding(
-                "database",
-                "reachable",
-                ok=False,
-                detail=_first_line(error),
-                remedy=f"Start it (`semalink up` starts one), or correct {PREFIX}DATABASE_URL.",
-            )
-        ]
+        remedy = f"Start it (`semalink up` starts one), or correct {PREFIX}DATABASE_URL."
+        why = str(error).strip().split(os.linesep, 1)[0]
+        return [_wrong("database", "reachable", why, remedy)]
     async with connection:
         found = [
-            Finding("database", "reachable", ok=True, detail="it answers"),
+            _well("database", "reachable", "it answers"),
             _version_of(connection),
-            *[finding async for finding in _durability(connection)],
+            *[await _durability(connection, name) for name in _DURABLE],
         ]
-        schema = _schema(url)
-        found.append(schema)
-        if schema.ok:
+        current, newest = current_and_head(url)
+        if current != newest:
+            detail = f"revision {current or 'none'}, and this release has {newest}"
+            found.append(_wrong("database", "migrations", detail, "Run `semalink migrate`."))
+        else:
+            found.append(_well("database", "migrations", f"revision {current}"))
             found.append(await _partitions(connection, now))
     return found
 
@@ -108,17 +109,12 @@ async def examine_broker(settings: Settings) -> list[Finding]:
     async with _broker(settings) as connection:
         if not await connection.wait_connected(_CONNECT_SECONDS):
             remedy = f"Start it (`semalink up` starts one), or correct {PREFIX}NATS_URL."
-            return [Finding("broker", "reachable", False, "it does not answer", remedy)]
-        found = [Finding("broker", "reachable", ok=True, detail="it answers")]
-        try:
-            report = await check_server(connection.client, monitor_urls=settings.nats_monitor_urls)
-        except BrokerUnfit as error:
-            found.append(Finding("broker", "server", False, str(error), "Do what it says."))
-        else:
-            found.append(Finding("broker", "server", ok=True, detail=f"version {report.version}"))
-            found.append(_sync(report.sync_always))
-        found.append(await _streams(connection, settings))
-    return found
+            return [_wrong("broker", "reachable", "it does not answer", remedy)]
+        return [
+            _well("broker", "reachable", "it answers"),
+            *await _server(connection, settings),
+            await _streams(connection, settings),
+        ]
 
 
 async def mend_streams(settings: Settings) -> Sequence[Difference]:
@@ -148,52 +144,22 @@ async def _broker(settings: Settings) -> AsyncIterator[BusConnection]:
 
 def _version_of(connection: psycopg.AsyncConnection[Any]) -> Finding:
     number = connection.info.server_version
-    is_new = number >= _OLDEST_POSTGRES
-    return Finding(
-        "database",
-        "version",
-        is_new,
-        f"PostgreSQL {number // 10_000}.{number % 10_000}",
-        None if is_new else f"Upgrade it to {_OLDEST_POSTGRES // 10_000} or later.",
-    )
+    detail = f"PostgreSQL {number // 10_000}.{number % 10_000}"
+    if number < _OLDEST_POSTGRES:
+        remedy = f"Upgrade it to {_OLDEST_POSTGRES // 10_000} or later."
+        return _wrong("database", "version", detail, remedy)
+    return _well("database", "version", detail)
 
 
-async def _durability(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[Finding]:
-    for name, wanted in _DURABLE.items():
-        found = await _setting(connection, name)
-        remedy = f"Set {name} = {wanted} in postgresql.conf and restart the server."
-        is_so = found == wanted
-        yield Finding("database", name, is_so, f"{name} = {found}", None if is_so else remedy)
-    found = await _setting(connection, "synchronous_commit")
-    remedy = "ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf();"
-    is_so = found in _SYNCHRONOUS
-    yield Finding(
-        "database",
-        "synchronous_commit",
-        is_so,
-        f"synchronous_commit = {found}",
-        None if is_so else remedy,
-    )
-
-
-async def _setting(connection: psycopg.AsyncConnection[Any], name: str) -> str:
+async def _durability(connection: psycopg.AsyncConnection[Any], name: str) -> Finding:
     cursor = await connection.execute("SELECT current_setting(%s)", (name,))
     row = await cursor.fetchone()
     assert row is not None, "a setting that exists has a value"
-    return str(row[0])
-
-
-def _schema(url: str) -> Finding:
-    current, newest = current_and_head(url)
-    is_current = current == newest
-    detail = f"revision {current or 'none'}, this release has {newest}"
-    return Finding(
-        "database",
-        "migrations",
-        is_current,
-        detail,
-        None if is_current else "Run `semalink migrate`.",
-    )
+    detail = f"{name} = {row[0]}"
+    if row[0] not in _DURABLE[name]:
+        remedy = f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();"
+        return _wrong("database", name, detail, remedy)
+    return _well("database", name, detail)
 
 
 async def _partitions(connection: psycopg.AsyncConnection[Any], now: datetime) -> Finding:
@@ -204,45 +170,49 @@ async def _partitions(connection: psycopg.AsyncConnection[Any], now: datetime) -
         "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL", (names,)
     )
     missing = [row[0] for row in await cursor.fetchall()]
-    detail = f"missing: {', '.join(missing)}" if missing else "this and the next month are there"
-    return Finding(
-        "database",
-        "partitions",
-        not missing,
-        detail,
-        "Run `semalink migrate`, which makes them." if missing else None,
+    if missing:
+        remedy = "Run `semalink migrate`, which makes them."
+        return _wrong("database", "partitions", f"{', '.join(missing)} missing", remedy)
+    return _well("database", "partitions", "this month's and the next month's are there")
+
+
+async def _server(connection: BusConnection, settings: Settings) -> list[Finding]:
+    monitors = settings.nats_monitor_urls
+    try:
+        report = await check_server(connection.client, monitor_urls=monitors)
+    except BrokerUnfit as error:
+        remedy = "Change the server as it says, and restart it."
+        return [_wrong("broker", "server", str(error), remedy)]
+    sync = (
+        "sync_interval = always"
+        if report.sync_always
+        else f"cannot be seen; set {PREFIX}NATS_MONITOR_URLS to have it checked"
     )
-
-
-def _sync(sync_always: bool | None) -> Finding:
-    if sync_always is None:
-        return Finding(
-            "broker",
-            "disk sync",
-            ok=True,
-            detail=f"cannot be seen; set {PREFIX}NATS_MONITOR_URLS to have it checked",
-        )
-    return Finding("broker", "disk sync", ok=True, detail="sync_interval = always")
+    return [
+        _well("broker", "server", f"NATS {report.version}"),
+        _well("broker", "disk sync", sync),
+    ]
 
 
 async def _streams(connection: BusConnection, settings: Settings) -> Finding:
     try:
         await check_drift(connection.js, _topology(settings))
     except BrokerUnfit as error:
-        return Finding(
-            "broker", "streams", False, str(error), "Run `semalink doctor --mend-streams`."
-        )
-    except (nats.errors.Error, APIError, TimeoutError) as error:
+        return _wrong("broker", "streams", str(error), "Run `semalink doctor --mend-streams`.")
+    except (nats.errors.Error, TimeoutError) as error:
         detail = f"JetStream does not answer ({type(error).__name__})"
-        return Finding(
-            "broker", "streams", False, detail, "Enable JetStream in the server's configuration."
-        )
-    return Finding("broker", "streams", ok=True, detail="as declared")
+        remedy = "Enable JetStream in the server's configuration."
+        return _wrong("broker", "streams", detail, remedy)
+    return _well("broker", "streams", "as declared")
 
 
 def _topology(settings: Settings) -> Topology:
     return Topology(settings.nats_replicas, settings.nats_bytes_divisor)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split(os.linesep, 1)[0]
+def _well(part: str, check: str, detail: str) -> Finding:
+    return Finding(part=part, check=check, ok=True, detail=detail)
+
+
+def _wrong(part: str, check: str, detail: str, remedy: str) -> Finding:
+    return Finding(part=part, check=check, ok=False, detail=detail, remedy=remedy)

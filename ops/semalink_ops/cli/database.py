@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
-import structlog
-
 from semalink.domain.cause import Cause
 from semalink.domain.ids import ACCOUNT_PREFIX, REQUEST_PREFIX, parse_id
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.reads import PostgresReads, open_pool
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.failures import fail
+from semalink_ops.cli.quiet import silence_logs
 from semalink_ops.cli.settings_source import read_settings
 from semalink_ops.runtime import new_request_id, utc_now
 from semalink_ops.settings import Settings
@@ -63,9 +61,7 @@ def run_on_database(data_dir: Path, work: Callable[[Database], Awaitable[T]]) ->
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the ledger and the reads; nothing of what they do is logged."""
-    # What fails is said once, by the command.
-    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1))
+    silence_logs()
     url = settings.database_url.reveal()
     pool = open_pool(url, size=1)
     await pool.open(wait=False)

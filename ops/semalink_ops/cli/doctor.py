@@ -1,15 +1,14 @@
 """The command `doctor`."""
 
 import asyncio
-import logging
 import os
 from pathlib import Path
 
 import rich_click as click
-import structlog
 
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.output import json_option, say, show_json, show_table
+from semalink_ops.cli.quiet import silence_logs
 from semalink_ops.cli.settings_source import data_dir_option, read_settings
 from semalink_ops.doctor import Finding, examine, mend_streams
 from semalink_ops.runtime import utc_now
@@ -30,8 +29,7 @@ def doctor(*, is_mending: bool, as_json: bool, data_dir: Path) -> None:
     It looks at the settings, the database and the broker, and ends with 1 when anything is not as
     it must be.
     """
-    # What is found is said in the table.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1))
+    silence_logs()
     settings = read_settings(data_dir)
     if is_mending:
         mended = asyncio.run(mend_streams(settings))

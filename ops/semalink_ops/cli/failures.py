@@ -12,7 +12,8 @@ class CommandFailed(click.ClickException):
 
     def __init__(self, sentence: str, exit_code: int = exit_codes.FAILED) -> None:
         super().__init__(sentence)
-        self.exit_code = exit_code  # type: ignore[misc] - Click says that it may be set
+        # Click documents it as settable, and annotates it as a constant of the class.
+        self.exit_code = exit_code  # type: ignore[misc]
 
 
 #: By qualified name, so that a command need not import what it does not use; the first base

@@ -8,6 +8,7 @@ from semalink.application.ports import DeliveryReport, Receipt, ReportState
 from semalink.application.submission import take_receipt
 from semalink.domain.cause import Cause
 from semalink.domain.message import Message, Status
+from semalink.domain.networks import network_of_code
 from semalink.domain.refunds import is_refunded
 
 _SettledEnding = type[Message.Failed | Message.Rejected | Message.Expired]
@@ -43,7 +44,8 @@ class RecordReport(PlainCommand):
             self._adopt(books, message)
         ending = _ENDINGS.get(self.report.state)
         if self.report.state is ReportState.DELIVERED:
-            message.deliver(self.report.description, self.report.network, self.cause)
+            network = network_of_code(self.report.network)
+            message.deliver(self.report.description, network, self.cause)
         elif ending is not None:
             self._end(books, message, *ending)
         else:

@@ -12,6 +12,7 @@ from semalink.domain.draft import Lane, Mode
 from semalink.domain.failure_codes import submit_failure_code
 from semalink.domain.ids import MessageId
 from semalink.domain.message import Message, Status
+from semalink.domain.networks import network_of_code
 from semalink.domain.retry_schedule import postponement
 from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE, choose_route
 
@@ -283,7 +284,7 @@ def take_receipt(
         receipt.reference,
         cause,
         charged_micros=charged_micros,
-        network=receipt.network,
+        network=network_of_code(receipt.network),
         cost=receipt.cost,
     )
 

@@ -57,15 +57,20 @@ class KeyRing:
 
     def forget(self, api_key_id: UUID) -> None:
         """Look a key up anew at its next use, because it may have been revoked."""
-        self._forgotten += 1
+        self._begin_anew()
         for key_hash, known in list(self._valid.items()):
             if known.principal and known.principal.caller.api_key_id == api_key_id:
                 del self._valid[key_hash]
 
     def forget_all(self) -> None:
         """Look every key up anew at its next use, because one of them was revoked."""
-        self._forgotten += 1
+        self._begin_anew()
         self._valid.clear()
+
+    def _begin_anew(self) -> None:
+        # What was read before a revocation may be neither remembered nor handed on after it.
+        self._forgotten += 1
+        self._pending.clear()
 
     async def _look_up(self, key_hash: bytes) -> Principal | None:
         forgotten = self._forgotten
@@ -73,7 +78,6 @@ class KeyRing:
         principal = None if caller is None else Principal.of(caller)
         self._valid.pop(key_hash, None)
         self._invalid.pop(key_hash, None)
-        # What was read before a revocation may not be remembered after it.
         if forgotten == self._forgotten:
             remembered = self._invalid if principal is None else self._valid
             while len(remembered) >= REMEMBERED_MAX:
@@ -82,7 +86,8 @@ class KeyRing:
         return principal
 
     def _settle(self, key_hash: bytes, done: "asyncio.Task[Principal | None]") -> None:
-        del self._pending[key_hash]
+        if self._pending.get(key_hash) is done:
+            del self._pending[key_hash]
         if not done.cancelled():
             # Marks a failure as seen, also when everyone who waited for it has gone.
             done.exception()

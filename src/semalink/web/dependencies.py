@@ -25,10 +25,6 @@ class RequestObserver(Protocol):
         ...
 
 
-class ReportStoreUnavailable(Exception):
-    """The report could not be stored anywhere; the aggregator must send it again."""
-
-
 class ReportStore(Protocol):
     """Keeps delivery reports as they came, until a worker reads them."""
 

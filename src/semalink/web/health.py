@@ -67,11 +67,11 @@ class HealthPages:
     def __init__(self, health: Health) -> None:
         self._health = health
 
-    async def live(self, _: Request[Any, Any, Any]) -> ASGIApp:
+    async def live(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer that the process runs."""
         return Reply(200, msgspec.json.encode(Live("ok")))
 
-    async def ready(self, _: Request[Any, Any, Any]) -> ASGIApp:
+    async def ready(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with what every check says."""
         checks = self._health.checks
         results = await asyncio.gather(*(_in_time(check()) for check in checks.values()))
@@ -80,7 +80,7 @@ class HealthPages:
             raise _not_ready(failed)
         return Reply(200, msgspec.json.encode(Readiness("ok", dict.fromkeys(checks, "ok"))))
 
-    async def metrics(self, _: Request[Any, Any, Any]) -> ASGIApp:
+    async def metrics(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with the metrics."""
         page, content_type = self._health.metrics()
         return Reply(200, page, media_type=content_type.encode())

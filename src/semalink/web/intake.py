@@ -10,9 +10,10 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from semalink.application.report_intake import ReportStoreUnavailable
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_body
-from semalink.web.dependencies import IntakeDependencies, ReportStoreUnavailable
+from semalink.web.dependencies import IntakeDependencies
 from semalink.web.operation import Operation, Success, route
 from semalink.web.problems import RETRY_AFTER_SECONDS, EdgeRefusal
 from semalink.web.reply import Reply

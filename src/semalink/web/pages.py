@@ -88,13 +88,13 @@ class Pages:
         self._describe = describe
         self._document: bytes | None = None
 
-    async def document(self, _: Request[Any, Any, Any]) -> ASGIApp:
+    async def document(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with the OpenAPI document."""
         if self._document is None:
             self._document = msgspec.json.encode(self._describe())
         return Reply(200, self._document)
 
-    async def docs(self, _: Request[Any, Any, Any]) -> ASGIApp:
+    async def docs(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with the page that shows the document."""
         settings = html.escape(msgspec.json.encode(_DOCS_SETTINGS).decode())
         page = _html(

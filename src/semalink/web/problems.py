@@ -1,5 +1,6 @@
 """Errors as RFC 9457 says: one shape for every answer that is not a success."""
 
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -158,7 +159,9 @@ def _not_routed(request: Request[Any, Any, Any], error: HTTPException) -> Respon
 
 def _crashed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     request_id = arrival_of(request.scope).request_id
-    _log.error("request_crashed", request_id=request_id, exc_info=error)
+    # Written out here: a renderer given the exception may show locals, which hold texts and keys.
+    trace = "".join(traceback.format_exception(error))
+    _log.error("request_crashed", request_id=request_id, traceback=trace)
     detail = "The request could not be served. Our side was told; nothing is wrong with yours."
     return _respond(request, "internal_error", detail)
 

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from semalink.application.accounts import ApproveSender
-from semalink.application.ledger import Answer, Books, Needs, PlainCommand
+from semalink.application.ledger import Answer, Books, LedgerUnavailable, Needs, PlainCommand
 from semalink_adapters.postgres.group_commit import GroupCommit, RefusedByDatabase
 
 
@@ -79,8 +79,6 @@ async def test_crash_is_logged_without_what_was_asked(
 async def test_execute_refuses_when_the_ledger_has_been_closed(
     desk: Any, database_url: str
 ) -> None:
-    from semalink.application.ledger import LedgerUnavailable
-
     account_id = await desk.open_account(message_count=1)
     async with GroupCommit(database_url) as closed:
         pass
@@ -96,7 +94,7 @@ async def test_close_decides_what_is_waiting(desk: Any, books: Any, database_url
         waiting = [
             asyncio.ensure_future(ledger.execute(desk.accepting(account_id))) for _ in range(300)
         ]
-        await asyncio.sleep(0)
+        await waiting[0]
     answers = await asyncio.gather(*waiting)
 
     assert len(answers) == books.one("SELECT count(*) FROM message_events") == 300

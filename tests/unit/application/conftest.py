@@ -252,7 +252,7 @@ def see(ledger: MemoryLedger) -> Callable[[Job], Message]:
     """Returns the message of a job."""
 
     def of(job: Job) -> Message:
-        message = ledger.message(job.message_id)
+        message = ledger.load(Message, job.message_id)
         assert message is not None, "the test accepted it"
         return message
 

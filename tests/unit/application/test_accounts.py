@@ -25,7 +25,7 @@ KEY = IssuedKey(UUID(int=7), "till", ["messages:write"], "live", "00" * 32, "abc
 
 
 def see(ledger: MemoryLedger, account_id: UUID) -> Account:
-    account = ledger.account(account_id)
+    account = ledger.load(Account, account_id)
     assert account is not None, "the fixture opened it"
     return account
 

@@ -237,7 +237,7 @@ async def test_execute_decides_nothing_while_the_database_is_away(
 ) -> None:
     port: Ledger = ledger
     recorded = len(ledger.log)
-    ledger.available = False
+    ledger.is_available = False
 
     with pytest.raises(LedgerUnavailable):
         await port.execute(ask(draft, cause(), 1))
@@ -249,10 +249,9 @@ async def test_execute_has_counted_once_when_an_answer_in_doubt_is_asked_for_aga
     ledger: MemoryLedger, draft: Draft, cause: Callable[..., Cause]
 ) -> None:
     command = ask(draft, cause(), 1)
-    ledger.loses_answers = True
+    ledger.loses_next_answer = True
     with pytest.raises(OutcomeInDoubt):
         await ledger.execute(command)
-    ledger.loses_answers = False
 
     answer = await ledger.execute(command)
 

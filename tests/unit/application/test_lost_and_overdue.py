@@ -2,8 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
+from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.ports import FailureClass, ReportState
 from semalink.application.submission import Job, Next, Policy, Ready, Settled, TryAgain
+from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane, Mode
 from semalink.domain.message import Message, Status
 from semalink_adapters.memory_clock import MemoryClock
@@ -13,6 +15,22 @@ Accept = Callable[..., Job]
 Do = Callable[..., Next]
 See = Callable[[Job], Message]
 Names = Callable[..., list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseByHand(PlainCommand):
+    """Gives credits back without a word to the message, as an operator may."""
+
+    job: Job
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        needs.credit_accounts.add(self.job.billing_account_id)
+        needs.reservations.add(self.job.message_id)
+
+    def decide(self, books: Books) -> int:
+        account = books.credit_account(self.job.billing_account_id)
+        return account.release(self.job.message_id, self.cause)
 
 
 def test_record_unknown_outcome_waits_for_a_report(
@@ -221,3 +239,15 @@ def test_conclude_unknown_changes_nothing_when_a_receipt_or_a_report_came(
     conclude(lost)
 
     assert see(lost).status is Status.DELIVERED
+
+
+def test_conclude_unknown_ends_a_message_whose_reservation_was_resolved_before(
+    ledger: MemoryLedger, lost: Job, conclude: Do, cause: Callable[..., Cause], see: See
+) -> None:
+    ledger.decide(ReleaseByHand(lost, cause()))
+    recorded = len(ledger.log)
+
+    conclude(lost)
+
+    assert see(lost).status is Status.UNKNOWN
+    assert len(ledger.log) == recorded + 1

@@ -57,7 +57,7 @@ async def test_store_puts_the_report_into_the_database_and_pokes(
 async def test_store_puts_the_report_into_the_broker_while_the_database_is_away(
     intake: ReportIntake, book: MemoryReports, bus: MemoryBus, clock: MemoryClock, pokes: list[str]
 ) -> None:
-    book.available = False
+    book.is_available = False
 
     await intake.store("celcom", "text/plain", BODY)
 
@@ -71,7 +71,7 @@ async def test_store_puts_the_report_into_the_broker_while_the_database_is_away(
 async def test_store_refuses_when_neither_can_take_the_report(
     intake: ReportIntake, book: MemoryReports, bus: MemoryBus
 ) -> None:
-    book.available = False
+    book.is_available = False
     bus.connected = False
 
     with pytest.raises(ReportStoreUnavailable):

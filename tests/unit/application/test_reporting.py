@@ -176,7 +176,7 @@ async def test_process_is_not_ready_while_the_ledger_is_away(
     processor: ReportProcessor, book: MemoryReports, submitted: Job, ledger: MemoryLedger
 ) -> None:
     payload = await stored(book, about(submitted))
-    ledger.available = False
+    ledger.is_available = False
 
     with pytest.raises(NotReady):
         await processor.process([payload])
@@ -188,7 +188,7 @@ async def test_process_is_not_ready_while_the_book_is_away(
     processor: ReportProcessor, book: MemoryReports, submitted: Job
 ) -> None:
     payload = await stored(book, about(submitted))
-    book.available = False
+    book.is_available = False
 
     with pytest.raises(NotReady):
         await processor.process([payload])

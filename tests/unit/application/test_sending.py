@@ -77,7 +77,7 @@ async def test_accept_costs_nothing_in_test_mode(
 async def test_accept_refuses_what_the_check_refused_without_asking_the_ledger(
     ledger: MemoryLedger, sending: Sending, account_id: UUID, cause: Callable[..., Cause]
 ) -> None:
-    ledger.available = False
+    ledger.is_available = False
 
     with pytest.raises(EmptyText):
         await sending.accept(account_id, EmptyText(), cause(), None)

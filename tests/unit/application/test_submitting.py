@@ -58,7 +58,7 @@ def new_submitter(
     clock: MemoryClock,
     observer: MemorySubmitObserver,
 ) -> Callable[..., Submitter]:
-    numbers = count(1)
+    numbers = count(100)
 
     def of(*more: MemoryAggregator, record_seconds_max: float = 10) -> Submitter:
         aggregators = (celcom, africastalking, MemoryAggregator("sandbox"), *more)
@@ -268,7 +268,7 @@ async def test_submit_is_not_ready_while_the_ledger_is_away(
     ledger: MemoryLedger,
     celcom: MemoryAggregator,
 ) -> None:
-    ledger.available = False
+    ledger.is_available = False
 
     with pytest.raises(NotReady) as away:
         await new_submitter(record_seconds_max=0).submit(accepted)
@@ -285,10 +285,9 @@ async def test_submit_calls_once_when_the_answer_of_the_ledger_was_in_doubt(
     clock: MemoryClock,
     see: See,
 ) -> None:
-    ledger.loses_answers = True
+    ledger.loses_next_answer = True
     with pytest.raises(NotReady):
         await new_submitter(record_seconds_max=0).submit(accepted)
-    ledger.loses_answers = False
     submitter = new_submitter()
 
     early = await submitter.submit(accepted)
@@ -317,3 +316,14 @@ async def test_submit_records_the_receipt_when_the_ledger_comes_back(
     assert see(accepted).reference == "c-1"
     assert see(accepted).charged_micros == 800_000
     assert len(celcom.submissions) == 1
+
+
+async def test_submit_goes_on_when_an_answer_of_the_ledger_is_lost(
+    submitter: Submitter, accepted: Job, ledger: MemoryLedger, celcom: MemoryAggregator, see: See
+) -> None:
+    ledger.loses_next_answer = True
+
+    await submitter.submit(accepted)
+
+    assert len(celcom.submissions) == 1
+    assert see(accepted).status is Status.SUBMITTED

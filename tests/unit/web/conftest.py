@@ -18,6 +18,7 @@ from semalink.application.accounts import (
     TopUp,
 )
 from semalink.application.reading import Caller
+from semalink.application.report_intake import ReportStoreUnavailable
 from semalink.application.sending import Sending
 from semalink.domain.account import Kind, Tier
 from semalink.domain.blocklist import Blocklist
@@ -33,9 +34,9 @@ from semalink.web.dependencies import (
     Edge,
     Health,
     IntakeDependencies,
-    ReportStoreUnavailable,
 )
-from semalink_adapters.memory import MemoryLedger, MemoryReads
+from semalink_adapters.memory import MemoryReads
+from semalink_adapters.memory_ledger import MemoryLedger
 
 PEPPER = b"pepper of the tests, 32 bytes long"
 START = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
@@ -171,7 +172,7 @@ class Platform:
             ApiDependencies(
                 edge=self.edge,
                 reads=self.reads,
-                sending=Sending(self.ledger, self.new_id),
+                sending=Sending(self.ledger, lambda: self.new_id(self.clock.now)),
                 key_ring=self.key_ring,
                 rules=lambda: RULES,
                 key_pepper=PEPPER,

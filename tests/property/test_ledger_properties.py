@@ -1,0 +1,302 @@
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from semalink.application.accounts import TopUp
+from semalink.application.delivery_reports import RecordReport
+from semalink.application.ledger import (
+    Books,
+    Command,
+    Idempotency,
+    LedgerUnavailable,
+    Needs,
+    PlainCommand,
+)
+from semalink.application.ports import (
+    DeliveryReport,
+    FailureClass,
+    Receipt,
+    ReportState,
+    SendFailed,
+)
+from semalink.application.sending import AcceptBatch, AcceptMessage
+from semalink.application.submission import (
+    ConcludeUnknown,
+    ExpireInQueue,
+    Job,
+    Policy,
+    Ready,
+    RecordReceipt,
+    RecordRefusal,
+    RecordUnknownOutcome,
+    StartSubmission,
+)
+from semalink.domain.cause import Cause
+from semalink.domain.credit_account import CreditAccount
+from semalink.domain.draft import Draft, Lane, Mode
+from semalink.domain.errors import DomainError
+from semalink.domain.message import Message
+from semalink_adapters.memory_ledger import MemoryLedger
+
+PREPAID_ID, POSTPAID_ID = UUID(int=0xA), UUID(int=0xB)
+LIMITS_MICROS = {PREPAID_ID: 0, POSTPAID_ID: 40}
+
+ACCOUNTS = st.sampled_from([PREPAID_ID, POSTPAID_ID])
+PRICES = st.integers(min_value=1, max_value=30)
+#: Few, so that they meet.
+KEYS = st.sampled_from([None, None, "a", "b"])
+FINGERPRINTS = st.sampled_from([b"1", b"2"])
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCredits(PlainCommand):
+    """Opens a credit account with a limit."""
+
+    account_id: UUID
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        pass
+
+    def decide(self, books: Books) -> None:
+        limit_micros = LIMITS_MICROS[self.account_id]
+        books.add(
+            CreditAccount.open(self.account_id, self.cause, credit_limit_micros=limit_micros)
+        )
+
+
+def books_of(ledger: MemoryLedger) -> Any:
+    """Everything that a refusal must leave as it was."""
+    heads = {account_id: ledger.balance(account_id) for account_id in LIMITS_MICROS}
+    return deepcopy((len(ledger.log), heads, ledger.open_reservations, ledger.pending()))
+
+
+def total(entries: Iterable[Any], *kinds: type[Any]) -> int:
+    return sum(entry.amount_micros for entry in entries if isinstance(entry, kinds))
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Two accounts, and everything that can happen to them, in any order and any number of times."""
+
+    jobs = Bundle("jobs")
+    calls = Bundle("calls")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = MemoryLedger()
+        self.at = datetime(2026, 11, 23, 9, tzinfo=UTC)
+        self.last_number = 0
+        self.commands: list[Command[Any]] = []
+        self.first_answers: dict[tuple[UUID, str, bytes], Any] = {}
+
+    @initialize()
+    def open(self) -> None:
+        for account_id in LIMITS_MICROS:
+            self.ledger.decide(OpenCredits(account_id, self.cause()))
+
+    @rule(account_id=ACCOUNTS, amount=st.integers(1, 60), reference=st.sampled_from("pqrs"))
+    def top_up(self, account_id: UUID, amount: int, reference: str) -> None:
+        self.do(TopUp(account_id, amount, reference, self.cause()))
+
+    @rule(
+        target=jobs,
+        account_id=ACCOUNTS,
+        price=PRICES,
+        lane=st.sampled_from(Lane),
+        mode=st.sampled_from([Mode.LIVE, Mode.LIVE, Mode.LIVE, Mode.TEST]),
+        key=KEYS,
+        fingerprint=FINGERPRINTS,
+    )
+    def accept(  # noqa: PLR0917 - what a message differs by
+        self, account_id: UUID, price: int, lane: Lane, mode: Mode, key: str | None, fingerprint: bytes
+    ) -> Any:
+        draft = self.draft(account_id, price, lane, mode)
+        idempotency = Idempotency(account_id, key, fingerprint) if key else None
+        message_id = self.new_id()
+        accepted = AcceptMessage(message_id, account_id, draft, self.cause(), idempotency)
+        self.do(accepted)
+        return self.job_of(account_id, message_id)
+
+    @rule(target=jobs, account_id=ACCOUNTS, prices=st.lists(PRICES, min_size=1, max_size=3))
+    def accept_batch(self, account_id: UUID, prices: list[int]) -> Any:
+        drafts = [self.draft(account_id, price, Lane.NORMAL, Mode.LIVE) for price in prices]
+        message_ids = [self.new_id() for _ in drafts]
+        self.do(AcceptBatch(message_ids, account_id, drafts, self.cause(), None))
+        return multiple(*(self.job_of(account_id, message_id) for message_id in message_ids))
+
+    @rule(target=calls, job=jobs, request_id=st.sampled_from(["job_1", "job_2"]))
+    def start(self, job: Job | None, request_id: str) -> Any:
+        if job is None:
+            return multiple()
+        step = self.do(StartSubmission(job, None, Policy(), self.cause(request_id)))
+        return (job, step.aggregator, step.attempt) if isinstance(step, Ready) else multiple()
+
+    @rule(call=calls)
+    def take(self, call: tuple[Job, str, int]) -> None:
+        job, aggregator, attempt = call
+        receipt = Receipt(f"{job.message_id.int}-{attempt}")
+        self.do(RecordReceipt(job, attempt, aggregator, receipt, self.cause()))
+
+    @rule(
+        call=calls,
+        failure=st.sampled_from(FailureClass),
+        retryable=st.booleans(),
+        may_fail_over=st.booleans(),
+    )
+    def refuse(
+        self,
+        call: tuple[Job, str, int],
+        failure: FailureClass,
+        *,
+        retryable: bool,
+        may_fail_over: bool,
+    ) -> None:
+        job, _, attempt = call
+        refusal = SendFailed(
+            failure,
+            provider_code="",
+            detail="",
+            retryable=retryable,
+            may_fail_over=may_fail_over,
+        )
+        self.do(RecordRefusal(job, attempt, refusal, None, Policy(), self.cause()))
+
+    @rule(call=calls)
+    def lose(self, call: tuple[Job, str, int]) -> None:
+        job, _, attempt = call
+        self.do(RecordUnknownOutcome(job, attempt, Policy(), self.cause()))
+
+    @rule(job=jobs)
+    def expire(self, job: Job | None) -> None:
+        if job is not None:
+            self.do(ExpireInQueue(job, self.cause()))
+
+    @rule(job=jobs)
+    def conclude(self, job: Job | None) -> None:
+        if job is not None:
+            self.do(ConcludeUnknown(job, self.cause()))
+
+    @rule(job=jobs, states=st.lists(st.sampled_from(ReportState), min_size=1, max_size=3))
+    def report(self, job: Job | None, states: list[ReportState]) -> None:
+        for state in states if job else ():
+            said = DeliveryReport(f"{job.message_id.int}-1", state, state.value)
+            cause = self.cause()
+            self.do(
+                RecordReport(job.message_id, job.billing_account_id, "celcom", said, cause)
+            )
+
+    @rule(seconds=st.sampled_from([1, 10, 30, 2_000]))
+    def wait(self, seconds: int) -> None:
+        self.at += timedelta(seconds=seconds)
+
+    @precondition(lambda self: self.commands)
+    @rule(data=st.data(), answer_is_lost=st.booleans())
+    def repeat(self, data: st.DataObject, *, answer_is_lost: bool) -> None:
+        command = data.draw(st.sampled_from(self.commands), label="command")
+        self.ledger.loses_next_answer = answer_is_lost
+        self.do(command)
+
+    @precondition(lambda self: self.commands)
+    @rule(data=st.data())
+    def repeat_several_in_one_batch(self, data: st.DataObject) -> None:
+        several = st.lists(st.sampled_from(self.commands), min_size=2, max_size=5, unique_by=id)
+        commands = data.draw(several, label="commands")
+        self.ledger.decide_together(self.without_new_messages(commands))
+
+    @invariant()
+    def credits_are_conserved(self) -> None:
+        for account_id in LIMITS_MICROS:
+            entries, head = self.entries(account_id), self.ledger.balance(account_id)
+            gained = total(entries, CreditAccount.ToppedUp, CreditAccount.Refunded)
+            assert gained == head.posted_micros + total(entries, CreditAccount.Charged)
+            resolved = total(entries, CreditAccount.Charged, CreditAccount.Released)
+            assert total(entries, CreditAccount.Reserved) == head.reserved_micros + resolved
+
+    @invariant()
+    def nothing_is_negative_and_no_limit_is_passed(self) -> None:
+        for account_id, limit_micros in LIMITS_MICROS.items():
+            for entry in self.entries(account_id):
+                assert getattr(entry, "amount_micros", 1) > 0
+                assert entry.reserved_after_micros >= 0
+                assert entry.posted_after_micros - entry.reserved_after_micros + limit_micros >= 0
+
+    @invariant()
+    def what_is_derived_is_what_the_entries_tell(self) -> None:
+        for account_id in LIMITS_MICROS:
+            head, told = self.ledger.balance(account_id), self.ledger.load(CreditAccount, account_id)
+            assert told is not None
+            assert head.version == told.version == len(self.entries(account_id))
+            assert head.posted_micros == told.posted_micros
+            assert head.reserved_micros == told.reserved_micros
+            assert head.available_micros == told.available_micros
+            assert self.open_amounts(account_id) == told.open_reservations
+
+    @invariant()
+    def reserved_is_the_sum_of_the_open_reservations(self) -> None:
+        for account_id in LIMITS_MICROS:
+            reserved_micros = self.ledger.balance(account_id).reserved_micros
+            assert reserved_micros == sum(self.open_amounts(account_id).values())
+
+    @invariant()
+    def each_message_pays_at_most_once_and_for_what_it_says(self) -> None:
+        by_message = self.entries_by_message()
+        for message_id in self.ledger.ids(Message):
+            message = self.ledger.load(Message, message_id)
+            assert message is not None
+            entries = by_message.get(message_id, [])
+            counts = Counter(type(entry).__name__ for entry in entries)
+            assert counts["Reserved"] == (message.asked.mode == Mode.LIVE)
+            assert counts["Charged"] + counts["Released"] <= counts["Reserved"]
+            assert counts["Refunded"] <= counts["Charged"]
+            assert message.charged_micros == total(entries, CreditAccount.Charged)
+            assert message.refunded_micros == total(entries, CreditAccount.Refunded)
+            is_open = message_id in self.ledger.open_reservations
+            gone = message.is_final or message.reference is not None
+            assert is_open == (message.asked.mode == Mode.LIVE and not gone)
+
+    @invariant()
+    def nothing_is_sent_again_but_a_priority_message_once(self) -> None:
+        for message_id in self.ledger.ids(Message):
+            steps = self.ledger.streams[Message][message_id]
+            risked = [
+                step
+                for step in steps
+                if isinstance(step, Message.SubmitStarted) and step.possible_duplicate
+            ]
+            assert len(risked) <= (steps[0].lane == Lane.PRIORITY)
+            assert all(earlier.timestamp <= later.timestamp for earlier, later in pairwise(steps))
+
+    def do(self, command: Command[Any]) -> Any:
+        """Decide a command; a refusal must leave everything as it was."""
+        if not any(command is known for known in self.commands):
+            self.commands.append(command)
+        command = self.now(command)
+        before = books_of(self.ledger)
+        try:
+            answer = self.ledger.decide(command)
+        except DomainError as refusal:
+            assert books_of(self.ledger) == before
+            self.remember(command, refusal.code)
+            return None
+        except LedgerUnavailable:
+            return None
+        self.remember(command, answer.value)
+        return answer.value
