@@ -31,6 +31,7 @@ def measure(*, quick: bool) -> None:
 async def _measure(count: int, memory_counts: tuple[int, ...]) -> None:
     with tempfile.TemporaryDirectory(prefix="semalink-bench-") as folder:
         async with _platform(Path(folder)) as quickstart:
+            await _top_up(quickstart)
             await _send_and_settle(quickstart, 200)
             started = time.perf_counter()
             await _send_and_settle(quickstart, count)
@@ -62,6 +63,17 @@ async def _platform(folder: Path) -> AsyncIterator[dict[str, Any]]:
     finally:
         process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(process.wait, 60)
+
+
+async def _top_up(quickstart: dict[str, Any]) -> None:
+    url = f"{quickstart['admin_url']}/admin/v1/accounts/{quickstart['account_id']}/top-ups"
+    headers = {"Authorization": f"Bearer {quickstart['admin_key']}"}
+    body = {"amount_micros": 10**12, "payment_reference": "bench"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(url, json=body) as answer,
+    ):
+        answer.raise_for_status()
 
 
 async def _send_and_settle(quickstart: dict[str, Any], count: int) -> None:

@@ -25,7 +25,7 @@ from semalink.web.dependencies import (
     Health,
     IntakeDependencies,
 )
-from semalink_adapters.postgres.reports import PostgresReports
+from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_ops.bootstrap import Core, Poker, open_core
 from semalink_ops.observability.health import render_metrics
 from semalink_ops.observability.request_observer import RequestTelemetry
@@ -42,7 +42,7 @@ Application = Any
 async def build_api(settings: Settings) -> AsyncIterator[Application]:
     """Yield the customers' API."""
     rules = load_rules(settings)
-    async with open_core(settings, "api") as core:
+    async with open_core(settings, "api", makes_work=True) as core:
         key_ring = _key_ring(core)
         await core.bus.on_poke(KEY_REVOKED_SUBJECT, key_ring.forget_all)
         yield create_api(
@@ -80,9 +80,8 @@ async def build_admin(settings: Settings) -> AsyncIterator[Application]:
 async def build_intake(settings: Settings) -> AsyncIterator[Application]:
     """Yield the intake of delivery reports."""
     async with open_core(settings, "dlr-intake") as core:
-        reports = PostgresReports(core.pool, now=utc_now, new_id=core.new_id)
         intake = ReportIntake(
-            reports,
+            RawReportWriter(core.pool, now=utc_now, new_id=core.new_id),
             core.bus,
             now=utc_now,
             new_id=core.new_id,

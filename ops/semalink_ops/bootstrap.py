@@ -79,8 +79,13 @@ class Poker:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings, process: str) -> AsyncIterator[Core]:
-    """Open the database, the ledger and the broker; neither has to be there yet."""
+async def open_core(
+    settings: Settings, process: str, *, makes_work: bool = False
+) -> AsyncIterator[Core]:
+    """Open the database, the ledger and the broker; neither has to be there yet.
+
+    A process that ``makes_work`` wakes the relay after each commit.
+    """
     metrics = Metrics()
     bus_metrics = BusMetrics(metrics)
     traces = tracing.configure(
@@ -99,7 +104,7 @@ async def open_core(settings: Settings, process: str) -> AsyncIterator[Core]:
         ledger = await stack.enter_async_context(
             GroupCommit(
                 database_url,
-                on_commit=Poker(bus).poke,
+                on_commit=Poker(bus).poke if makes_work else None,
                 on_batch=metrics.batch_committed,
                 application_name=f"semalink-{process}",
             )

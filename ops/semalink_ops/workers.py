@@ -20,7 +20,7 @@ from semalink.application.submitting import Submitter
 from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
 from semalink.domain.routing import DEFAULT_ORDER
 from semalink.projections import messages
-from semalink.projections.runner import Projection, ProjectionRunner
+from semalink.projections.runner import PAGE_SIZE, Projection, ProjectionRunner
 from semalink_adapters.jetstream.consumer import Limits, consume_batches, consume_each
 from semalink_adapters.jetstream.lanes import PriorityGate
 from semalink_adapters.jetstream.marks import read_marks
@@ -38,6 +38,10 @@ from semalink_ops.runtime import background, new_request_id, utc_now, wait_for_s
 
 SWEEP_SECONDS = 1.0
 POLL_SECONDS = 0.1
+#: Lets a page fill while the one before is on its way.
+LINGER_SECONDS = 0.01
+#: A list may lag so long behind one message.
+PROJECTION_SECONDS = 0.1
 REPAIR_SECONDS = 2.0
 RETRY_SECONDS = 0.5
 
@@ -237,7 +241,9 @@ async def _lead(
         moved = await relay.step()
         oldest_at = relay.oldest_at
         core.metrics.outbox_aged((utc_now() - oldest_at).total_seconds() if oldest_at else 0.0)
-        if not moved:
+        if moved:
+            await wait_for_stop(stop, LINGER_SECONDS)
+        else:
             await _wait_for_poke(poked, stop)
 
 
@@ -261,15 +267,16 @@ async def _wait_for_poke(poked: asyncio.Event, stop: asyncio.Event) -> None:
 
 async def run_projector(core: Core, stop: asyncio.Event) -> None:
     """Keep the read models up to date until the stop."""
-    poked = asyncio.Event()
-    await core.bus.on_poke(POKE_SUBJECT, poked.set)
     engine = create_engine(
-        sqlalchemy_url(core.settings.database_url.reveal()), pool_size=1, max_overflow=1
+        sqlalchemy_url(core.settings.database_url.reveal()),
+        pool_size=1,
+        max_overflow=1,
+        hide_parameters=True,
     )
     try:
         while not stop.is_set():
             try:
-                await _project(core, engine, poked, stop)
+                await _project(core, engine, stop)
             except (OperationalError, InterfaceError):
                 _log.warning("projector_lost_database")
                 await wait_for_stop(stop, RETRY_SECONDS)
@@ -277,17 +284,17 @@ async def run_projector(core: Core, stop: asyncio.Event) -> None:
         engine.dispose()
 
 
-async def _project(core: Core, engine: Engine, poked: asyncio.Event, stop: asyncio.Event) -> None:
+async def _project(core: Core, engine: Engine, stop: asyncio.Event) -> None:
     runners = [
         await asyncio.to_thread(ProjectionRunner, engine, projection, EventMapper.read)
         for projection in PROJECTIONS
     ]
     while not stop.is_set():
-        poked.clear()
-        moved = 0
+        full = False
         for runner in runners:
             page = await asyncio.to_thread(runner.step)
             core.metrics.projection_lagged(runner.name, page.lag_seconds)
-            moved += page.event_count
-        if not moved:
-            await _wait_for_poke(poked, stop)
+            full = full or page.event_count == PAGE_SIZE
+        # Many events a page cost little more than one, so a quiet moment is left between pages.
+        if not full:
+            await wait_for_stop(stop, PROJECTION_SECONDS)

@@ -1,8 +1,8 @@
 """The command `history`."""
 
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import rich_click as click
 
 from semalink.application.reading import EventView
@@ -40,15 +40,4 @@ def history(*, subject: str, as_json: bool, data_dir: Path) -> None:
     if as_json:
         show_json({"id": subject, "items": steps})
         return
-    show_timeline([_row(step) for step in steps])
-
-
-def _row(step: EventView) -> dict[str, Any]:
-    return {
-        "sequence": step.sequence,
-        "at": step.at,
-        "actor": step.actor,
-        "request_id": step.request_id,
-        "name": step.name,
-        "data": step.data,
-    }
+    show_timeline([msgspec.structs.asdict(step) for step in steps])

@@ -62,10 +62,12 @@ def format_time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
 
 
+def one_line(text: str) -> str:
+    """Return a text without what could rewrite the terminal that shows it."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def _text(cell: Any) -> str:
     if cell is None:
         return _NOTHING
-    if isinstance(cell, datetime):
-        return format_time(cell)
-    # A control character could rewrite what the terminal shows.
-    return "".join(letter if letter.isprintable() else " " for letter in str(cell))
+    return format_time(cell) if isinstance(cell, datetime) else one_line(str(cell))

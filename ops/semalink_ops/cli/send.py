@@ -53,7 +53,11 @@ class _Access:
 @click.option("--text", required=True, help="What the handset shows; - reads it from stdin.")
 @click.option("--sender", help="An approved sender id; that of the quick start unless given.")
 @click.option(
-    "--lane", type=click.Choice(["priority", "normal"]), default="normal", show_default=True
+    "--lane",
+    type=click.Choice(["priority", "normal"]),
+    default="normal",
+    show_default=True,
+    help="Priority is for what cannot wait, such as one-time passwords.",
 )
 @click.option("--ttl-seconds", type=int, help="How long the message is worth sending.")
 @click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Yours to keep with it.")
@@ -152,8 +156,9 @@ async def _call(session: aiohttp.ClientSession, method: str, path: str, **kwargs
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> CommandFailed:
-    lines = [str(problem.get("detail") or problem.get("title") or f"The API answered {status}.")]
-    lines += [f"  {one.get('pointer')}: {one.get('detail')}" for one in problem.get("errors", [])]
+    said = str(problem.get("detail") or problem.get("title") or f"The API answered {status}.")
+    fields = [one for one in problem.get("errors", []) if one.get("detail") != said]
+    lines = [said, *(f"  {one.get('pointer')}: {one.get('detail')}" for one in fields)]
     lines.append(f"  ({problem.get('code')}, request {problem.get('request_id')})")
     exit_code = _EXIT_CODES.get(status, exit_codes.FAILED)
     if problem.get("code") == _REUSED:

@@ -14,6 +14,7 @@ from semalink.application.bus import Bus, Outgoing
 from semalink.application.submission import Job
 
 PAGE_SIZE = 1_000
+STEPS_BETWEEN_DUE = 20
 
 #: How long nothing is published after the broker did not take something.
 PAUSE_SECONDS = 0.5
@@ -130,16 +131,20 @@ class Relay:
         self._outbox = outbox
         self._bus = bus
         self._pause_seconds = pause_seconds
+        self._steps_since_due = 0
         self.oldest_at: datetime | None = None
         self.published_counts = dict.fromkeys((*QUEUE_OF_LANE.values(), REPORT_QUEUE), 0)
 
     async def step(self) -> bool:
-        """Publish one page of each kind; False when there was nothing to do."""
-        moved = [
-            await self._publish_accepted(),
-            await self._publish_reports(),
-            await self._publish_due(),
-        ]
+        """Publish one page of each kind; False when there was nothing to do.
+
+        What was put off is looked for when there is nothing new, and now and then in between.
+        """
+        moved = [await self._publish_accepted(), await self._publish_reports()]
+        self._steps_since_due += 1
+        if not any(moved) or self._steps_since_due >= STEPS_BETWEEN_DUE:
+            self._steps_since_due = 0
+            moved.append(await self._publish_due())
         return any(moved)
 
     async def repair(self, marks: Sequence[StreamMark]) -> None:

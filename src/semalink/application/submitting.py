@@ -134,6 +134,12 @@ class Submitter:
         return await self._record(RecordUnknownOutcome(job, ready.attempt, self._policy, cause))
 
     async def _record(self, command: Command[T]) -> T:
+        try:
+            return (await self._ledger.execute(command)).value
+        except LedgerUnavailable:
+            return await self._record_later(command)
+
+    async def _record_later(self, command: Command[T]) -> T:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(LedgerUnavailable),
             wait=wait_random_exponential(multiplier=0.05, max=2.0),

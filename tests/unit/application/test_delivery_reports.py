@@ -24,10 +24,10 @@ UNSETTLED = [
 
 
 def test_record_report_delivers(submitted: Job, report: Report, see: See, entries: Names) -> None:
-    status = report(submitted, ReportState.DELIVERED, network="63902")
+    status = report(submitted, ReportState.DELIVERED, network="63903")
 
     assert status is Status.DELIVERED
-    assert see(submitted).network == "63902"
+    assert see(submitted).network == "airtel"
     assert entries() == ["Reserved", "Charged"]
 
 

@@ -35,6 +35,7 @@ from semalink.web.dependencies import (
     Health,
     IntakeDependencies,
 )
+from semalink.web.problems import RateLimited
 from semalink_adapters.memory import MemoryReads
 from semalink_adapters.memory_ledger import MemoryLedger
 
@@ -130,8 +131,9 @@ class Platform:
         self.key_ring = KeyRing(self.reads, PEPPER, self.clock.monotonic)
         self.is_ready = True
         self.revoked: list[UUID] = []
-        #: What the rate limit does with a request.
-        self.admit: Callable[[Caller, int], None] = lambda _caller, _units: None
+        #: What the rate limit says to the next requests; None lets them in.
+        self.rate_limited: RateLimited | None = None
+        self.admitted: list[int] = []
         self.edge = Edge(
             clock=self.clock,
             new_id=self.new_id,
@@ -176,7 +178,7 @@ class Platform:
                 key_ring=self.key_ring,
                 rules=lambda: RULES,
                 key_pepper=PEPPER,
-                admit=lambda caller, units: self.admit(caller, units),
+                admit=self._admit,
             )
         )
 
@@ -197,6 +199,11 @@ class Platform:
         return create_intake(
             IntakeDependencies(edge=self.edge, store=self.reports, secrets=INTAKE_SECRETS)
         )
+
+    def _admit(self, caller: Caller, units: int) -> None:
+        if self.rate_limited is not None:
+            raise self.rate_limited
+        self.admitted.append(units)
 
     def _revoke(self, api_key_id: UUID) -> None:
         self.revoked.append(api_key_id)
@@ -236,19 +243,25 @@ async def api(platform: Platform) -> AsyncIterator[AsyncTestClient[Litestar]]:
 
 @pytest.fixture
 async def admin(platform: Platform) -> AsyncIterator[AsyncTestClient[Litestar]]:
-    async with AsyncTestClient(platform.admin()) as client:
+    async with AsyncTestClient(platform.admin(), raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture
 async def intake(platform: Platform) -> AsyncIterator[AsyncTestClient[Litestar]]:
-    async with AsyncTestClient(platform.intake()) as client:
+    async with AsyncTestClient(platform.intake(), raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture
 def bearer() -> Callable[[str], dict[str, str]]:
-    return lambda key: {"Authorization": f"Bearer {key}"}
+    def headers(key: str, **more: str) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {key}",
+            **{name.replace("_", "-"): value for name, value in more.items()},
+        }
+
+    return headers
 
 
 @pytest.fixture

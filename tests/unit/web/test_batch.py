@@ -1,0 +1,91 @@
+from typing import Any
+
+import pytest
+
+from semalink.domain.credit_account import CreditAccount
+
+PATH = "/v1/messages/batch"
+
+
+async def test_batch_is_refused_without_key(api: Any, message: Any) -> None:
+    answer = await api.post(PATH, json={"messages": [message]})
+
+    assert answer.status_code == 401
+
+
+async def test_batch_decides_each_message_on_its_own(
+    api: Any, platform: Any, acme: Any, bearer: Any, message: Any
+) -> None:
+    asked = [message, {**message, "to": "12"}, {**message, "sender": "Nobody"}, message]
+
+    answer = await api.post(PATH, json={"messages": asked}, headers=bearer(acme.live))
+
+    assert answer.status_code == 202
+    outcome = answer.json()
+    assert (outcome["accepted_count"], outcome["refused_count"]) == (2, 2)
+    assert [item["index"] for item in outcome["items"]] == [0, 1, 2, 3]
+    assert outcome["items"][0]["message"]["status"] == "accepted"
+    assert outcome["items"][1]["refused"]["pointer"] == "/messages/1/to"
+    assert outcome["items"][2]["refused"]["code"] == "unknown_sender"
+    assert platform.ledger.load(CreditAccount, acme.account_id).reserved_micros == 1_600_000
+    assert platform.admitted == [4]
+
+
+async def test_batch_refuses_what_credits_do_not_cover(
+    api: Any, platform: Any, bearer: Any, message: Any
+) -> None:
+    poor = await platform.open_tenant("Poor", credit_micros=1_000_000)
+
+    answer = await api.post(PATH, json={"messages": [message] * 2}, headers=bearer(poor.live))
+
+    items = answer.json()["items"]
+    assert "message" in items[0]
+    assert items[1]["refused"]["code"] == "insufficient_credits"
+    assert items[1]["refused"]["pointer"] is None
+
+
+async def test_batch_replays_whole_outcome(api: Any, acme: Any, bearer: Any, message: Any) -> None:
+    headers = bearer(acme.live, Idempotency_Key="batch-1")
+    asked = {"messages": [message, {**message, "to": "12"}]}
+    first = await api.post(PATH, json=asked, headers=headers)
+
+    again = await api.post(PATH, json=asked, headers=headers)
+
+    assert again.json() == first.json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+async def test_batch_names_every_invalid_field_of_every_message(
+    api: Any, acme: Any, bearer: Any, message: Any
+) -> None:
+    asked = {"messages": [{**message, "to": 1}, message, {"text": "x", "lane": "x"}], "dry": True}
+
+    answer = await api.post(PATH, json=asked, headers=bearer(acme.live))
+
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [
+        "/messages/0/to",
+        "/messages/2/to",
+        "/messages/2/sender",
+        "/messages/2/lane",
+        "/dry",
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1_001])
+async def test_batch_refuses_none_and_too_many(
+    api: Any, acme: Any, bearer: Any, message: Any, count: int
+) -> None:
+    answer = await api.post(PATH, json={"messages": [message] * count}, headers=bearer(acme.live))
+
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/messages"]
+
+
+async def test_batch_takes_a_thousand(
+    api: Any, platform: Any, acme: Any, bearer: Any, message: Any
+) -> None:
+    answer = await api.post(PATH, json={"messages": [message] * 1_000}, headers=bearer(acme.test))
+
+    assert answer.json()["accepted_count"] == 1_000
+    assert platform.admitted == [1_000]
