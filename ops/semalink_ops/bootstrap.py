@@ -35,6 +35,9 @@ from semalink_ops.settings import Settings
 SANDBOX_PARTNER_ID = "sandbox"
 SANDBOX_API_KEY = "sandbox"
 
+#: Shorter than what a health page waits for, so that a part that hangs is named by itself.
+CHECK_SECONDS_MAX = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Core:
@@ -57,7 +60,7 @@ class Core:
 
     async def _database_answers(self) -> bool:
         try:
-            async with asyncio.timeout(2), self.pool.connection() as connection:
+            async with asyncio.timeout(CHECK_SECONDS_MAX), self.pool.connection() as connection:
                 await connection.execute("SELECT 1")
         except (psycopg.Error, TimeoutError):
             return False

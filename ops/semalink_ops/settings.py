@@ -108,17 +108,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     blocklist_path: TomlPath = _PACKAGE / "blocklist.toml"
     #: How long a message that names no limit may wait to be sent.
     default_ttl_seconds: Seconds = 86_400
-    #: How long after its submission a message without a final report ends as unknown.
+    #: How long a report is waited for when an aggregator's answer was lost.
     unknown_after_seconds: Seconds = 172_800
 
     #: Processes that send messages, under `semalink up`.
     workers: Count = 1
     #: Messages that one of them has under way at once.
     sms_concurrency: Count = 128
-    #: Delivery reports that one worker has under way at once.
-    dlr_concurrency: Count = 256
-    #: Webhook deliveries that one worker has under way at once.
-    webhook_concurrency: Count = 256
 
     #: The least serious lines that are logged.
     log_level: LogLevel = "info"

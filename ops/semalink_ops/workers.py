@@ -26,6 +26,7 @@ from semalink_adapters.jetstream.lanes import PriorityGate
 from semalink_adapters.jetstream.marks import read_marks
 from semalink_adapters.jetstream.source import JetStreamSource
 from semalink_adapters.jetstream.streams import DLR_INBOUND, SMS_NORMAL, SMS_PRIORITY
+from semalink_adapters.postgres.housekeeping import keep_house
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_adapters.postgres.outbox import PostgresOutbox
@@ -43,6 +44,7 @@ LINGER_SECONDS = 0.01
 #: A list may lag so long behind one message.
 PROJECTION_SECONDS = 0.1
 REPAIR_SECONDS = 2.0
+HOUSEKEEPING_SECONDS = 3_600.0
 RETRY_SECONDS = 0.5
 
 PROJECTIONS = (Projection(messages.NAME, messages.LOG, messages.project),)
@@ -203,9 +205,29 @@ def _report(delivery: Delivery) -> ReportPayload:
 
 
 async def run_relay(core: Core, stop: asyncio.Event) -> None:
-    """Carry work to the broker until the stop; a second relay stands by."""
+    """Carry work to the broker until the stop, and keep house; a second relay stands by."""
     poked = asyncio.Event()
     await core.bus.on_poke(POKE_SUBJECT, poked.set)
+    async with background(_keep_house(core, stop)):
+        await _relay(core, poked, stop)
+
+
+async def _keep_house(core: Core, stop: asyncio.Event) -> None:
+    pause_seconds = 0.0
+    while not await wait_for_stop(stop, pause_seconds):
+        try:
+            made, dropped = await asyncio.to_thread(
+                keep_house, core.settings.database_url.reveal(), utc_now()
+            )
+        except psycopg.OperationalError:
+            _log.warning("housekeeping_postponed")
+            pause_seconds = RETRY_SECONDS * 20
+        else:
+            _log.info("house_kept", partitions=made, keys_dropped=dropped)
+            pause_seconds = HOUSEKEEPING_SECONDS
+
+
+async def _relay(core: Core, poked: asyncio.Event, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             async with await psycopg.AsyncConnection.connect(

@@ -58,11 +58,25 @@ from semalink_adapters.memory_ledger import MemoryLedger
 PREPAID_ID, POSTPAID_ID = UUID(int=0xA), UUID(int=0xB)
 LIMITS_MICROS = {PREPAID_ID: 0, POSTPAID_ID: 40}
 
+MESSAGES_MAX = 4
+
 ACCOUNTS = st.sampled_from([PREPAID_ID, POSTPAID_ID])
 PRICES = st.integers(min_value=1, max_value=30)
 #: Few, so that they meet.
 KEYS = st.sampled_from([None, None, "a", "b"])
 FINGERPRINTS = st.sampled_from([b"1", b"2"])
+
+#: What a call comes to; "nothing" plays a worker that dies in the middle.
+Outcome = SendFailed | str
+REFUSALS = st.builds(
+    SendFailed,
+    st.sampled_from(FailureClass),
+    provider_code=st.just(""),
+    detail=st.just(""),
+    retryable=st.booleans(),
+    may_fail_over=st.booleans(),
+)
+OUTCOMES = st.one_of(st.sampled_from(["taken", "lost", "lost", "nothing"]), REFUSALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,11 @@ def total(entries: Iterable[Any], *kinds: type[Any]) -> int:
     return sum(entry.amount_micros for entry in entries if isinstance(entry, kinds))
 
 
+def has_room(machine: "LedgerMachine") -> bool:
+    """Few messages, so that much happens to each."""
+    return len(machine.ledger.ids(Message)) < MESSAGES_MAX
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Two accounts, and all that can happen to them, in any order and any number of times."""
 
@@ -104,15 +123,21 @@ class LedgerMachine(RuleBasedStateMachine):
         self.commands: list[Command[Any]] = []
         self.first_outcomes: dict[tuple[UUID, str], Any] = {}
 
-    @initialize()
-    def open(self) -> None:
-        for account_id in LIMITS_MICROS:
-            self.ledger.decide(OpenCredits(account_id, self.cause()))
+    @initialize(target=jobs, account_id=ACCOUNTS, lane=st.sampled_from(Lane))
+    def open(self, account_id: UUID, lane: Lane) -> Any:
+        for each_id in LIMITS_MICROS:
+            self.ledger.decide(OpenCredits(each_id, self.cause()))
+        self.ledger.decide(TopUp(PREPAID_ID, 60, "o", self.cause()))
+        message_id = self.new_id()
+        draft = self.draft(account_id, 10, lane, Mode.LIVE)
+        self.do(AcceptMessage(message_id, account_id, draft, self.cause(), None))
+        return self.jobs_of(account_id, [message_id])
 
     @rule(account_id=ACCOUNTS, amount=st.integers(1, 60), reference=st.sampled_from("pqrs"))
     def top_up(self, account_id: UUID, amount: int, reference: str) -> None:
         self.do(TopUp(account_id, amount, reference, self.cause()))
 
+    @precondition(has_room)
     @rule(
         target=jobs,
         account_id=ACCOUNTS,
@@ -138,6 +163,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.do(AcceptMessage(message_id, account_id, draft, self.cause(), idempotency))
         return self.jobs_of(account_id, [message_id])
 
+    @precondition(has_room)
     @rule(
         target=jobs,
         account_id=ACCOUNTS,
@@ -155,57 +181,49 @@ class LedgerMachine(RuleBasedStateMachine):
         self.do(AcceptBatch(message_ids, account_id, drafts, self.cause(), idempotency))
         return self.jobs_of(account_id, message_ids)
 
-    @rule(target=calls, job=jobs, request_id=st.sampled_from(["job_1", "job_2"]))
-    def start(self, job: Job, request_id: str) -> Any:
-        step = self.do(StartSubmission(job, None, Policy(), self.cause(request_id)))
-        return (job, step.aggregator, step.attempt) if isinstance(step, Ready) else multiple()
+    @rule(
+        target=calls,
+        job=jobs,
+        request_id=st.sampled_from(["job_1", "job_2"]),
+        outcomes=st.lists(OUTCOMES, min_size=1, max_size=3),
+    )
+    def attempt(self, job: Job, request_id: str, outcomes: list[Outcome]) -> Any:
+        """Start submissions one after the other and let each come to its outcome, or to none."""
+        calls = []
+        for outcome in outcomes:
+            step = self.do(StartSubmission(job, None, Policy(), self.cause(request_id)))
+            if isinstance(step, Ready):
+                calls.append((job, step.aggregator, step.attempt))
+                self.come_to(outcome, calls[-1])
+        return multiple(*calls)
 
-    @rule(call=calls)
-    def take(self, call: tuple[Job, str, int]) -> None:
+    @rule(call=calls, outcome=OUTCOMES)
+    def come_to(self, outcome: Outcome, call: tuple[Job, str, int]) -> None:
+        """Record what a call came to, however late and however often."""
         job, aggregator, attempt = call
-        receipt = Receipt(f"{job.message_id.int}-{attempt}")
-        self.do(RecordReceipt(job, attempt, aggregator, receipt, self.cause()))
+        if isinstance(outcome, SendFailed):
+            self.do(RecordRefusal(job, attempt, outcome, None, Policy(), self.cause()))
+        elif outcome == "taken":
+            receipt = Receipt(f"{job.message_id.int}-{attempt}")
+            self.do(RecordReceipt(job, attempt, aggregator, receipt, self.cause()))
+        elif outcome == "lost":
+            self.do(RecordUnknownOutcome(job, attempt, Policy(), self.cause()))
+
+    @rule(job=jobs, end=st.sampled_from([ExpireInQueue, ConcludeUnknown]))
+    def give_up(self, job: Job, end: type[ExpireInQueue | ConcludeUnknown]) -> None:
+        self.do(end(job, self.cause()))
 
     @rule(
         call=calls,
-        failure=st.sampled_from(FailureClass),
-        retryable=st.booleans(),
-        may_fail_over=st.booleans(),
+        too_late=st.booleans(),
+        states=st.lists(st.sampled_from(ReportState), min_size=1, max_size=3),
     )
-    def refuse(
-        self,
-        call: tuple[Job, str, int],
-        failure: FailureClass,
-        *,
-        retryable: bool,
-        may_fail_over: bool,
+    def report(
+        self, call: tuple[Job, str, int], states: list[ReportState], *, too_late: bool
     ) -> None:
-        job, _, attempt = call
-        refusal = SendFailed(
-            failure,
-            provider_code="",
-            detail="",
-            retryable=retryable,
-            may_fail_over=may_fail_over,
-        )
-        self.do(RecordRefusal(job, attempt, refusal, None, Policy(), self.cause()))
-
-    @rule(call=calls)
-    def lose(self, call: tuple[Job, str, int]) -> None:
-        job, _, attempt = call
-        self.do(RecordUnknownOutcome(job, attempt, Policy(), self.cause()))
-
-    @rule(job=jobs)
-    def expire(self, job: Job) -> None:
-        self.do(ExpireInQueue(job, self.cause()))
-
-    @rule(job=jobs)
-    def conclude(self, job: Job) -> None:
-        self.do(ConcludeUnknown(job, self.cause()))
-
-    @rule(job=jobs, states=st.lists(st.sampled_from(ReportState), min_size=1, max_size=3))
-    def report(self, job: Job, states: list[ReportState]) -> None:
-        message_id, payer_id = job.message_id, job.billing_account_id
+        message_id, payer_id = call[0].message_id, call[0].billing_account_id
+        if too_late:
+            self.give_up(call[0], ConcludeUnknown)
         for state in states:
             said = DeliveryReport(f"{message_id.int}-1", state, state.value)
             self.do(RecordReport(message_id, payer_id, "celcom", said, self.cause()))
@@ -370,6 +388,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 def test_any_interleaving_keeps_the_books() -> None:
-    bounded = settings(max_examples=80, stateful_step_count=40, deadline=None)
+    bounded = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
     run_state_machine_as_test(LedgerMachine, settings=bounded)

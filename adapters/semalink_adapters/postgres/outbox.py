@@ -22,20 +22,21 @@ from semalink_adapters.postgres.sessions import SET_LOOK_UP_BY_KEY
 RELAY_LOCK = 7_230_003
 
 # Bounded by the oldest transaction that may still commit: a later commit never lies behind the
-# cursor (ADR-0007). Other events are read past without their state.
+# cursor (ADR-0007). Ordered by the column behind its table's name: a bare ``xid`` would be the text
+# that is selected, and "1000" sorts before "999". Other events are read past without their state.
 NEXT_JOBS = """
 SELECT xid::text, notification_id, recorded_at,
        CASE WHEN topic = 'message.accepted.1' THEN state END, originator_id
-FROM message_events
-WHERE (xid, notification_id) > (%s::xid8, %s)
-  AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, notification_id LIMIT %s"""
+FROM message_events AS e
+WHERE (e.xid, e.notification_id) > (%s::xid8, %s)
+  AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY e.xid, e.notification_id LIMIT %s"""
 
 NEXT_REPORTS = """
-SELECT xid::text, position, report_id FROM inbound_reports
-WHERE (xid, position) > (%s::xid8, %s)
-  AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, position LIMIT %s"""
+SELECT xid::text, position, report_id FROM inbound_reports AS r
+WHERE (r.xid, r.position) > (%s::xid8, %s)
+  AND r.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY r.xid, r.position LIMIT %s"""
 
 READ_CURSOR = "SELECT xid::text, position FROM cursors WHERE name = %s"
 

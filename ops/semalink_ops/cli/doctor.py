@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from semalink_ops.cli import exit_codes
+from semalink_ops.cli.failures import end_with
 from semalink_ops.cli.output import json_option, say, show_json, show_table
 from semalink_ops.cli.quiet import silence_logs
 from semalink_ops.cli.settings_source import data_dir_option, read_settings
@@ -43,7 +44,7 @@ def doctor(*, is_mending: bool, as_json: bool, data_dir: Path) -> None:
     else:
         _show(findings)
     if not is_well:
-        raise SystemExit(exit_codes.FAILED)
+        end_with(exit_codes.FAILED)
 
 
 def _show(findings: list[Finding]) -> None:

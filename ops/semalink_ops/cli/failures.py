@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 import rich_click as click
+from click.exceptions import Exit
 
 from semalink_ops.cli import exit_codes
 
@@ -50,3 +51,8 @@ def to_command_failed(error: Exception) -> CommandFailed | None:
 def fail(sentence: str, exit_code: int = exit_codes.FAILED) -> NoReturn:
     """End the command."""
     raise CommandFailed(sentence, exit_code)
+
+
+def end_with(exit_code: int) -> NoReturn:
+    """End the command without a word: what there is to say was said."""
+    raise Exit(exit_code)

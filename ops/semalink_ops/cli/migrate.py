@@ -6,6 +6,7 @@ import rich_click as click
 
 from semalink_adapters.postgres.migrate import current_and_head, upgrade
 from semalink_ops.cli import exit_codes
+from semalink_ops.cli.failures import end_with
 from semalink_ops.cli.output import json_option, show_facts, show_json
 from semalink_ops.cli.settings_source import data_dir_option, read_settings
 
@@ -28,4 +29,4 @@ def migrate(*, check: bool, as_json: bool, data_dir: Path) -> None:
     else:
         show_facts({"revision": current, "newest": newest})
     if current != newest:
-        raise SystemExit(exit_codes.DIFFERENCES)
+        end_with(exit_codes.DIFFERENCES)

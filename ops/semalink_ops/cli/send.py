@@ -16,7 +16,7 @@ import rich_click as click
 from semalink.domain.message import FINAL_STATUSES, Status
 from semalink.domain.money import format_credits
 from semalink_ops.cli import exit_codes
-from semalink_ops.cli.failures import CommandFailed, fail
+from semalink_ops.cli.failures import CommandFailed, end_with, fail
 from semalink_ops.cli.output import json_option, say, show_facts, show_json
 from semalink_ops.cli.settings_source import data_dir_option
 from semalink_ops.cli.timeline import show_timeline
@@ -138,9 +138,9 @@ async def _send(
     _show_end(message, events["items"], as_json=as_json)
     if not is_in_time:
         say(f"It had not ended within {wait_seconds:g} seconds; semalink history {message['id']}")
-        raise SystemExit(exit_codes.UNAVAILABLE)
+        end_with(exit_codes.UNAVAILABLE)
     if message["status"] != Status.DELIVERED:
-        raise SystemExit(exit_codes.FAILED)
+        end_with(exit_codes.FAILED)
 
 
 async def _call(session: aiohttp.ClientSession, method: str, path: str, **kwargs: Any) -> Any:

@@ -41,8 +41,8 @@ def read_environment(environment: Mapping[str, str], data_dir: Path) -> dict[str
     An environment that names a database is taken alone: a part of it mixed with the secrets of
     the folder would be of two installations.
     """
-    ours = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
-    if ours.get(_DATABASE):
+    ours = {name: text for name, text in environment.items() if name.startswith(PREFIX) and text}
+    if _DATABASE in ours:
         return ours
     path = data_dir / SETTINGS_FILE
     if not path.exists():

@@ -25,8 +25,8 @@ _HEAD = (
     "",
     "Commands take their settings from the variables `SEMALINK_…`.",
     (
-        "When `SEMALINK_DATABASE_URL` is not set, they take those of the `semalink up` that keeps its "
-        "data in `./var`, or in the folder that `--data-dir` names."
+        "When `SEMALINK_DATABASE_URL` is not set, they take those of the `semalink up` that keeps "
+        "its data in `./var`, or in the folder that `--data-dir` names."
     ),
     "",
     "## Exit status",

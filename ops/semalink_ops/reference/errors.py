@@ -26,8 +26,8 @@ _HEAD = (
     "## Refusals",
     "",
     (
-        "What the platform refuses for good reason, in order of precedence: when several apply, the "
-        "first one is the answer."
+        "What the platform refuses for good reason, in order of precedence: when several apply, "
+        "the first one is the answer."
     ),
     "A refusal under an `Idempotency-Key` is stored, and given again to the same request.",
 )

@@ -9,17 +9,17 @@ from sqlalchemy import Connection, Engine, text
 PAGE_SIZE = 2_000
 
 #: A page ends below the oldest transaction that may still commit, so nothing is ever skipped.
+#: The order is by the column: a bare ``xid`` would be the text that is selected.
 _READ_PAGE = """
-SELECT xid::text, notification_id, topic, state, recorded_at FROM {log}
-WHERE (xid, notification_id) > (CAST(:xid AS xid8), :position)
-  AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, notification_id LIMIT :page_size"""
+SELECT xid::text, notification_id, topic, state, recorded_at FROM {log} AS e
+WHERE (e.xid, e.notification_id) > (CAST(:xid AS xid8), :position)
+  AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY e.xid, e.notification_id LIMIT :page_size"""
 
 #: Plans that were made while a table was empty would read it whole ever after.
-_LOOK_UP_BY_KEY = text(
-    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
-    " set_config('enable_mergejoin', 'off', true)"
-)
+_LOOK_UP_BY_KEY = text("""
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)""")
 _LOCK_CURSOR = text(
     "SELECT xid::text, position FROM cursors WHERE name = :name FOR UPDATE SKIP LOCKED"
 )

@@ -31,17 +31,21 @@ async def read_json(
         raise EdgeRefusal("unsupported_media_type", "The body has a Content-Encoding.")
     body = await read_body(request, bytes_max)
     try:
-        return decoder.decode(body)
-    except msgspec.ValidationError:
-        problems = find_problems(msgspec.json.decode(body), decoder.type)
-        assert problems, "what the decoder refuses is found again"
-        raise EdgeRefusal(
-            "validation_failed", f"{len(problems)} of the fields are not valid.", errors=problems
-        ) from None
+        return _decode(body, decoder)
     except msgspec.DecodeError as error:
         raise EdgeRefusal("malformed_json", f"{error}.") from None
     except RecursionError:
         raise EdgeRefusal("malformed_json", "The body is nested too deeply.") from None
+
+
+def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        problems = find_problems(msgspec.json.decode(body), decoder.type)
+    assert problems, "what the decoder refuses is found again"
+    detail = f"{len(problems)} of the fields are not valid."
+    raise EdgeRefusal("validation_failed", detail, errors=problems)
 
 
 async def read_body(request: Request[Any, Any, Any], bytes_max: int) -> bytes:

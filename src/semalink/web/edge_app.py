@@ -10,6 +10,7 @@ from litestar.types import Send
 from semalink.web.arrival import arrive
 from semalink.web.auth import KeyRing, authenticating
 from semalink.web.dependencies import Edge
+from semalink.web.operation import options_routes
 from semalink.web.problems import EXCEPTION_HANDLERS
 from semalink.web.reply import API_HEADERS
 
@@ -28,7 +29,7 @@ class EdgeApp(Litestar):
     ) -> None:
         self._edge = edge
         super().__init__(
-            route_handlers=routes,
+            route_handlers=[*options_routes(routes), *routes],
             middleware=[authenticating(key_ring)],
             exception_handlers=EXCEPTION_HANDLERS,
             openapi_config=None,

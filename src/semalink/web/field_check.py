@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -11,9 +12,9 @@ from semalink.web.problems import FieldProblem
 #: A client that got more wrong than this has enough to read.
 PROBLEMS_MAX = 100
 
-# What msgspec appends to its sentences: where in the value the fault lies.
-_PLACE = re.compile(r" - at `(?:key in )?\$(?P<path>.*)`$")
-_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]")
+# What msgspec appends to its sentences: where in the value the fault lies. Every value is checked
+# so far apart from the others that the pointer says it better.
+_PLACE = re.compile(r" - at `(?:key in )?\$.*`$")
 
 
 def find_problems(value: Any, wanted: Any, *, strict: bool = True) -> list[FieldProblem]:
@@ -36,13 +37,19 @@ def _problems(value: Any, wanted: Any, pointer: str, *, strict: bool) -> Iterato
     if struct is not None and isinstance(value, Mapping):
         yield from _struct_problems(value, struct, pointer, strict=strict)
         return
-    shape, item = _list_of(wanted)
-    if item is not None and isinstance(value, list):
+    shape, parts = _container_of(wanted)
+    if isinstance(value, list) and get_origin(parts) is list:
         yield from _leaf_problems(value, shape, pointer, strict=strict)
-        for index, one in enumerate(value):
-            yield from _problems(one, item, f"{pointer}/{index}", strict=strict)
-        return
-    yield from _leaf_problems(value, wanted, pointer, strict=strict)
+        (item_type,) = get_args(parts)
+        for index, item in enumerate(value):
+            yield from _problems(item, item_type, f"{pointer}/{index}", strict=strict)
+    elif isinstance(value, dict) and get_origin(parts) is dict:
+        yield from _leaf_problems(value, shape, pointer, strict=strict)
+        for key, item in value.items():
+            one: Any = {key: item}
+            yield from _leaf_problems(one, parts, f"{pointer}/{escape(key)}", strict=strict)
+    else:
+        yield from _leaf_problems(value, wanted, pointer, strict=strict)
 
 
 def _struct_problems(
@@ -68,17 +75,7 @@ def _leaf_problems(
     try:
         msgspec.convert(value, wanted, strict=strict)
     except msgspec.ValidationError as error:
-        sentence = str(error)
-        place = _PLACE.search(sentence)
-        if place is not None:
-            pointer += _as_pointer(place["path"])
-            sentence = sentence[: place.start()]
-        yield FieldProblem(pointer, "invalid_value", f"{sentence}.")
-
-
-def _as_pointer(path: str) -> str:
-    steps = (match["name"] or match["index"] for match in _STEP.finditer(path))
-    return "".join(f"/{escape(step)}" for step in steps)
+        yield FieldProblem(pointer, "invalid_value", f"{_PLACE.sub('', str(error))}.")
 
 
 def _struct_of(wanted: Any) -> type[msgspec.Struct] | None:
@@ -87,15 +84,16 @@ def _struct_of(wanted: Any) -> type[msgspec.Struct] | None:
     return None
 
 
-def _list_of(wanted: Any) -> tuple[Any, Any]:
-    """Split a list type into its bounds and the type of its items; None when it is no list."""
+def _container_of(wanted: Any) -> tuple[Any, Any]:
+    """Split a list or dict type into its bounds alone and the type of its parts, without bounds."""
+    if get_origin(wanted) in {Union, UnionType}:
+        choices = [choice for choice in get_args(wanted) if choice is not NoneType]
+        return _container_of(choices[0]) if len(choices) == 1 else (Any, Any)
     bounds: tuple[Any, ...] = ()
     if get_origin(wanted) is Annotated:
         wanted, *rest = get_args(wanted)
         bounds = tuple(rest)
-    if get_origin(wanted) is not list:
-        return None, None
-    shape: Any = list[Any]
+    shape: Any = list[Any] if get_origin(wanted) is list else dict[str, Any]
     for bound in bounds:
         shape = Annotated[shape, bound]
-    return shape, get_args(wanted)[0]
+    return shape, wanted

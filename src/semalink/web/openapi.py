@@ -34,7 +34,7 @@ def describe(
             "title": title,
             "version": "1",
             "description": description,
-            "license": {"name": "Proprietary", "url": "/docs"},
+            "license": {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"},
         },
         "servers": [{"url": "/", "description": "This server."}],
         "tags": [{"name": tag, "description": _TAGS[tag]} for tag in tags],
@@ -71,22 +71,21 @@ def _components(operations: list[Operation], keys: str) -> Document:
         "parameters": {
             "RequestId": _header_parameter(
                 "X-Request-Id",
-                "Your own id for the request; it is kept with everything that the request causes.",
-                "^[A-Za-z0-9_.-]{1,64}$",
+                "Your own id for the request, kept with everything that the request causes: 1 to "
+                "64 letters, digits, dots, hyphens and underscores. Any other is replaced.",
                 "checkout-4711",
             ),
             "Traceparent": _header_parameter(
                 "traceparent",
-                "W3C trace context; the request joins your trace.",
-                "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+                "W3C trace context; the request joins your trace, if it can be read.",
                 "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             ),
             "IdempotencyKey": _header_parameter(
                 "Idempotency-Key",
                 "Makes repetitions of a request one request: the same key and body get the first "
                 "answer again. Bare or in double quotes.",
-                "^[!-~]([ -~]{0,253}[!-~])?$",
                 "order-A-1042",
+                pattern="^[!-~]([ -~]{0,253}[!-~])?$",
             ),
         },
     }
@@ -259,12 +258,15 @@ def _schema(shape: Any) -> Document:
     return schema
 
 
-def _header_parameter(name: str, description: str, pattern: str, example: str) -> Document:
+def _header_parameter(
+    name: str, description: str, example: str, *, pattern: str | None = None
+) -> Document:
+    schema = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
     return {
         "name": name,
         "in": "header",
         "required": False,
         "description": description,
-        "schema": {"type": "string", "pattern": pattern},
+        "schema": schema,
         "example": example,
     }

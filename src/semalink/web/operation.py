@@ -1,12 +1,15 @@
 """What an operation of an API is: its route, its rights, its shapes, its errors, its page."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Method
+
+from semalink.web.reply import Reply
 
 Answer = Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]
 
@@ -79,6 +82,26 @@ def route(operation: Operation, answer: Answer) -> HTTPRouteHandler:
     )(answer)
 
 
+def options_routes(handlers: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """Return a route for OPTIONS on every path; register them before the others.
+
+    Litestar's own would name only the methods of the first route that it met on a path.
+    """
+    methods: dict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
+    for handler in handlers:
+        methods[_operation(handler).path] |= set(handler.http_methods)
+    return [_options_route(path, sorted(allowed)) for path, allowed in methods.items()]
+
+
+def _options_route(path: str, allowed: Sequence[str]) -> HTTPRouteHandler:
+    allow = (b"allow", ", ".join(allowed).encode())
+
+    async def name_methods() -> ASGIApp:
+        return Reply(204, headers=[allow])
+
+    return HTTPRouteHandler(path, http_method=["OPTIONS"], status_code=200)(name_methods)
+
+
 def operation_of(scope: Any) -> Operation | None:
     """Return the operation that a routed request asks for; None for OPTIONS."""
     operation = scope["route_handler"].opt.get(_OPT)
@@ -86,6 +109,10 @@ def operation_of(scope: Any) -> Operation | None:
     return cast("Operation | None", operation)
 
 
-def operations(handlers: "list[HTTPRouteHandler]") -> list[Operation]:
+def operations(handlers: Sequence[HTTPRouteHandler]) -> list[Operation]:
     """Return the operations of these routes, in order."""
-    return [cast("Operation", handler.opt[_OPT]) for handler in handlers]
+    return [_operation(handler) for handler in handlers]
+
+
+def _operation(handler: HTTPRouteHandler) -> Operation:
+    return cast("Operation", handler.opt[_OPT])

@@ -96,9 +96,7 @@ class Desk:
         return Job(command.message_id, account_id, account_id)
 
     async def start(self, job: Job) -> None:
-        await self.ledger.execute(
-            StartSubmission(job, None, Policy(), self.cause("worker:sms"))
-        )
+        await self.ledger.execute(StartSubmission(job, None, Policy(), self.cause("worker:sms")))
 
     async def take_receipt(self, job: Job, reference: str) -> None:
         cause = self.cause("worker:sms")
@@ -111,9 +109,7 @@ class Desk:
 
     async def refuse(self, job: Job, failure: SendFailed, attempt: int = 1) -> None:
         cause = self.cause("worker:sms")
-        await self.ledger.execute(
-            RecordRefusal(job, attempt, failure, None, Policy(), cause)
-        )
+        await self.ledger.execute(RecordRefusal(job, attempt, failure, None, Policy(), cause))
 
     async def lose_answer(self, job: Job, policy: Policy | None = None) -> None:
         await self.start(job)
@@ -196,9 +192,7 @@ class Books:
 def _seal(previous: bytes, account_id: UUID, version: int, topic: str, state: bytes) -> bytes:
     """Hash an entry as an outsider would who has only read what the encoding is."""
     fields = (previous, account_id.bytes, version.to_bytes(8), topic.encode(), state)
-    return hashlib.sha256(
-        b"".join(len(field).to_bytes(4) + field for field in fields)
-    ).digest()
+    return hashlib.sha256(b"".join(len(field).to_bytes(4) + field for field in fields)).digest()
 
 
 @pytest.fixture

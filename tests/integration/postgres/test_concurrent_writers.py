@@ -60,7 +60,7 @@ async def test_accept_keeps_one_account_exact_when_processes_compete(
     accepted = [message_id for result in results for message_id in result["accepted"]]
     assert [result["failed"] for result in results] == [[]] * PROCESS_COUNT
     assert len(set(accepted)) == len(accepted) == 100
-    assert sum(result["refused"] for result in results) == 80
+    assert sum(len(result["refused"]) for result in results) == 80
     assert books.head(account_id)[1:3] == (100 * price_micros, 100 * price_micros)
     assert books.one("SELECT count(*) FROM pending_submissions") == 100
     books.assert_sound(account_id)
@@ -82,9 +82,7 @@ async def test_accept_stops_at_the_last_credit_when_many_ask_at_once(
         return outcomes
 
     outcomes = [
-        outcome
-        for done in await asyncio.gather(*(caller() for _ in range(64)))
-        for outcome in done
+        outcome for done in await asyncio.gather(*(caller() for _ in range(64))) for outcome in done
     ]
 
     assert sum(isinstance(outcome, Answer) for outcome in outcomes) == 100

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from semalink.application.ledger import Answer
 from semalink.application.sending import AcceptMessage
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft
@@ -37,9 +38,10 @@ def _accepting(account_id: UUID, price_micros: int, number: int) -> AcceptMessag
 
 
 async def main(database_url: str, account_id: UUID, price_micros: int, count: int) -> None:
-    """Wait for a line on the input, accept all at once, and print what became of them."""
+    """Wait for a line on the input, accept all at once, and write what became of them."""
     async with GroupCommit(database_url) as ledger:
-        print("ready", flush=True)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.readline)
         outcomes = await asyncio.gather(
             *(
@@ -48,13 +50,15 @@ async def main(database_url: str, account_id: UUID, price_micros: int, count: in
             ),
             return_exceptions=True,
         )
-    refused = sum(isinstance(outcome, InsufficientCredits) for outcome in outcomes)
-    failed = [repr(o) for o in outcomes if isinstance(o, Exception)][: count - refused]
-    accepted = [
-        outcome.value.id for outcome in outcomes if not isinstance(outcome, BaseException)
-    ]
-    failed = failed if len(accepted) + refused < count else []
-    print(json.dumps({"accepted": accepted, "refused": refused, "failed": failed}))
+    result: dict[str, list[str]] = {"accepted": [], "refused": [], "failed": []}
+    for outcome in outcomes:
+        if isinstance(outcome, Answer):
+            result["accepted"].append(outcome.value.id)
+        elif isinstance(outcome, InsufficientCredits):
+            result["refused"].append(outcome.code)
+        else:
+            result["failed"].append(repr(outcome))
+    sys.stdout.write(json.dumps(result))
 
 
 if __name__ == "__main__":

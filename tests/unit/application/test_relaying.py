@@ -5,7 +5,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from semalink.application.relaying import JobPayload, Relay, ReportPayload, StreamMark
+from semalink.application.relaying import (
+    STEPS_BETWEEN_DUE,
+    JobPayload,
+    Relay,
+    ReportPayload,
+    StreamMark,
+)
 from semalink.application.submission import Job, Next
 from semalink.domain.draft import Lane
 from semalink_adapters.jetstream.streams import DLR_INBOUND, SMS_NORMAL, SMS_PRIORITY, Queue
@@ -121,6 +127,24 @@ async def test_step_publishes_a_message_again_when_it_was_put_off_and_is_due(
     assert len(too_early) == 1
     assert moved == [True, False]
     assert message_id == f"{in_flight.message_id.hex}:1"
+    assert ledger.pending()[in_flight.message_id].state == "queued"
+
+
+async def test_step_publishes_what_is_due_now_and_then_while_new_messages_keep_coming(
+    relay: Relay,
+    in_flight: Job,
+    refuse: Do,
+    accept: Accept,
+    clock: MemoryClock,
+    ledger: MemoryLedger,
+) -> None:
+    refuse(in_flight, retryable=True, may_fail_over=False)
+    clock.advance(seconds=5)
+
+    for _ in range(STEPS_BETWEEN_DUE):
+        accept(price_micros=1)
+        await relay.step()
+
     assert ledger.pending()[in_flight.message_id].state == "queued"
 
 

@@ -286,6 +286,7 @@ async def test_submit_calls_once_when_the_answer_of_the_ledger_was_in_doubt(
     see: See,
 ) -> None:
     ledger.loses_next_answer = True
+    ledger.outages.extend([False, True])
     with pytest.raises(NotReady):
         await new_submitter(record_seconds_max=0).submit(accepted)
     submitter = new_submitter()

@@ -1,6 +1,7 @@
 import io
 import json
-import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 
 import pytest
@@ -16,12 +17,10 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    stdout = Terminal()
-    monkeypatch.setattr(sys, "stdout", stdout)
-    monkeypatch.setenv("COLUMNS", "120")
-    return stdout
+def shown_on_terminal(print_it: Callable[[], None]) -> str:
+    with redirect_stdout(Terminal()) as terminal:
+        print_it()
+    return terminal.getvalue()
 
 
 def test_table_has_tabs_between_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,10 +31,12 @@ def test_table_has_tabs_between_for_a_program(capsys: pytest.CaptureFixture[str]
     )
 
 
-def test_table_is_aligned_for_a_person(terminal: Terminal) -> None:
-    show_table(["Id", "Name"], [["acct_1", "Acme [Ltd]"], ["acct_22", "B"]])
+def test_table_is_aligned_for_a_person() -> None:
+    rows = [["acct_1", "Acme [Ltd]"], ["acct_22", "B"]]
 
-    lines = [line.rstrip() for line in terminal.getvalue().splitlines()]
+    shown = shown_on_terminal(lambda: show_table(["Id", "Name"], rows))
+
+    lines = [line.rstrip() for line in shown.splitlines()]
     assert lines[1:] == ["acct_1   Acme [Ltd]", "acct_22  B"]
 
 
@@ -53,16 +54,16 @@ def test_json_is_one_line_for_a_program(capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(shown)["items"] == [{"at": "2026-11-02T08:15:04.210999Z"}]
 
 
-def test_json_is_indented_for_a_person(terminal: Terminal) -> None:
-    show_json({"id": "acct_1"})
+def test_json_is_indented_for_a_person() -> None:
+    shown = shown_on_terminal(lambda: show_json({"id": "acct_1"}))
 
-    assert terminal.getvalue() == '{\n  "id": "acct_1"\n}\n'
+    assert shown == '{\n  "id": "acct_1"\n}\n'
 
 
-def test_facts_are_aligned_for_a_person(terminal: Terminal) -> None:
-    show_facts({"id": "acct_1", "reserved": "0.80"})
+def test_facts_are_aligned_for_a_person() -> None:
+    shown = shown_on_terminal(lambda: show_facts({"id": "acct_1", "reserved": "0.80"}))
 
-    assert terminal.getvalue() == "id        acct_1\nreserved  0.80\n"
+    assert shown == "id        acct_1\nreserved  0.80\n"
 
 
 def step() -> dict[str, object]:
@@ -84,10 +85,10 @@ def test_timeline_is_a_line_a_step_for_a_program(capsys: pytest.CaptureFixture[s
     )
 
 
-def test_timeline_is_two_lines_a_step_for_a_person(terminal: Terminal) -> None:
-    show_timeline([step()])
+def test_timeline_is_two_lines_a_step_for_a_person() -> None:
+    shown = shown_on_terminal(lambda: show_timeline([step()]))
 
-    when, facts = terminal.getvalue().splitlines()
+    when, facts = shown.splitlines()
     assert "message.accepted" in when
     assert "key:key_1" in when
     assert "lane=normal segments=0" in facts

@@ -24,7 +24,7 @@ def test_file_of_up_counts_when_the_environment_names_no_database(tmp_path: Path
 
     read = read_environment({NATS: "nats://a", DATABASE: ""}, tmp_path)
 
-    assert read == {NATS: "nats://a", DATABASE: ""} | {DATABASE: "postgresql://b"}
+    assert read == {NATS: "nats://a", DATABASE: "postgresql://b"}
 
 
 def test_missing_settings_are_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A platform in memory: two accounts with keys, and the applications that serve them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -122,6 +123,7 @@ class Platform:
     """Everything behind the edge, in memory."""
 
     def __init__(self) -> None:
+        self.pepper = PEPPER
         self.clock = Clock()
         self.new_id = Ids()
         self.ledger = MemoryLedger()
@@ -130,6 +132,7 @@ class Platform:
         self.reports = Reports()
         self.key_ring = KeyRing(self.reads, PEPPER, self.clock.monotonic)
         self.is_ready = True
+        self.check_hangs = False
         self.revoked: list[UUID] = []
         #: What the rate limit says to the next requests; None lets them in.
         self.rate_limited: RateLimited | None = None
@@ -144,6 +147,8 @@ class Platform:
         )
 
     async def _check(self) -> bool:
+        if self.check_hangs:
+            await asyncio.Event().wait()
         return self.is_ready
 
     @property
@@ -161,6 +166,15 @@ class Platform:
         live_key_id, live = await self.issue(account_id, "live", CUSTOMER_SCOPES)
         _, test = await self.issue(account_id, "test", CUSTOMER_SCOPES)
         return Tenant(account_id, live_key_id, live, test)
+
+    async def open_platform(self) -> str:
+        """Open the platform's own account and return a key of its operators."""
+        account_id = self.new_id(self.clock.now)
+        await self.ledger.execute(
+            OpenAccount(account_id, "Platform", Kind.PLATFORM, Tier.ENTERPRISE, self.cause)
+        )
+        _, key = await self.issue(account_id, "operator", ROLES)
+        return key
 
     async def issue(self, account_id: UUID, mode: str, scopes: list[str]) -> tuple[UUID, str]:
         made = make_key(mode, PEPPER)
@@ -210,6 +224,11 @@ class Platform:
         self.key_ring.forget(api_key_id)
 
 
+@pytest.fixture(scope="session")
+def make_platform() -> type[Platform]:
+    return Platform
+
+
 @pytest.fixture
 def platform() -> Platform:
     return Platform()
@@ -227,12 +246,7 @@ async def other(platform: Platform) -> Tenant:
 
 @pytest.fixture
 async def admin_key(platform: Platform) -> str:
-    account_id = platform.new_id(platform.clock.now)
-    await platform.ledger.execute(
-        OpenAccount(account_id, "Platform", Kind.PLATFORM, Tier.ENTERPRISE, platform.cause)
-    )
-    _, key = await platform.issue(account_id, "operator", ROLES)
-    return key
+    return await platform.open_platform()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import asyncio
 from typing import Any
 
-import msgspec
 import pytest
 
 from semalink.domain.credit_account import CreditAccount
@@ -154,7 +153,7 @@ async def test_send_names_every_invalid_field(
         "/sender": "required",
         "/lane": "invalid_value",
         "/ttl_seconds": "invalid_value",
-        "/metadata": "invalid_value",
+        "/metadata/slash~1key": "invalid_value",
         "/colour~0": "unknown_field",
     }
 
@@ -237,7 +236,9 @@ async def test_send_shares_no_key_between_modes_or_tenants(
     assert len({answer.json()["id"] for answer in answers}) == len(keys)
 
 
-@pytest.mark.parametrize("key", ["", " ", '""', '"open', "x" * 256, "tab\tbed", '"a"b"'])
+@pytest.mark.parametrize(
+    "key", ["", " ", '""', '"open', "x" * 256, f'"{"x" * 256}"', "tab\tbed", '"a"b"']
+)
 async def test_send_refuses_malformed_key(
     api: Any, acme: Any, bearer: Any, message: Any, key: str
 ) -> None:
@@ -299,52 +300,6 @@ async def test_send_is_put_off_when_caller_is_too_fast(
     assert answer.status_code == 429
     assert answer.headers["Retry-After"] == "7"
     assert answer.headers["RateLimit"] == '"burst";r=0;t=7'
-
-
-async def test_send_refuses_other_content_type(
-    api: Any, acme: Any, bearer: Any, message: Any
-) -> None:
-    for headers in ({"Content-Type": "text/plain"}, {"Content-Encoding": "gzip"}):
-        sent = {"Content-Type": "application/json", **bearer(acme.live), **headers}
-
-        answer = await api.post(PATH, content=msgspec.json.encode(message), headers=sent)
-
-        assert answer.status_code == 415
-        assert answer.json()["code"] == "unsupported_media_type"
-
-
-async def test_send_takes_content_type_with_charset(
-    api: Any, acme: Any, bearer: Any, message: Any
-) -> None:
-    headers = {"Content-Type": "Application/JSON; charset=utf-8", **bearer(acme.live)}
-
-    answer = await api.post(PATH, content=msgspec.json.encode(message), headers=headers)
-
-    assert answer.status_code == 202
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"to": "\\ud800"}', b"[" * 100_000])
-async def test_send_refuses_malformed_json(api: Any, acme: Any, bearer: Any, body: bytes) -> None:
-    headers = {"Content-Type": "application/json", **bearer(acme.live)}
-
-    answer = await api.post(PATH, content=body, headers=headers)
-
-    assert answer.status_code == 400
-    assert answer.json()["code"] == "malformed_json"
-
-
-async def test_send_refuses_body_that_is_too_large(api: Any, acme: Any, bearer: Any) -> None:
-    async def parts() -> Any:
-        for _ in range(5):
-            yield b" " * 64 * 1024
-
-    headers = {"Content-Type": "application/json", **bearer(acme.live)}
-
-    declared = await api.post(PATH, content=b" " * (256 * 1024 + 1), headers=headers)
-    streamed = await api.post(PATH, content=parts(), headers=headers)
-
-    assert [declared.status_code, streamed.status_code] == [413, 413]
-    assert declared.json()["code"] == "body_too_large"
 
 
 def test_idempotency_is_bound_to_method_and_route() -> None:

@@ -1,0 +1,114 @@
+"""One running platform, and how to hurt it: everything is known from its quickstart.json."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psycopg
+from tests.chaos.waiting import until
+
+#: A process that was killed is of use again within this; the longest pause of its keeper is in it.
+REVIVAL_SECONDS = 20.0
+DATABASE = "postgresql"
+BROKER = "nats"
+
+
+class Platform:
+    """The supervisor `semalink up` with all its processes."""
+
+    def __init__(self, supervisor: "subprocess.Popen[str]", data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self._supervisor = supervisor
+
+    @property
+    def quickstart(self) -> dict[str, Any]:
+        """What runs, where, with which keys and process ids, as of now."""
+        answer: dict[str, Any] = json.loads((self.data_dir / "quickstart.json").read_bytes())
+        return answer
+
+    def url(self, name: str) -> str:
+        """Return an address by its name, such as "api" or "sandbox"."""
+        return str(self.quickstart[f"{name}_url"])
+
+    def pid(self, name: str) -> int:
+        """Return the id of a process by its name."""
+        return int(self.quickstart["pids"][name])
+
+    def signal(self, name: str, number: signal.Signals) -> int:
+        """Send a signal to a process of the platform and return its id."""
+        pid = self.pid(name)
+        os.kill(pid, number)
+        return pid
+
+    def kill(self, name: str) -> "Death":
+        """End a process as a crash would."""
+        return Death(self, name, self.signal(name, signal.SIGKILL))
+
+    @contextlib.contextmanager
+    def unattended(self) -> Iterator[None]:
+        """Whatever dies stays dead meanwhile."""
+        self._supervisor.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._supervisor.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """A process lives and does nothing meanwhile."""
+        pid = self.signal(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def wipe_broker(self) -> None:
+        """Lose the broker's disk; it must be dead."""
+        shutil.rmtree(self.data_dir / BROKER / "store")
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Open a connection to the database."""
+        return psycopg.connect(self.quickstart["database_url"], connect_timeout=2)
+
+
+class Death:
+    """One process that was killed, and how long it takes until another is of use in its place."""
+
+    def __init__(self, platform: Platform, name: str, pid: int) -> None:
+        self.name = name
+        self._platform = platform
+        self._pid = pid
+        self._died_at = time.monotonic()
+
+    async def overcome(self) -> float:
+        """Wait for the successor and return the seconds that it took."""
+        what = f"{self.name} lives again and is of use"
+        await until(self._has_successor, what, within_seconds=REVIVAL_SECONDS)
+        return time.monotonic() - self._died_at
+
+    async def _has_successor(self) -> bool:
+        quickstart = self._platform.quickstart
+        if quickstart["pids"].get(self.name, self._pid) == self._pid:
+            return False
+        url = quickstart["ready_urls"].get(self.name)
+        return url is None or await _answers(url)
+
+
+async def _answers(url: str) -> bool:
+    timeout = aiohttp.ClientTimeout(total=2)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+            session.get(url) as response,
+        ):
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False

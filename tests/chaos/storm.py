@@ -1,0 +1,114 @@
+"""Faults under load, one after another in an order of chance, and what must be true after them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import psycopg
+from tests.chaos import auditor
+from tests.chaos.auditor import Findings
+from tests.chaos.customers import Customer, Reception, balance_of
+from tests.chaos.load import Load
+from tests.chaos.waiting import until
+
+CREDIT_MICROS = 10_000_000_000
+#: What nobody has acknowledged is delivered again after thirty seconds.
+QUIET_SECONDS = 38.0
+
+_log = logging.getLogger(__name__)
+
+UNFINISHED = """
+SELECT (SELECT count(*) FROM unnest(%(ids)s::uuid[]) AS asked (id)
+        WHERE NOT EXISTS (
+            SELECT FROM message_events AS e WHERE e.originator_id = asked.id AND e.topic IN (
+                'message.delivered.1', 'message.failed.1', 'message.rejected.1',
+                'message.expired.1', 'message.unknown.1'))),
+       (SELECT count(*) FROM pending_reports)"""
+
+# Time passes for what only waits for its deadline; the log is not touched.
+COME_DUE = "UPDATE pending_submissions SET due_at = now() WHERE state = 'unknown'"
+
+
+@asynccontextmanager
+async def under_load(load: Load) -> AsyncIterator[None]:
+    """Send meanwhile; at the end every message that was begun has been acknowledged."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(load.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+        _log.warning(
+            "%s: %d acknowledged, refused %s, %d connections broken",
+            load.name,
+            len(load.acknowledged),
+            load.refused,
+            load.broken_count,
+        )
+
+
+async def grow(load: Load, count: int) -> None:
+    """Let so many more messages be acknowledged."""
+    async with asyncio.timeout(QUIET_SECONDS):
+        await load.reach(len(load.acknowledged) + count)
+
+
+async def settle(reception: Reception, load: Load, *, within_seconds: float) -> float:
+    """Wait until every acknowledged message has come to its end; return the seconds it took."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    ids = list(load.acknowledged)
+
+    async def is_quiet() -> bool:
+        async with await psycopg.AsyncConnection.connect(
+            reception.platform.quickstart["database_url"], autocommit=True
+        ) as connection:
+            await connection.execute(COME_DUE)
+            cursor = await connection.execute(UNFINISHED, {"ids": ids})
+            return await cursor.fetchone() == (0, 0)
+
+    what = f"all {len(ids)} messages of {load.name} come to an end"
+    await until(
+        is_quiet, what, within_seconds=within_seconds, ignoring=(psycopg.OperationalError,)
+    )
+    return loop.time() - began
+
+
+async def audit(reception: Reception) -> Findings:
+    """Examine everything that is stored and everything that arrived."""
+    quickstart = reception.platform.quickstart
+    evidence = await auditor.gather(quickstart["database_url"], quickstart["sandbox_url"])
+    findings = auditor.examine(evidence)
+    assert findings.violations == [], "\n".join(findings.violations)
+    return findings
+
+
+async def assert_nothing_lost(reception: Reception, customer: Customer, load: Load) -> Findings:
+    """Examine everything, and hold it against what the customer was told."""
+    findings = await audit(reception)
+    account_id = UUID(customer.account_id.removeprefix("acct_"))
+    stories = {story.message_id: story for story in findings.of_account(account_id)}
+    assert stories.keys() == load.acknowledged.keys(), "accepted is exactly what was acknowledged"
+    for message_id, asked in load.acknowledged.items():
+        story = stories[message_id]
+        assert (story.to, story.text) == (asked.to, asked.text)
+        assert story.is_final, story
+    purse = findings.ledger.purses[account_id]
+    assert purse.reserved == 0
+    assert await balance_of(customer.live) == {
+        "posted_micros": purse.posted,
+        "reserved_micros": 0,
+        "credit_limit_micros": 0,
+        "available_micros": purse.posted,
+    }
+    await until(lambda: _has_caught_up(reception), "the read model is as the log", within_seconds=10)
+    return findings
+
+
+async def _has_caught_up(reception: Reception) -> bool:
+    quickstart = reception.platform.quickstart
+    evidence = await auditor.gather(quickstart["database_url"], quickstart["sandbox_url"])
+    return not auditor.behind(evidence, auditor.examine(evidence))

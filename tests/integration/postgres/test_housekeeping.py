@@ -1,0 +1,40 @@
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+from uuid_utils.compat import uuid7
+
+from semalink.application.accounts import PAYMENT_SCOPE
+from semalink_adapters.postgres.housekeeping import keep_house
+
+NOW = datetime.now(UTC)
+
+INSERT = """
+INSERT INTO idempotency_keys (scope, key, fingerprint, answer, stored_at)
+VALUES (%s, %s, '', '', %s)"""
+
+
+def test_keep_house_drops_keys_after_a_week_and_keeps_payment_references(database_url):
+    account_id = uuid7()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for scope, key, age in (
+            (account_id, "old", timedelta(days=8)),
+            (account_id, "young", timedelta(days=6)),
+            (PAYMENT_SCOPE, "payment", timedelta(days=800)),
+        ):
+            connection.execute(INSERT, (scope, key, NOW - age))
+
+        _, dropped = keep_house(database_url, NOW)
+
+        kept = connection.execute("SELECT key FROM idempotency_keys ORDER BY key").fetchall()
+    assert dropped == 1
+    assert kept == [("payment",), ("young",)]
+
+
+def test_keep_house_makes_the_partitions_of_the_months_to_come(database_url):
+    later = NOW + timedelta(days=100)
+
+    made, _ = keep_house(database_url, later)
+    again, _ = keep_house(database_url, later)
+
+    assert made
+    assert again == []

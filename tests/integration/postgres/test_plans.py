@@ -1,0 +1,126 @@
+"""Hot statements find their rows by index, also with a plan that was made while all was empty."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from semalink.projections import runner
+from semalink_adapters.postgres import batch, outbox, reads, reports, tables
+from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
+
+ROW_COUNT = 100_000
+SOME_ID = UUID("01a205f4-df04-75df-a46a-627e62b795df")
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+READ_PAGE = (
+    runner._READ_PAGE.format(log="message_events")
+    .replace(":xid", "%s")
+    .replace(":position", "%s")
+    .replace(":page_size", "%s")
+)
+
+#: Statements that go on from a place in a log; they must not sort either.
+FROM_A_CURSOR = [
+    pytest.param(outbox.NEXT_JOBS, ("98", 99_000, 1_000), id="next_jobs"),
+    pytest.param(outbox.NEXT_REPORTS, ("98", 99_000, 1_000), id="next_reports"),
+    pytest.param(READ_PAGE, ("98", 99_000, 2_000), id="read_page"),
+]
+BY_KEY = [
+    pytest.param(batch.LOAD_HEADS, ([SOME_ID],), id="heads"),
+    pytest.param(batch.LOAD_RESERVATIONS, ([SOME_ID],), id="reservations"),
+    pytest.param(batch.LOAD_MESSAGES, ([SOME_ID],), id="messages"),
+    pytest.param(batch.LOAD_ACCOUNTS, ([SOME_ID],), id="accounts"),
+    pytest.param(batch.LOAD_OUTCOMES, ([SOME_ID], ["key"]), id="outcomes"),
+    pytest.param(tables.DELETE_PENDING, ([SOME_ID],), id="pending"),
+    pytest.param(tables.DELETE_RESERVATIONS, ([SOME_ID],), id="resolved"),
+    pytest.param(outbox.DUE_JOBS, (100,), id="due_jobs"),
+    pytest.param(outbox.QUEUED_JOBS, ("normal", SOME_ID, 0.0, 100), id="queued_jobs"),
+    pytest.param(reports.OWNERS, (["celcom"], ["ref"]), id="owners"),
+    pytest.param(reports.OVERDUE_UNKNOWNS, (100,), id="overdue"),
+    pytest.param(reports.LOAD_RAW, ([SOME_ID],), id="raw_reports"),
+    pytest.param(reads.SELECT_STREAM, (SOME_ID,), id="stream"),
+    pytest.param(reads.SELECT_HISTORY.replace("%(id)s", "%s"), (SOME_ID, SOME_ID), id="history"),
+    pytest.param(reads.SELECT_CALLER, (b"hash",), id="caller"),
+    pytest.param(reads.SELECT_BALANCE, (SOME_ID,), id="balance"),
+]
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A session as ours are."""
+    with psycopg.connect(database_url, autocommit=True, options=LOOK_UP_BY_KEY) as session:
+        yield session
+
+
+def _steps(plan: Any) -> list[str]:
+    """Return what the plan does, outermost first."""
+    steps = [plan["Node Type"]]
+    for part in plan.get("Plans", ()):
+        steps += _steps(part)
+    return steps
+
+
+def _explain(session: psycopg.Connection[Any], statement: str, parameters: tuple[Any, ...]) -> Any:
+    cursor = session.execute("EXPLAIN (FORMAT JSON) " + statement, parameters)
+    [[explained]] = cursor.fetchall()
+    return explained[0]["Plan"]
+
+
+def _fill(connection: psycopg.Connection[Any]) -> None:
+    """Write many rows under transaction ids that lie in the past."""
+    numbers = f"generate_series(1, {ROW_COUNT}) AS n"
+    connection.execute(
+        "INSERT INTO message_events (originator_id, originator_version, topic, state, xid)"
+        f" SELECT uuidv7(), 1, 'x', '', (n / 1000)::text::xid8 FROM {numbers}"
+    )
+    connection.execute(
+        "INSERT INTO inbound_reports"
+        " (report_id, aggregator, content_type, body, received_at, xid)"
+        f" SELECT uuidv7(), 'celcom', '', '', now(), (n / 1000)::text::xid8 FROM {numbers}"
+    )
+    connection.execute(
+        "INSERT INTO idempotency_keys (scope, key, fingerprint)"
+        f" SELECT uuidv7(), n::text, '' FROM {numbers}"
+    )
+
+
+@pytest.mark.parametrize(("statement", "parameters"), [*FROM_A_CURSOR, *BY_KEY])
+def test_plan_of_an_empty_table_reads_by_index(
+    session: psycopg.Connection[Any], statement: str, parameters: tuple[Any, ...]
+) -> None:
+    steps = _steps(_explain(session, statement, parameters))
+
+    assert any("Index" in step for step in steps)
+    assert not {"Seq Scan", "Hash Join", "Merge Join"} & set(steps)
+
+
+@pytest.mark.parametrize("is_analysed", [False, True])
+def test_cursors_go_on_by_index_in_a_full_log(
+    session: psycopg.Connection[Any], connection: psycopg.Connection[Any], *, is_analysed: bool
+) -> None:
+    _fill(connection)
+    if is_analysed:
+        connection.execute("ANALYZE")
+
+    for parameter in FROM_A_CURSOR:
+        statement, parameters = parameter.values
+        plan = _explain(session, statement, parameters)
+        assert not {"Seq Scan", "Sort", "Incremental Sort"} & set(_steps(plan))
+        assert "ROW(" in str(plan)
+        assert len(session.execute(statement, parameters).fetchall()) >= 900
+
+
+def test_list_of_messages_goes_by_its_account(session: psycopg.Connection[Any]) -> None:
+    listing = (
+        f"SELECT {reads.MESSAGE_COLUMNS} FROM messages WHERE account_id = %s AND mode = %s"
+        " AND message_id < %s ORDER BY message_id DESC LIMIT %s"
+    )
+
+    plan = _explain(session, listing, (SOME_ID, "live", SOME_ID, 50))
+
+    assert "messages_by_account" in str(plan)
+    assert "Sort" not in _steps(plan)

@@ -1,0 +1,46 @@
+import asyncio
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from uuid_utils.compat import uuid7
+
+from semalink.application.bus import NotReady
+from semalink_adapters.postgres.raw_reports import RawReportWriter
+from semalink_adapters.postgres.reads import open_pool
+
+
+def _writer(pool) -> RawReportWriter:
+    return RawReportWriter(pool, now=lambda: datetime.now(UTC), new_id=uuid7)
+
+
+async def test_store_raw_keeps_each_report_and_puts_it_on_the_work_list(database_url):
+    bodies = [f"report {number}".encode() for number in range(700)]
+    pool = open_pool(database_url)
+    await pool.open()
+
+    async with pool:
+        writer = _writer(pool)
+        await asyncio.gather(*(writer.store_raw("celcom", "text/plain", body) for body in bodies))
+
+    with psycopg.connect(database_url) as connection:
+        stored = connection.execute("SELECT body FROM inbound_reports").fetchall()
+        pending = connection.execute("SELECT count(*) FROM pending_reports").fetchone()
+    assert sorted(row[0] for row in stored) == sorted(bodies)
+    assert pending == (700,)
+
+
+async def test_store_raw_says_not_ready_when_the_database_refuses(database_url):
+    pool = open_pool(database_url)
+    await pool.open()
+    async with pool:
+        writer = _writer(pool)
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("ALTER TABLE pending_reports RENAME TO elsewhere")
+
+        with pytest.raises(NotReady):
+            await writer.store_raw("celcom", "text/plain", b"report")
+
+    with psycopg.connect(database_url) as connection:
+        stored = connection.execute("SELECT count(*) FROM inbound_reports").fetchone()
+    assert stored == (0,)
