@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from tests.chaos.customers import Reception, open_reception
 from tests.chaos.platform import Platform
+from tests.chaos.waiting import until
 from tests.e2e.conftest import folder_for_servers, running_platform
 
 
@@ -19,6 +20,8 @@ def platform() -> Iterator[Platform]:
 @pytest.fixture
 async def reception(platform: Platform) -> AsyncIterator[Reception]:
     """Where accounts are opened."""
+    # A test that failed may have left something to recover from.
+    await until(platform.whole, "every process is of use", within_seconds=30)
     async with open_reception(platform) as reception:
         yield reception
 

@@ -102,6 +102,18 @@ class Reception:
         reply = await self._admin.ask("DELETE", path)
         assert reply.status == 204, reply
 
+    @asynccontextmanager
+    async def sandbox_set(self, aggregator: str, **switches: object) -> AsyncIterator[None]:
+        """Have an aggregator of the sandbox behave like this meanwhile."""
+        url = f"{self.platform.url('sandbox')}/control/{aggregator}"
+        async with self._session.put(url, json=switches) as response:
+            assert response.status == 200, await response.text()
+        try:
+            yield
+        finally:
+            async with self._session.put(url, json={}) as response:
+                assert response.status == 200, await response.text()
+
     async def _issue(self, account_id: str, mode: str) -> Any:
         scopes = ["messages:send", "messages:read", "balance:read"]
         wanted = {"name": "chaos", "mode": mode, "scopes": scopes}

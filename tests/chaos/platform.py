@@ -1,5 +1,6 @@
 """One running platform, and how to hurt it: everything is known from its quickstart.json."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psycopg
 from tests.chaos.waiting import until
 
 #: A process that was killed is of use again within this; the longest pause of its keeper is in it.
@@ -74,9 +74,10 @@ class Platform:
         """Lose the broker's disk; it must be dead."""
         shutil.rmtree(self.data_dir / BROKER / "store")
 
-    def connect(self) -> psycopg.Connection[Any]:
-        """Open a connection to the database."""
-        return psycopg.connect(self.quickstart["database_url"], connect_timeout=2)
+    async def whole(self) -> bool:
+        """Tell whether every process is of use."""
+        urls = self.quickstart["ready_urls"].values()
+        return all(await asyncio.gather(*(answers_ready(url) for url in urls)))
 
 
 class Death:
@@ -99,10 +100,11 @@ class Death:
         if quickstart["pids"].get(self.name, self._pid) == self._pid:
             return False
         url = quickstart["ready_urls"].get(self.name)
-        return url is None or await _answers(url)
+        return url is None or await answers_ready(url)
 
 
-async def _answers(url: str) -> bool:
+async def answers_ready(url: str) -> bool:
+    """Tell whether the process behind the address says that it is of use."""
     timeout = aiohttp.ClientTimeout(total=2)
     try:
         async with (

@@ -4,12 +4,14 @@ import random
 
 from tests.chaos.customers import Reception
 from tests.chaos.load import Load
-from tests.chaos.platform import DATABASE
+from tests.chaos.platform import BROKER, DATABASE
 from tests.chaos.storm import CREDIT_MICROS, assert_nothing_lost, grow, settle, under_load
 
 #: What they had in hand is delivered to their successors after half a minute: these die first.
 HOLDERS = ("worker-sms", "worker-dlr")
-OTHERS = ("api", "relay", DATABASE, "dlr-intake", "projector")
+OTHERS = ("api", "relay", DATABASE, BROKER, "dlr-intake", "projector")
+#: Slow, so that calls are under way at any time, and some answers are lost.
+SLOW = {"latency_ms": 150, "latency_jitter_ms": 100, "answer_lost_rate": 0.03}
 #: Between two faults, by chance.
 MESSAGES_BETWEEN = (10, 60)
 SETTLE_SECONDS = 36.0
@@ -25,7 +27,10 @@ async def test_kill_of_every_process_loses_nothing_and_repeats_nothing(
     customer = await reception.open(credit_micros=CREDIT_MICROS)
     load = Load(customer.live, "storm", chance)
 
-    async with under_load(load):
+    async with (
+        reception.sandbox_set("celcom", **SLOW, seed=chance.randrange(1_000)),
+        under_load(load),
+    ):
         await grow(load, 60)
         deaths = []
         for name in schedule:

@@ -60,7 +60,7 @@ def running_platform(data_dir: Path, *options: str) -> Iterator[Running]:
             stderr=stderr,
             env=environment(),
             text=True,
-            # As from a terminal: Ctrl-C would reach a group of its own.
+            # A Ctrl-C of whoever runs the tests must not reach it.
             start_new_session=True,
         ) as process,
     ):

@@ -189,6 +189,17 @@ def test_command_ends_with_7_when_the_database_is_away(
     assert status == exit_codes.UNAVAILABLE
 
 
+def test_migrate_ends_with_7_when_the_database_is_away(
+    semalink: Semalink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMALINK_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/nothing")
+
+    status, said = semalink("migrate")
+
+    assert status == exit_codes.UNAVAILABLE
+    assert "sqlalche.me" not in said
+
+
 def test_migrate_makes_an_empty_database_current(
     semalink: Semalink, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

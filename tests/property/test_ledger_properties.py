@@ -388,6 +388,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 def test_any_interleaving_keeps_the_books() -> None:
-    bounded = settings(max_examples=200, stateful_step_count=50, deadline=None)
+    bounded = settings(max_examples=150, stateful_step_count=50, deadline=None)
 
     run_state_machine_as_test(LedgerMachine, settings=bounded)

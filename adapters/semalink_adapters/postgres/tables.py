@@ -31,6 +31,9 @@ PENDING_UNKNOWN = """
 UPDATE pending_submissions
 SET state = 'unknown', due_at = %s, aggregator = %s, recipient = %s WHERE message_id = %s"""
 
+# The row stays for a while, so that a late report that names the recipient still finds it.
+CONCLUDE_UNKNOWN = "UPDATE pending_submissions SET due_at = NULL WHERE message_id = %s"
+
 INSERT_REFERENCES = """
 INSERT INTO provider_references (aggregator, reference, message_id, billing_account_id)
 SELECT * FROM unnest(%b::text[], %b::text[], %b::uuid[], %b::uuid[])
@@ -142,6 +145,10 @@ def _unknown(changes: RowChanges, event: Message.OutcomeUnknown) -> None:
     changes.single.append((PENDING_UNKNOWN, parameters))
 
 
+def _concluded(changes: RowChanges, event: Message.Unknown) -> None:
+    changes.single.append((CONCLUDE_UNKNOWN, (event.originator_id,)))
+
+
 def _finished(changes: RowChanges, event: Any) -> None:
     changes.finish(event.originator_id)
 
@@ -194,7 +201,7 @@ _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     Message.Failed: _finished,
     Message.Rejected: _finished,
     Message.Expired: _finished,
-    Message.Unknown: _finished,
+    Message.Unknown: _concluded,
     Account.Created: _account_created,
     Account.ApiKeyIssued: _key_issued,
     Account.ApiKeyRevoked: _key_revoked,

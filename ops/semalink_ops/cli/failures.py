@@ -35,6 +35,7 @@ _EXIT_CODES = {
     "semalink_ops.observability.tracing.TracesUnavailable": exit_codes.USAGE,
     "semalink_ops.up.failures.UpFailed": exit_codes.FAILED,
     "psycopg.OperationalError": exit_codes.UNAVAILABLE,
+    "sqlalchemy.exc.OperationalError": exit_codes.UNAVAILABLE,
     "aiohttp.client_exceptions.ClientError": exit_codes.UNAVAILABLE,
 }
 
@@ -44,7 +45,9 @@ def to_command_failed(error: Exception) -> CommandFailed | None:
     for kind in type(error).__mro__:
         exit_code = _EXIT_CODES.get(f"{kind.__module__}.{kind.__qualname__}")
         if exit_code is not None:
-            return CommandFailed(str(error) or type(error).__name__, exit_code)
+            # SQLAlchemy wraps what the driver says into advice for programmers.
+            said = str(getattr(error, "orig", None) or error).strip()
+            return CommandFailed(said or type(error).__name__, exit_code)
     return None
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -39,14 +40,14 @@ def lock_folder(path: Path, server_name: str) -> IO[bytes]:
         stop=stop_after_delay(_LOCK_SECONDS),
         wait=wait_exponential(multiplier=0.01, max=0.2),
     )
-    try:
-        attempts(fcntl.flock, lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException as error:
-        lock.close()
-        if not isinstance(error, RetryError):
-            raise
-        why = f"another process uses {path}. Stop it, or name another folder."
-        raise EmbeddedServerFailed(server_name, why) from error
+    with ExitStack() as undo:
+        undo.callback(lock.close)
+        try:
+            attempts(fcntl.flock, lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except RetryError as error:
+            why = f"another process uses {path}. Stop it, or name another folder."
+            raise EmbeddedServerFailed(server_name, why) from error
+        undo.pop_all()
     return lock
 
 

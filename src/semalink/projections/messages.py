@@ -26,12 +26,14 @@ _RECORD = """(
     lane text, country text, network text, encoding text, segments integer,
     price_micros bigint, charged_micros bigint, refunded_micros bigint,
     possible_duplicate boolean, aggregator text, reference text, failure_code text,
-    metadata json, accepted_at timestamptz, submitted_at timestamptz,
+    metadata text, accepted_at timestamptz, submitted_at timestamptz,
     finished_at timestamptz, expires_at timestamptz, version bigint)"""
+
+_VALUES = MESSAGE_COLUMNS.replace("metadata", "CAST(metadata AS json)")
 
 INSERT_NEW = text(f"""
 INSERT INTO messages ({MESSAGE_COLUMNS}, version)
-SELECT {MESSAGE_COLUMNS}, version
+SELECT {_VALUES}, version
 FROM json_to_recordset(CAST(:rows AS json)) AS new {_RECORD}
 ON CONFLICT (message_id) DO NOTHING""")  # noqa: S608 - constants
 
@@ -93,7 +95,8 @@ def _(event: Message.Created, changes: Changes) -> None:
         "charged_micros": 0,
         "refunded_micros": 0,
         "possible_duplicate": False,
-        "metadata": event.metadata,
+        # As text within the text: PostgreSQL unpacks no string that holds a NUL.
+        "metadata": msgspec.json.encode(event.metadata).decode(),
         "accepted_at": event.timestamp,
         "expires_at": event.expires_at,
         "version": event.originator_version,
