@@ -103,7 +103,7 @@ async def away(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
     """A ledger that cannot store anything."""
     if request.param == "memory":
         ledger = MemoryLedger()
-        ledger.available = False
+        ledger.is_available = False
         yield ledger
         return
     async with GroupCommit("postgresql://nobody@127.0.0.1:1/nothing") as closed:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from semalink_ops.observability.metrics import Metrics
-from semalink_ops.observability.tracing import RequestSpan, Tracing
+from semalink_ops.observability.tracing import RequestSpan, Tracing, inject
 
 
 class RequestTelemetry:
@@ -17,6 +17,14 @@ class RequestTelemetry:
     def begin(self, scope: Mapping[str, Any]) -> RequestSpan | None:
         """Start the span of the request, if it is to be sampled."""
         return self._tracing.begin_request(scope["method"])
+
+    def traceparent(self, token: RequestSpan | None) -> str:
+        """Return the trace context of a sampled request, and "" for the others."""
+        if token is None:
+            return ""
+        headers: dict[str, str] = {}
+        inject(headers)
+        return headers.get("traceparent", "")
 
     def end(
         self, token: RequestSpan | None, *, route: str, method: str, status: int, seconds: float

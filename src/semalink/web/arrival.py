@@ -38,6 +38,8 @@ class Arrival:
     request_id: str
     at: datetime
     headers: dict[bytes, bytes]
+    #: W3C trace context for the work that follows; "" when the request is not traced.
+    traceparent: str = ""
     #: Set once the key was verified.
     principal: Principal | None = None
     #: Every refusal of the content, for the answer; the first is the one that counts.
@@ -51,7 +53,7 @@ class Arrival:
     @property
     def cause(self) -> Cause:
         """Why an event of this request happened."""
-        return Cause(self._known.actor, self.at, self.request_id)
+        return Cause(self._known.actor, self.at, self.request_id, self.traceparent)
 
     @property
     def _known(self) -> Principal:

@@ -20,6 +20,10 @@ class RequestObserver(Protocol):
         """Take note that a request came; what is returned is handed to ``end``."""
         ...
 
+    def traceparent(self, token: Any) -> str:
+        """Return the W3C trace context for the work that follows; "" when it is not traced."""
+        ...
+
     def end(self, token: Any, *, route: str, method: str, status: int, seconds: float) -> None:
         """Take note of the answer; ``route`` is a template or "unmatched", never a path."""
         ...

@@ -52,6 +52,7 @@ class EdgeApp(Litestar):
             return
         started = time.perf_counter()
         token = observer.begin(scope)
+        arrival.traceparent = observer.traceparent(token)
         try:
             await super().__call__(scope, receive, cast("Send", answer))
         finally:

@@ -13,7 +13,7 @@ INSERT INTO idempotency_keys (scope, key, fingerprint, answer, stored_at)
 VALUES (%s, %s, '', '', %s)"""
 
 
-def test_keep_house_drops_keys_after_a_week_and_keeps_payment_references(database_url):
+def test_keep_house_drops_keys_after_a_week_and_keeps_payment_references(database_url: str) -> None:
     account_id = uuid7()
     with psycopg.connect(database_url, autocommit=True) as connection:
         for scope, key, age in (
@@ -30,7 +30,7 @@ def test_keep_house_drops_keys_after_a_week_and_keeps_payment_references(databas
     assert kept == [("payment",), ("young",)]
 
 
-def test_keep_house_makes_the_partitions_of_the_months_to_come(database_url):
+def test_keep_house_makes_the_partitions_of_the_months_to_come(database_url: str) -> None:
     later = NOW + timedelta(days=100)
 
     made, _ = keep_house(database_url, later)

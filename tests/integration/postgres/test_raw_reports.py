@@ -1,8 +1,10 @@
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg_pool import AsyncConnectionPool
 from uuid_utils.compat import uuid7
 
 from semalink.application.bus import NotReady
@@ -10,11 +12,11 @@ from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reads import open_pool
 
 
-def _writer(pool) -> RawReportWriter:
+def _writer(pool: AsyncConnectionPool[Any]) -> RawReportWriter:
     return RawReportWriter(pool, now=lambda: datetime.now(UTC), new_id=uuid7)
 
 
-async def test_store_raw_keeps_each_report_and_puts_it_on_the_work_list(database_url):
+async def test_store_raw_keeps_each_report_and_puts_it_on_the_work_list(database_url: str) -> None:
     bodies = [f"report {number}".encode() for number in range(700)]
     pool = open_pool(database_url)
     await pool.open()
@@ -30,7 +32,7 @@ async def test_store_raw_keeps_each_report_and_puts_it_on_the_work_list(database
     assert pending == (700,)
 
 
-async def test_store_raw_says_not_ready_when_the_database_refuses(database_url):
+async def test_store_raw_says_not_ready_when_the_database_refuses(database_url: str) -> None:
     pool = open_pool(database_url)
     await pool.open()
     async with pool:
