@@ -28,7 +28,7 @@ async def until(
     within_seconds: float,
     ignoring: tuple[type[Exception], ...] = (),
 ) -> T:
-    """Return the first answer that is true; raises Condition, with the last one, at the deadline."""
+    """Return the first answer that is true; raises Condition at the deadline."""
 
     def give_up(state: RetryCallState) -> T:
         assert state.outcome is not None

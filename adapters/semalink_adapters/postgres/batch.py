@@ -139,19 +139,20 @@ class BatchStore:
         self, connection: psycopg.Connection[Any], loaded: Loaded, decisions: Decisions
     ) -> None:
         """Append the events, bring the tables up to date and commit."""
-        changes = RowChanges(loaded.messages)
-        changes.fold(decisions.events)
-        events = self._sort(decisions)
+        events = _by_log(decisions.events)
         with connection.pipeline(), connection.cursor() as curs:
-            if events[LEDGER_ENTRIES]:
-                self._store_entries(curs, loaded, events[LEDGER_ENTRIES], decisions)
-            if events[MESSAGE_EVENTS]:
-                self._messages.write(curs, events[MESSAGE_EVENTS])
-            if events[ADMIN_EVENTS]:
-                self._accounts.write(curs, events[ADMIN_EVENTS])
-            changes.write(curs)
+            # Each statement leaves as soon as it is ready, and the server works on it beside us.
             if decisions.stored:
                 curs.execute(STORE_OUTCOMES, _outcome_columns(decisions.stored), prepare=True)
+            if events[MESSAGE_EVENTS]:
+                self._messages.write(curs, self._map(events[MESSAGE_EVENTS]))
+            if events[LEDGER_ENTRIES]:
+                self._store_entries(curs, loaded, events[LEDGER_ENTRIES])
+            if events[ADMIN_EVENTS]:
+                self._accounts.write(curs, self._map(events[ADMIN_EVENTS]))
+            changes = RowChanges(loaded.messages)
+            changes.fold(decisions.events)
+            changes.write(curs)
             curs.execute("COMMIT")
 
     def witness_of(self, decisions: Decisions) -> Witness | None:
@@ -162,34 +163,22 @@ class BatchStore:
         state = self._mapper.to_stored_event(event).state
         return Witness(_log_of(event), event.originator_id, event.originator_version, state)
 
-    def _sort(self, decisions: Decisions) -> dict[str, list[StoredEvent]]:
-        sorted_events: dict[str, list[StoredEvent]] = {log: [] for log in LOGS}
-        for event in decisions.events:
-            sorted_events[_log_of(event)].append(self._mapper.to_stored_event(event))
-        return sorted_events
+    def _map(self, events: Sequence[Any]) -> list[StoredEvent]:
+        return [self._mapper.to_stored_event(event) for event in events]
 
     def _store_entries(
-        self,
-        curs: psycopg.Cursor[Any],
-        loaded: Loaded,
-        entries: list[StoredEvent],
-        decisions: Decisions,
+        self, curs: psycopg.Cursor[Any], loaded: Loaded, events: Sequence[Any]
     ) -> None:
         hashes = loaded.hashes
+        entries = self._map(events)
         entry_hashes = []
-        for entry in entries:
-            account_id = entry.originator_id
-            assert isinstance(account_id, UUID), "credit accounts are named by UUIDs"
-            sealed = entry_hash(hashes.get(account_id, GENESIS), entry)
-            hashes[account_id] = sealed
-            entry_hashes.append(sealed)
-        message_ids = [
-            getattr(event, "reservation_id", None)
-            for event in decisions.events
-            if isinstance(event, CreditAccount.Event)
-        ]
+        for event, entry in zip(events, entries, strict=True):
+            account_id = event.originator_id
+            hashes[account_id] = entry_hash(hashes.get(account_id, GENESIS), entry)
+            entry_hashes.append(hashes[account_id])
+        message_ids = [getattr(event, "reservation_id", None) for event in events]
         self._ledger.write(curs, entries, message_ids=message_ids, entry_hashes=entry_hashes)
-        changed = {entry.originator_id for entry in entries}
+        changed = {event.originator_id for event in events}
         heads = [
             (
                 account.id,
@@ -226,6 +215,13 @@ def lock_key_of(account_id: UUID) -> int:
 
 def _ask(connection: psycopg.Connection[Any], statement: str, ids: list[Any]) -> Any:
     return connection.execute(statement, (ids,), prepare=True) if ids else None
+
+
+def _by_log(events: Sequence[Any]) -> dict[str, list[Any]]:
+    logs: dict[str, list[Any]] = {log: [] for log in LOGS}
+    for event in events:
+        logs[_log_of(event)].append(event)
+    return logs
 
 
 def _log_of(event: Any) -> str:

@@ -1,5 +1,6 @@
 """Reads for the HTTP edge: from the logs where one thing is asked for, else from read models."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -85,11 +86,18 @@ _CAUSES: dict[type, tuple[type, ...]] = {
 _PUBLIC_NAMES = {"message": "message", "credit_account": "credit"}
 
 
+#: What takes longer is answered as being away.
+READ_SECONDS_MAX = 5.0
+
+
 class PostgresReads:
     """Reads over a pool; each raises ReadsUnavailable at once while the database is away."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool[Any], *, seconds_max: float = READ_SECONDS_MAX
+    ) -> None:
         self._pool = pool
+        self._seconds_max = seconds_max
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
@@ -101,6 +109,18 @@ class PostgresReads:
             raise ReadsUnavailable(msg) from away
 
     async def _all(self, statement: str, parameters: Any) -> list[Any]:
+        # A task of its own: a server that hangs answers not even the request to cancel, so the
+        # caller must be able to go on without it.
+        reading = asyncio.ensure_future(self._all_with_retry(statement, parameters))
+        await asyncio.wait((reading,), timeout=self._seconds_max)
+        if reading.done():
+            return reading.result()
+        reading.add_done_callback(_forget)
+        reading.cancel()
+        msg = "The database hangs."
+        raise ReadsUnavailable(msg)
+
+    async def _all_with_retry(self, statement: str, parameters: Any) -> list[Any]:
         try:
             return await self._all_at_once(statement, parameters)
         except ReadsUnavailable as away:
@@ -224,6 +244,12 @@ class PostgresReads:
             )
             for row in await self._all(SELECT_KEYS, (account_id,))
         ]
+
+
+def _forget(reading: "asyncio.Future[Any]") -> None:
+    if not reading.cancelled():
+        # Marks a failure as seen: nobody waits for it any more.
+        reading.exception()
 
 
 def _account_view(row: Any) -> AccountView:

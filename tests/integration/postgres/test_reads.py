@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import create_engine
@@ -19,7 +20,7 @@ from semalink.application.accounts import (
     RevokeApiKey,
 )
 from semalink.application.ports import FailureClass, ReportState, SendFailed
-from semalink.application.reading import Caller, MessageFilter
+from semalink.application.reading import Caller, MessageFilter, ReadsUnavailable
 from semalink.domain.ids import parse_id
 from semalink.projections import messages
 from semalink.projections.runner import Projection, ProjectionRunner
@@ -288,3 +289,16 @@ async def test_reads_wait_for_nobody_who_writes(
 
     assert balance is not None
     connection.execute("ROLLBACK")
+
+
+async def test_reads_give_up_on_a_server_that_hangs(
+    database_url: str, pool: AsyncConnectionPool[Any]
+) -> None:
+    hasty = PostgresReads(pool, seconds_max=0.2)
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+
+        with pytest.raises(ReadsUnavailable):
+            await hasty.account(uuid7())
+
+    assert await PostgresReads(pool).account(uuid7()) is None
