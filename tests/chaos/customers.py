@@ -47,6 +47,32 @@ class Client:
             return Reply(response.status, dict(response.headers), content)
 
 
+    async def send(self, to: str, text: str, **wishes: Any) -> str:
+        """Send one message and return its id."""
+        body = {"to": to, "text": text, "sender": "SEMALINK", **wishes}
+        reply = await self.ask("POST", "/v1/messages", body)
+        assert reply.status == 202, reply
+        return str(reply.body["id"])
+
+    async def balance(self) -> dict[str, int]:
+        """Return the figures of the account's balance."""
+        reply = await self.ask("GET", "/v1/balance")
+        assert reply.status == 200, reply
+        return {name: value for name, value in reply.body.items() if name.endswith("_micros")}
+
+    async def message(self, message_id: str) -> Any:
+        """Return one message as its customer sees it."""
+        reply = await self.ask("GET", f"/v1/messages/{message_id}")
+        assert reply.status == 200, reply
+        return reply.body
+
+    async def steps(self, message_id: str) -> list[str]:
+        """Return the names of the steps of a message and its credits."""
+        reply = await self.ask("GET", f"/v1/messages/{message_id}/events")
+        assert reply.status == 200, reply
+        return [event["name"] for event in reply.body["items"]]
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
     """An account with a key of each mode."""
@@ -134,24 +160,3 @@ async def open_reception(platform: Platform) -> AsyncIterator[Reception]:
         timeout=timeout, connector=connector, trust_env=False
     ) as session:
         yield Reception(platform, session)
-
-
-async def balance_of(client: Client) -> dict[str, int]:
-    """Return the figures of an account's balance."""
-    reply = await client.ask("GET", "/v1/balance")
-    assert reply.status == 200, reply
-    return {name: value for name, value in reply.body.items() if name.endswith("_micros")}
-
-
-async def message_of(client: Client, message_id: str) -> Any:
-    """Return one message as its customer sees it."""
-    reply = await client.ask("GET", f"/v1/messages/{message_id}")
-    assert reply.status == 200, reply
-    return reply.body
-
-
-async def steps_of(client: Client, message_id: str) -> list[str]:
-    """Return the names of the steps of a message and its credits."""
-    reply = await client.ask("GET", f"/v1/messages/{message_id}/events")
-    assert reply.status == 200, reply
-    return [event["name"] for event in reply.body["items"]]

@@ -9,9 +9,9 @@ from uuid import UUID
 import psycopg
 from tests.chaos import auditor
 from tests.chaos.auditor import Findings
-from tests.chaos.customers import Customer, Reception, balance_of
+from tests.chaos.customers import Customer, Reception
 from tests.chaos.load import Load
-from tests.chaos.waiting import until
+from tests.chaos.waiting import Condition, until
 
 CREDIT_MICROS = 10_000_000_000
 #: What nobody has acknowledged is delivered again after thirty seconds.
@@ -20,12 +20,17 @@ QUIET_SECONDS = 38.0
 _log = logging.getLogger(__name__)
 
 UNFINISHED = """
-SELECT (SELECT count(*) FROM unnest(%(ids)s::uuid[]) AS asked (id)
-        WHERE NOT EXISTS (
-            SELECT FROM message_events AS e WHERE e.originator_id = asked.id AND e.topic IN (
-                'message.delivered.1', 'message.failed.1', 'message.rejected.1',
-                'message.expired.1', 'message.unknown.1'))),
-       (SELECT count(*) FROM pending_reports)"""
+SELECT concat_ws(' ', asked.id, p.state, p.round, 'due', p.due_at, (
+    SELECT string_agg(e.topic, ' ' ORDER BY e.originator_version)
+    FROM message_events AS e WHERE e.originator_id = asked.id))
+FROM unnest(%(ids)s::uuid[]) AS asked (id)
+LEFT JOIN pending_submissions AS p ON p.message_id = asked.id
+WHERE NOT EXISTS (
+    SELECT FROM message_events AS e WHERE e.originator_id = asked.id AND e.topic IN (
+        'message.delivered.1', 'message.failed.1', 'message.rejected.1',
+        'message.expired.1', 'message.unknown.1'))
+UNION ALL
+SELECT concat_ws(' ', 'report', report_id, 'of', received_at) FROM pending_reports"""
 
 # Time passes for what only waits for its deadline; the log is not touched.
 COME_DUE = "UPDATE pending_submissions SET due_at = now() WHERE state = 'unknown'"
@@ -62,18 +67,24 @@ async def settle(reception: Reception, load: Load, *, within_seconds: float) -> 
     began = loop.time()
     ids = list(load.acknowledged)
 
+    unfinished: list[str] = []
+
     async def is_quiet() -> bool:
         async with await psycopg.AsyncConnection.connect(
             reception.platform.quickstart["database_url"], autocommit=True
         ) as connection:
             await connection.execute(COME_DUE)
             cursor = await connection.execute(UNFINISHED, {"ids": ids})
-            return await cursor.fetchone() == (0, 0)
+            unfinished[:] = [row[0] for row in await cursor.fetchall()]
+        return not unfinished
 
     what = f"all {len(ids)} messages of {load.name} come to an end"
-    await until(
-        is_quiet, what, within_seconds=within_seconds, ignoring=(psycopg.OperationalError,)
-    )
+    try:
+        await until(
+            is_quiet, what, within_seconds=within_seconds, ignoring=(psycopg.OperationalError,)
+        )
+    except Condition as late:
+        raise Condition("\n".join([str(late), *unfinished])) from None
     return loop.time() - began
 
 
@@ -98,13 +109,14 @@ async def assert_nothing_lost(reception: Reception, customer: Customer, load: Lo
         assert story.is_final, story
     purse = findings.ledger.purses[account_id]
     assert purse.reserved == 0
-    assert await balance_of(customer.live) == {
+    assert await customer.live.balance() == {
         "posted_micros": purse.posted,
         "reserved_micros": 0,
         "credit_limit_micros": 0,
         "available_micros": purse.posted,
     }
-    await until(lambda: _has_caught_up(reception), "the read model is as the log", within_seconds=10)
+    what = "the read model is as the log"
+    await until(lambda: _has_caught_up(reception), what, within_seconds=10)
     return findings
 
 

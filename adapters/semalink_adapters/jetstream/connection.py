@@ -26,6 +26,7 @@ _FLUSH_SECONDS = 2.0
 _CLOSE_SECONDS = 2
 # Workers that lost one broker together must not come back in step.
 _RECONNECT_SECONDS = (0.1, 0.5)
+_LOOK_SECONDS = 0.5
 
 
 class BusConnection:
@@ -48,7 +49,6 @@ class BusConnection:
         self._preparing_lock = asyncio.Lock()
         self._up = asyncio.Event()
         self._prepared = asyncio.Event()
-        self._client_closed = asyncio.Event()
         self._outage_logged = False
         self._renew_client()
         #: Grows with each loss of the connection: what was known of the broker may be wrong since.
@@ -128,14 +128,22 @@ class BusConnection:
         while True:
             if await self._connect_client():
                 self._came_up()
-                await self._client_closed.wait()
+                await self._wait_closed()
+                self._went_down()
             else:
                 await self._client.close()
             await asyncio.sleep(random.uniform(*_RECONNECT_SECONDS))  # noqa: S311
             self._renew_client()
 
+    async def _wait_closed(self) -> None:
+        # Looked for as well: the library does not call back when the connection ended with
+        # something still unsent.
+        while not self._client.is_closed:
+            await _within(self._client_closed, _LOOK_SECONDS)
+
     def _renew_client(self) -> None:
-        self._client_closed.clear()
+        # One for each client: the last word of an old one says nothing about the next.
+        self._client_closed = asyncio.Event()
         self._client = Client()
         self._js = self._client.jetstream(timeout=_API_SECONDS)
 
@@ -151,9 +159,14 @@ class BusConnection:
             "flush_timeout": _FLUSH_SECONDS,
             "name": self._name,
         }
+        closed = self._client_closed
+
+        async def on_closed() -> None:
+            closed.set()
+
         try:
             await self._client.connect(
-                self._servers, error_cb=self._on_error, closed_cb=self._on_closed, **options
+                self._servers, error_cb=self._on_error, closed_cb=on_closed, **options
             )
         except (nats.errors.Error, TimeoutError, OSError) as error:
             # The broker answers and refuses us, or went away during the handshake.
@@ -166,12 +179,6 @@ class BusConnection:
             self._outage_logged = True
             logger.warning("broker_failed", connection=self._name, error_type=type(error).__name__)
 
-    async def _on_closed(self) -> None:
-        self._client_closed.set()
-        if self._up.is_set():
-            self._went_down()
-            logger.warning("broker_disconnected", connection=self._name)
-
     def _came_up(self) -> None:
         self._up.set()
         self._outage_logged = False
@@ -179,6 +186,7 @@ class BusConnection:
         self._preparing = asyncio.create_task(self._prepare(), name=f"bus-prepare:{self._name}")
 
     def _went_down(self) -> None:
+        logger.warning("broker_disconnected", connection=self._name)
         self._up.clear()
         self._prepared.clear()
         self.losses += 1

@@ -12,6 +12,14 @@ from semalink.application.ledger import Books, Command, Decisions, Needs, Stored
 from semalink.domain.account import Account
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.message import Message
+from semalink_adapters.postgres.arrays import (
+    Packed,
+    pack_bigints,
+    pack_blobs,
+    pack_columns,
+    pack_texts,
+    pack_uuids,
+)
 from semalink_adapters.postgres.hash_chain import GENESIS, entry_hash
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.recorder import (
@@ -73,6 +81,13 @@ INSERT INTO idempotency_keys
 SELECT * FROM unnest
     (%b::uuid[], %b::text[], %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[])"""
 
+_HEAD_COLUMNS = (
+    pack_uuids, pack_bigints, pack_bigints, pack_bigints, pack_bigints, pack_blobs,
+)  # fmt: skip
+_OUTCOME_COLUMNS = (
+    pack_uuids, pack_texts, pack_blobs, pack_blobs, pack_texts, pack_texts, pack_texts,
+)  # fmt: skip
+
 #: Snapshots carry no time of their own; nothing decides by this one.
 _RESTORED_AT = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -112,15 +127,18 @@ class BatchStore:
         with connection.pipeline():
             connection.execute("BEGIN")
             credit_account_ids = list(needs.credit_accounts)
-            _ask(connection, LOCK_ACCOUNTS, sorted(map(lock_key_of, credit_account_ids)))
+            if credit_account_ids:
+                keys = pack_bigints(sorted(map(lock_key_of, credit_account_ids)))
+                connection.execute(LOCK_ACCOUNTS, (keys,), prepare=True)
             heads = _ask(connection, LOAD_HEADS, credit_account_ids)
             reservations = _ask(connection, LOAD_RESERVATIONS, list(needs.reservations))
             messages = _ask(connection, LOAD_MESSAGES, list(needs.messages))
             accounts = _ask(connection, LOAD_ACCOUNTS, list(needs.accounts))
             outcomes = None
             if slots:
-                scopes_and_keys = [list(column) for column in zip(*slots, strict=True)]
-                outcomes = connection.execute(LOAD_OUTCOMES, scopes_and_keys, prepare=True)
+                scopes, keys_asked = zip(*slots, strict=True)
+                asked = (pack_uuids(scopes), pack_texts(keys_asked))
+                outcomes = connection.execute(LOAD_OUTCOMES, asked, prepare=True)
             # Last: whatever was read was written under a smaller id.
             xid = connection.execute("SELECT pg_current_xact_id()::text", prepare=True)
         row = xid.fetchone()
@@ -191,8 +209,7 @@ class BatchStore:
             for account in loaded.credit_accounts.values()
             if account.id in changed
         ]
-        columns = [list(column) for column in zip(*heads, strict=True)]
-        curs.execute(STORE_HEADS, columns, prepare=True)
+        curs.execute(STORE_HEADS, pack_columns(_HEAD_COLUMNS, heads), prepare=True)
 
     def _read(self, rows: Any, kind: type[Any]) -> list[Any]:
         aggregates: list[Any] = []
@@ -213,8 +230,8 @@ def lock_key_of(account_id: UUID) -> int:
     return int.from_bytes(account_id.bytes[8:], signed=True)
 
 
-def _ask(connection: psycopg.Connection[Any], statement: str, ids: list[Any]) -> Any:
-    return connection.execute(statement, (ids,), prepare=True) if ids else None
+def _ask(connection: psycopg.Connection[Any], statement: str, ids: list[UUID]) -> Any:
+    return connection.execute(statement, (pack_uuids(ids),), prepare=True) if ids else None
 
 
 def _by_log(events: Sequence[Any]) -> dict[str, list[Any]]:
@@ -259,10 +276,10 @@ def _read_outcomes(outcomes: Any) -> dict[tuple[UUID, str], StoredOutcome]:
     return known
 
 
-def _outcome_columns(stored: dict[tuple[UUID, str], StoredOutcome]) -> list[list[Any]]:
+def _outcome_columns(stored: dict[tuple[UUID, str], StoredOutcome]) -> list[Packed]:
     nothing = (None, None, None)
     rows = [
         (scope, key, outcome.fingerprint, outcome.answer, *(outcome.refusal or nothing))
         for (scope, key), outcome in stored.items()
     ]
-    return [list(column) for column in zip(*rows, strict=True)]
+    return pack_columns(_OUTCOME_COLUMNS, rows)

@@ -1,16 +1,23 @@
 """The library's recorder, made fit for several logs in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 from eventsourcing.application import Repository
 from eventsourcing.persistence import EventStore, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
-from psycopg import Cursor
+from psycopg import Connection, Cursor
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 
+from semalink_adapters.postgres.arrays import (
+    accept_packed,
+    pack_bigints,
+    pack_blobs,
+    pack_texts,
+    pack_uuids,
+)
 from semalink_adapters.postgres.mapper import EventMapper
 
 LEDGER_ENTRIES = "ledger_entries"
@@ -35,6 +42,16 @@ class Datastore(PostgresDatastore):
         )
         self.pool.conninfo = database_url
         self.pool.kwargs = {"row_factory": dict_row}
+
+    def after_connect_func(self) -> Callable[[Connection[Any]], None]:
+        """Return what readies a new connection."""
+        after_connect = super().after_connect_func()
+
+        def ready(connection: Connection[Any]) -> None:
+            after_connect(connection)
+            accept_packed(connection)
+
+        return ready
 
     def register_type_adapters(self) -> None:
         """Do nothing: rows travel as arrays, so no type has to be looked up at start."""
@@ -73,14 +90,14 @@ class LogRecorder(PostgresApplicationRecorder):
         **seals: Any,
     ) -> None:
         """Insert events; ledger entries come with ``message_ids`` and ``entry_hashes``."""
-        columns: list[list[Any]] = [
-            [event.originator_id for event in stored_events],
-            [event.originator_version for event in stored_events],
-            [event.topic for event in stored_events],
-            [event.state for event in stored_events],
+        columns = [
+            pack_uuids([event.originator_id for event in stored_events]),  # type: ignore[misc]
+            pack_bigints([event.originator_version for event in stored_events]),
+            pack_texts([event.topic for event in stored_events]),
+            pack_blobs([event.state for event in stored_events]),
         ]
         if self._sealed:
-            columns += [seals["message_ids"], seals["entry_hashes"]]
+            columns += [pack_uuids(seals["message_ids"]), pack_blobs(seals["entry_hashes"])]
         curs.execute(self.insert_events_statement, columns, prepare=True)
 
     def write(self, curs: Cursor[Any], stored_events: Sequence[StoredEvent], **seals: Any) -> None:

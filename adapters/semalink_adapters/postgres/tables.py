@@ -10,6 +10,7 @@ from psycopg import Cursor
 from semalink.domain.account import Account
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.message import Message
+from semalink_adapters.postgres.arrays import pack_bigints, pack_columns, pack_texts, pack_uuids
 
 INSERT_RESERVATIONS = """
 INSERT INTO open_reservations (reservation_id, account_id, amount_micros)
@@ -54,6 +55,11 @@ INSERT_SENDER = "INSERT INTO approved_senders (account_id, sender) VALUES (%s, %
 PREFER_ROUTE = "UPDATE accounts SET preferred_aggregator = %s WHERE account_id = %s"
 
 
+_RESERVATION = (pack_uuids, pack_uuids, pack_bigints)
+_PENDING = (pack_uuids, pack_uuids, pack_uuids, pack_texts)
+_REFERENCE = (pack_texts, pack_texts, pack_uuids, pack_uuids)
+
+
 @dataclass(slots=True)
 class RowChanges:
     """What the events of one batch come to, ready for set-based statements."""
@@ -77,20 +83,19 @@ class RowChanges:
 
     def write(self, curs: Cursor[Any]) -> None:
         """Apply the changes in the transaction that the cursor is in."""
-        for statement, rows in (
-            (INSERT_RESERVATIONS, [(k, *v) for k, v in self.reservations.items()]),
-            (INSERT_PENDING, [(k, *v) for k, v in self.pending.items()]),
-            (INSERT_REFERENCES, self.references),
+        for statement, packers, rows in (
+            (INSERT_RESERVATIONS, _RESERVATION, [(k, *v) for k, v in self.reservations.items()]),
+            (INSERT_PENDING, _PENDING, [(k, *v) for k, v in self.pending.items()]),
+            (INSERT_REFERENCES, _REFERENCE, self.references),
         ):
             if rows:
-                columns = [list(column) for column in zip(*rows, strict=True)]
-                curs.execute(statement, columns, prepare=True)
+                curs.execute(statement, pack_columns(packers, rows), prepare=True)
         for statement, ids in (
             (DELETE_RESERVATIONS, self.resolved),
             (DELETE_PENDING, list(self.done)),
         ):
             if ids:
-                curs.execute(statement, (ids,), prepare=True)
+                curs.execute(statement, (pack_uuids(ids),), prepare=True)
         for statement, parameters in self.single:
             curs.execute(statement, parameters)
 

@@ -14,6 +14,7 @@ from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
 from semalink.application.ledger import LedgerUnavailable, OutcomeInDoubt
+from semalink_adapters.postgres.arrays import accept_packed
 from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
 
 CONNECT_TIMEOUT_SECONDS = 2
@@ -110,6 +111,7 @@ class WriterConnection:
                 self.is_down = True
                 msg = "The database is away."
                 raise LedgerUnavailable(msg) from away
+            accept_packed(self._connection)
             self.is_down = False
         return self._connection
 

@@ -20,9 +20,10 @@ ORDER BY e.xid, e.notification_id LIMIT :page_size"""
 _LOOK_UP_BY_KEY = text("""
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
        set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)""")
-_LOCK_CURSOR = text(
-    "SELECT xid::text, position FROM cursors WHERE name = :name FOR UPDATE SKIP LOCKED"
-)
+# An advisory lock, because a locked row would give the transaction its id, and a reader that holds
+# an id holds back all other readers while it works through its page.
+_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
+_READ_CURSOR = text("SELECT xid::text, position FROM cursors WHERE name = :name")
 _MAKE_CURSOR = text(
     "INSERT INTO cursors (name, xid, position) VALUES (:name, '0', 0) ON CONFLICT DO NOTHING"
 )
@@ -72,9 +73,9 @@ class ProjectionRunner:
         """Apply the next page and move the cursor, or do nothing when another runner is at it."""
         with self._engine.begin() as tx:
             tx.execute(_LOOK_UP_BY_KEY)
-            cursor = tx.execute(_LOCK_CURSOR, {"name": self._projection.name}).one_or_none()
-            if cursor is None:
+            if not tx.execute(_LOCK, {"name": self._projection.name}).scalar_one():
                 return Page(0, 0.0)
+            cursor = tx.execute(_READ_CURSOR, {"name": self._projection.name}).one()
             rows = tx.execute(
                 self._read_page,
                 {"xid": cursor.xid, "position": cursor.position, "page_size": PAGE_SIZE},

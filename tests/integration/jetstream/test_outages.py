@@ -1,6 +1,9 @@
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+
+from nats.errors import ConnectionClosedError
 
 from semalink.application.bus import Delivery, NotReady, Outgoing, PublishState
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
@@ -235,3 +238,25 @@ async def test_consume_keeps_what_is_not_ready_for_longer_than_the_ack_wait(
 
     assert set(deliveries) == {1}
     assert len(deliveries) > 3
+
+
+async def test_connect_comes_back_when_the_broker_died_with_much_still_unsent(
+    broker: Any, connection: BusConnection
+) -> None:
+    await connection.wait_ready(10)
+    lost = asyncio.Event()
+    connection.call_at_loss(lost.set)
+
+    async def chatter() -> None:
+        with suppress(ConnectionClosedError):
+            while True:
+                await connection.client.publish("chatter", bytes(4_096))
+                await asyncio.sleep(0)
+
+    chatting = [asyncio.create_task(chatter()) for _ in range(50)]
+    broker.stop()
+    await asyncio.gather(*chatting)
+    await broker.start()
+
+    await asyncio.wait_for(lost.wait(), 5)
+    assert await connection.wait_ready(10)

@@ -11,6 +11,7 @@ from semalink.application.accounts import TopUp
 from semalink.application.ledger import Answer, Command, Decisions, decide_batch
 from semalink.application.submission import Policy, StartSubmission, Wait
 from semalink.domain.errors import InsufficientCredits, PaymentReferenceReused
+from semalink_adapters.postgres.arrays import accept_packed
 from semalink_adapters.postgres.batch import BatchStore, Loaded
 from semalink_adapters.postgres.group_commit import GroupCommit, RefusedByDatabase
 
@@ -31,6 +32,7 @@ def _decide_without_lock(
     connection: psycopg.Connection[Any], commands: Sequence[Command[Any]]
 ) -> _Stale:
     """Read and decide, and give the account's lock up as a broken writer might."""
+    accept_packed(connection)
     store = BatchStore()
     loaded = store.load(connection, commands)
     connection.execute("ROLLBACK")
