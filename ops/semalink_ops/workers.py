@@ -46,6 +46,7 @@ PROJECTION_SECONDS = 0.1
 REPAIR_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 3_600.0
 RETRY_SECONDS = 0.5
+DRAIN_SECONDS = 18.0
 
 PROJECTIONS = (Projection(messages.NAME, messages.LOG, messages.project),)
 
@@ -78,6 +79,8 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
         limits = Limits(
             concurrency=settings.sms_concurrency,
             batch=settings.sms_concurrency,
+            # Longer than a call may take, so that a deploy cuts none off.
+            drain_seconds=DRAIN_SECONDS,
             not_ready_seconds=(0.2, 1.0),
         )
         await asyncio.gather(

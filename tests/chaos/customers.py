@@ -1,7 +1,7 @@
 """Customers of the platform under test: accounts with keys and credits, made over HTTP."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ class Reply:
     """An answer over HTTP."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: Any
 
 
@@ -44,7 +44,7 @@ class Client:
         ) as response:
             is_json = "json" in response.content_type
             content = await (response.json() if is_json else response.text())
-            return Reply(response.status, dict(response.headers), content)
+            return Reply(response.status, response.headers, content)
 
 
     async def send(self, to: str, text: str, **wishes: Any) -> str:

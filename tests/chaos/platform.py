@@ -74,6 +74,15 @@ class Platform:
         """Lose the broker's disk; it must be dead."""
         shutil.rmtree(self.data_dir / BROKER / "store")
 
+    async def sees_fault(self, name: str) -> None:
+        """Wait until a process says that it lacks what it needs: the kill is over."""
+        url = self.quickstart["ready_urls"][name]
+
+        async def is_of_no_use() -> bool:
+            return not await answers_ready(url)
+
+        await until(is_of_no_use, f"{name} lacks something", within_seconds=10)
+
     async def whole(self) -> bool:
         """Tell whether every process is of use."""
         urls = self.quickstart["ready_urls"].values()

@@ -6,9 +6,8 @@ import time
 
 from tests.chaos.customers import Client, Reception
 from tests.chaos.load import Load
-from tests.chaos.platform import DATABASE, Death, Platform, answers_ready
+from tests.chaos.platform import DATABASE, Death
 from tests.chaos.storm import CREDIT_MICROS, assert_nothing_lost, grow, settle, under_load
-from tests.chaos.waiting import until
 
 SETTLE_SECONDS = 30.0
 #: What a customer takes for an answer at once.
@@ -47,7 +46,7 @@ async def test_send_without_database_is_answered_503_at_once(
 
     with platform.unattended():
         death = platform.kill(DATABASE)
-        await until(lambda: _is_away(platform), "the database is away", within_seconds=10)
+        await platform.sees_fault("api")
         seconds = [await _refusal_seconds(customer.live, load) for _ in range(5)]
         seconds += await asyncio.gather(
             *(_refusal_seconds(customer.live, load) for _ in range(50))
@@ -59,10 +58,6 @@ async def test_send_without_database_is_answered_503_at_once(
     _log.warning("refusals took %.3f s at most, %.3f s at least", max(seconds), min(seconds))
     assert max(seconds) < AT_ONCE_SECONDS
     await assert_nothing_lost(reception, customer, load)
-
-
-async def _is_away(platform: Platform) -> bool:
-    return not await answers_ready(platform.quickstart["ready_urls"]["api"])
 
 
 async def _refusal_seconds(client: Client, load: Load) -> float:

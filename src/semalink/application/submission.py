@@ -93,23 +93,14 @@ class StartSubmission(PlainCommand):
             return Settled()
         if message.in_submission:
             if message.submit_request_id == self.cause.request_id:
-                # The answer to this very command was lost on its way here.
-                return _ready(message)
-            return self._await_or_give_up(message)
+                # The answer to this very command was lost on its way here: no call has left yet.
+                return Overdue() if self.cause.at >= message.asked.expires_at else _ready(message)
+            return await_or_give_up(message, self.policy, self.cause)
         if message.outcome_unknown and not _may_risk_a_duplicate(message):
             return Settled()
         if self.cause.at >= message.asked.expires_at:
             return Settled() if message.outcome_unknown else Overdue()
         return self._start(message)
-
-    def _await_or_give_up(self, message: Message) -> Next:
-        assert message.submit_started_at is not None, "a started submission has a time"
-        until = message.submit_started_at + self.policy.lease
-        if self.cause.at < until:
-            return Wait(until)
-        deadline_at = self.cause.at + self.policy.unknown_after
-        message.record_unknown_outcome(deadline_at, "worker_lost", self.cause)
-        return TryAgain() if _may_risk_a_duplicate(message) else Settled()
 
     def _start(self, message: Message) -> Next:
         if message.retry_at is not None and self.cause.at < message.retry_at:
@@ -185,7 +176,8 @@ class RecordRefusal(PlainCommand):
         )
         if message.outcome_unknown or not worth_retrying:
             return None
-        return self.cause.at + postponement(message.postponed)
+        # Not beyond its validity, so that one that expires gives its credits back in time.
+        return min(self.cause.at + postponement(message.postponed), message.asked.expires_at)
 
     def _record(self, message: Message, *, retry_at: datetime | None) -> None:
         failure = self.failure
@@ -229,17 +221,22 @@ class ExpireInQueue(PlainCommand):
 
     job: Job
     cause: Cause
+    policy: Policy = Policy()
 
     def needs(self, needs: Needs) -> None:
         """The message, and the credits to release."""
         _need_all(self.job, needs)
 
     def decide(self, books: Books) -> Next:
-        """Expire and release, unless it is on its way after all."""
+        """Expire and release; a call that left and was never answered is unknown instead."""
         message = books.message(self.job.message_id)
-        overdue = self.cause.at >= message.asked.expires_at
-        if overdue and message.is_waiting and not message.outcome_unknown:
+        is_overdue = self.cause.at >= message.asked.expires_at
+        if not is_overdue or message.status is not Status.ACCEPTED or message.outcome_unknown:
+            return Settled()
+        if message.is_waiting or message.submit_request_id == self.cause.request_id:
             end_unsent(books, message, Message.Expired, "expired_in_queue", self.cause)
+        else:
+            await_or_give_up(message, self.policy, self.cause)
         return Settled()
 
 
@@ -262,6 +259,16 @@ class ConcludeUnknown(PlainCommand):
         return Settled()
 
 
+def await_or_give_up(message: Message, policy: Policy, cause: Cause) -> Next:
+    """Wait while another worker may be in the middle of the call; then its answer is lost."""
+    assert message.submit_started_at is not None, "a started submission has a time"
+    until = message.submit_started_at + policy.lease
+    if cause.at < until:
+        return Wait(until)
+    message.record_unknown_outcome(cause.at + policy.unknown_after, "worker_lost", cause)
+    return TryAgain() if _may_risk_a_duplicate(message) else Settled()
+
+
 def take_receipt(
     books: Books,
     message: Message,
@@ -270,8 +277,11 @@ def take_receipt(
     receipt: Receipt,
     cause: Cause,
 ) -> None:
-    """Record a receipt and charge its reservation, both at most once."""
-    if message.reference is not None:
+    """Record a receipt, and charge the reservation at most once.
+
+    A message that was sent on two routes has two receipts, and reports may come to either.
+    """
+    if message.reference == receipt.reference:
         return
     charged_micros = 0
     if message.asked.mode == Mode.LIVE:

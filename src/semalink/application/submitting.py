@@ -1,8 +1,10 @@
 """The SMS worker's use case: hand a message over, and record what came of it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Protocol
 from uuid import UUID
 
 from tenacity import (
@@ -13,7 +15,7 @@ from tenacity import (
 )
 
 from semalink.application.bus import NotReady
-from semalink.application.ledger import Answer, Command, Ledger, LedgerUnavailable
+from semalink.application.ledger import Answer, Ledger, LedgerUnavailable
 from semalink.application.ports import Aggregator, OutcomeUnknown, Receipt, SendFailed
 from semalink.application.submission import (
     ExpireInQueue,
@@ -32,12 +34,15 @@ from semalink.application.submission import (
 from semalink.domain.cause import Cause
 from semalink.domain.errors import MessageNotFound
 
-T = TypeVar("T")
+_Caused = StartSubmission | RecordReceipt | RecordRefusal | RecordUnknownOutcome | ExpireInQueue
 
 ACTOR = "worker:sms"
 
 #: Every route once, and once more after a lost answer.
 HAND_OVERS_MAX = 4
+
+#: Shorter than the lease, after which another worker takes the answer for lost.
+SUBMIT_SECONDS_MAX = 17.0
 
 #: How long an outcome is held in memory while the database is away.
 RECORD_SECONDS_MAX = 120.0
@@ -114,12 +119,15 @@ class Submitter:
         self._observer.handed_over(ready.lane, (started_at - ready.accepted_at).total_seconds())
         outcome: Receipt | SendFailed | OutcomeUnknown
         try:
-            outcome = await self._aggregators[ready.aggregator].submit(ready.submission)
+            async with asyncio.timeout(SUBMIT_SECONDS_MAX):
+                outcome = await self._aggregators[ready.aggregator].submit(ready.submission)
             result = "accepted"
         except SendFailed as failure:
             outcome, result = failure, failure.failure.value
         except OutcomeUnknown as unknown:
             outcome, result = unknown, "unknown"
+        except TimeoutError:
+            outcome, result = OutcomeUnknown(), "unknown"
         seconds = (self._now() - started_at).total_seconds()
         self._observer.submitted(ready.aggregator, seconds, result)
         cause = self._cause(request_id)
@@ -133,13 +141,18 @@ class Submitter:
             )
         return await self._record(RecordUnknownOutcome(job, ready.attempt, self._policy, cause))
 
-    async def _record(self, command: Command[T]) -> T:
+    async def _record(self, command: _Caused) -> Next:
         try:
             return (await self._ledger.execute(command)).value
         except LedgerUnavailable:
             return await self._record_later(command)
 
-    async def _record_later(self, command: Command[T]) -> T:
+    async def _record_later(self, command: _Caused) -> Next:
+        async def decide_now() -> Answer[Next]:
+            # The clock goes on while the ledger is away, and validity is judged by it.
+            cause = replace(command.cause, at=self._now())
+            return await self._ledger.execute(replace(command, cause=cause))
+
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(LedgerUnavailable),
             wait=wait_random_exponential(multiplier=0.05, max=2.0),
@@ -147,7 +160,7 @@ class Submitter:
             reraise=True,
         )
         try:
-            answer: Answer[T] = await retrying(self._ledger.execute, command)
+            answer: Answer[Next] = await retrying(decide_now)
         except LedgerUnavailable as away:
             raise NotReady(str(away)) from away
         return answer.value

@@ -119,7 +119,8 @@ def _(event: Message.Submitted, changes: Changes) -> None:
         row["status"] = "submitted"
     row["aggregator"] = event.aggregator
     row["reference"] = event.reference
-    row["charged_micros"] = event.charged_micros
+    if event.charged_micros:
+        row["charged_micros"] = event.charged_micros
     row["submitted_at"] = event.timestamp
     if event.network:
         row["network"] = _storable(event.network)

@@ -171,7 +171,43 @@ def test_expire_in_queue_changes_nothing_in_time(
     assert steps(accepted) == []
 
 
-@pytest.mark.parametrize("so_far", ["in_flight", "lost", "submitted"])
+def test_expire_in_queue_ends_what_the_same_worker_began_and_did_not_hand_over(
+    in_flight: Job, expire: Do, clock: MemoryClock, see: See
+) -> None:
+    clock.advance(hours=1)
+
+    expire(in_flight)
+
+    assert see(in_flight).status is Status.EXPIRED
+
+
+def test_expire_in_queue_waits_while_another_worker_may_be_in_the_middle_of_the_call(
+    accept: Accept, start: Do, expire: Do, clock: MemoryClock, see: See
+) -> None:
+    job = accept()
+    clock.advance(minutes=59, seconds=50)
+    start(job, request_id="job_of_another")
+    clock.advance(seconds=20)
+
+    expire(job)
+
+    assert see(job).in_submission
+
+
+def test_expire_in_queue_takes_the_answer_for_lost_when_another_worker_never_came_back(
+    accept: Accept, start: Do, expire: Do, clock: MemoryClock, see: See
+) -> None:
+    job = accept()
+    start(job, request_id="job_of_another")
+    clock.advance(hours=1)
+
+    expire(job)
+
+    assert see(job).outcome_unknown
+    assert see(job).status is Status.ACCEPTED
+
+
+@pytest.mark.parametrize("so_far", ["lost", "submitted"])
 def test_expire_in_queue_changes_nothing_once_it_may_be_on_its_way(
     request: pytest.FixtureRequest,
     ledger: MemoryLedger,

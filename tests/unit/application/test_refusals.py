@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from datetime import timedelta
 
 from semalink.application.ports import FailureClass
 from semalink.application.submission import (
     Job,
     Next,
+    Overdue,
     Policy,
     Ready,
     Settled,
@@ -124,6 +126,21 @@ def test_record_refusal_puts_the_message_off_for_longer_each_time(
     assert ledger.pending()[job.message_id].state == "postponed"
     assert ledger.pending()[job.message_id].round == 3
     assert job.message_id in ledger.open_reservations
+
+
+def test_record_refusal_puts_the_message_off_no_longer_than_it_is_valid(
+    accept: Accept, start: Do, refuse: Do, clock: MemoryClock, see: See
+) -> None:
+    job = accept(expires_at=clock.now() + timedelta(seconds=3))
+    start(job)
+    refuse(job, attempt=1, failure=FailureClass.TRANSIENT, retryable=True)
+    start(job)
+
+    refuse(job, attempt=2, failure=FailureClass.TRANSIENT, retryable=True)
+
+    assert see(job).retry_at == clock.now() + timedelta(seconds=3)
+    clock.advance(seconds=3)
+    assert start(job) == Overdue()
 
 
 def test_record_refusal_puts_the_message_off_when_the_first_route_may_take_it_later(

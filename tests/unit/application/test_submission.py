@@ -213,7 +213,8 @@ def test_record_receipt_charges_one_of_two_that_come(
 
     take(job, attempt=2, aggregator="africastalking")
 
-    assert see(job).aggregator == "celcom"
+    assert see(job).aggregator == "africastalking"
+    assert see(job).charged_micros == 800_000
     assert entries() == ["Reserved", "Charged"]
 
 
