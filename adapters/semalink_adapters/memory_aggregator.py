@@ -1,5 +1,6 @@
 """An aggregator in memory that does what it is told; for tests."""
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -27,6 +28,8 @@ class MemoryAggregator:
         self._name = name
         #: What the next submissions come to, in order; after them, all are taken.
         self.outcomes = deque(outcomes)
+        #: True: submissions reach it and are never answered.
+        self.hangs = False
         #: Every submission that reached this aggregator, in order.
         self.submissions: list[Submission] = []
         #: What can be asked for, by reference.
@@ -40,6 +43,8 @@ class MemoryAggregator:
     async def submit(self, submission: Submission) -> Receipt:
         """Take one message, or do what the script says."""
         outcome = self._next(submission)
+        if self.hangs:
+            await asyncio.Event().wait()
         if isinstance(outcome, Receipt):
             return outcome
         raise outcome

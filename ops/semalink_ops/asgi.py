@@ -47,7 +47,7 @@ async def build_api(settings: Settings) -> AsyncIterator[Application]:
         await core.bus.on_poke(KEY_REVOKED_SUBJECT, key_ring.forget_all)
         yield create_api(
             ApiDependencies(
-                edge=_edge(core, ("database",)),
+                edge=_edge(core, ("database", "ledger")),
                 reads=core.reads,
                 sending=Sending(core.ledger, uuid7),
                 key_ring=key_ring,
@@ -65,7 +65,7 @@ async def build_admin(settings: Settings) -> AsyncIterator[Application]:
         revoked = Poker(core.bus, KEY_REVOKED_SUBJECT)
         yield create_admin(
             AdminDependencies(
-                edge=_edge(core, ("database",)),
+                edge=_edge(core, ("database", "ledger")),
                 reads=core.reads,
                 ledger=core.ledger,
                 key_ring=_key_ring(core),
@@ -133,7 +133,7 @@ def _edge(core: Core, needed: Sequence[str], *, any_of: bool = False) -> Edge:
     def check(name: str) -> Callable[[], Awaitable[bool]]:
         async def answer() -> bool:
             checks = await core.check()
-            return any(checks.values()) if any_of else checks[name]
+            return any(checks[one] for one in needed) if any_of else checks[name]
 
         return answer
 

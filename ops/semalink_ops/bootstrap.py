@@ -27,7 +27,7 @@ from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.reads import PostgresReads, open_pool
 from semalink_ops.observability import tracing
 from semalink_ops.observability.bus_observer import BusMetrics
-from semalink_ops.observability.metrics import Metrics
+from semalink_ops.observability.metrics import Metrics, watch_loop
 from semalink_ops.observability.tracing import Tracing
 from semalink_ops.settings import Settings
 
@@ -56,7 +56,12 @@ class Core:
 
     async def check(self) -> dict[str, bool]:
         """Say of each part that the process needs whether it is there."""
-        return {"database": await self._database_answers(), "broker": self.connection.ready}
+        return {
+            "database": await self._database_answers(),
+            # It has a connection of its own, which may be away or stuck by itself.
+            "ledger": self.ledger.is_available,
+            "broker": self.connection.ready,
+        }
 
     async def _database_answers(self) -> bool:
         try:
@@ -113,6 +118,8 @@ async def open_core(
             )
         )
         metrics.watch_ledger(lambda: ledger.waiting_count)
+        watching = asyncio.create_task(watch_loop(metrics))
+        stack.callback(watching.cancel)
         yield Core(
             settings, metrics, traces, pool, PostgresReads(pool), ledger, connection, bus,
             bus_metrics,

@@ -28,7 +28,9 @@ from semalink_adapters.postgres.writer_connection import (
 
 T = TypeVar("T")
 
+#: Messages that are committed together, as a rule; one command may be about more.
 BATCH_MAX = 256
+#: Messages that may wait.
 QUEUE_MAX = 8_192
 #: A batch that met a concurrent writer is decided anew, at most so often.
 TRIES_MAX = 8
@@ -80,6 +82,9 @@ class GroupCommit:
         self._busy_since: float | None = None
         #: Set by the writer thread when it has met the end of the queue.
         self._is_last = False
+        #: Messages put into the queue, by the event loop, and taken out, by the writer thread.
+        self._weight_in = 0
+        self._weight_out = 0
 
     async def __aenter__(self) -> Self:
         """Start the writer thread."""
@@ -114,13 +119,14 @@ class GroupCommit:
         if self._is_closing:
             msg = "The ledger is closing."
             raise LedgerUnavailable(msg)
-        if self._queue.qsize() >= QUEUE_MAX:
+        if self._weight_in - self._weight_out >= QUEUE_MAX:
             msg = "Too many commands are waiting."
             raise LedgerUnavailable(msg)
         if not self.is_available:
             msg = "The database is away."
             raise LedgerUnavailable(msg)
         future: asyncio.Future[Any] = self._loop.create_future()
+        self._weight_in += command.weight
         self._queue.put(_Waiting(command, future))
         return cast("Answer[T]", await future)
 
@@ -138,7 +144,7 @@ class GroupCommit:
         while not self._is_last:
             batch = self._take(1, RECONNECT_PAUSE_SECONDS if self._connection.is_down else None)
             if batch:
-                batch += self._take(BATCH_MAX - 1, 0.0)
+                batch += self._take(BATCH_MAX - batch[0].command.weight, 0.0)
                 self._busy_since = time.monotonic()
                 self._settle(batch)
                 self._busy_since = None
@@ -147,9 +153,10 @@ class GroupCommit:
                 self._try_to_connect()
         self._connection.close()
 
-    def _take(self, count: int, timeout: float | None) -> list[_Waiting]:
+    def _take(self, weight_max: int, timeout: float | None) -> list[_Waiting]:
         batch: list[_Waiting] = []
-        while len(batch) < count and not self._is_last:
+        weight = 0
+        while weight < weight_max and not self._is_last:
             try:
                 waiting = self._queue.get(timeout != 0.0, timeout)
             except Empty:
@@ -158,6 +165,8 @@ class GroupCommit:
                 self._is_last = True
             else:
                 batch.append(waiting)
+                weight += waiting.command.weight
+        self._weight_out += weight
         return batch
 
     def _try_to_connect(self) -> None:

@@ -46,8 +46,8 @@ ACCEPT_TO_SUBMIT_SECONDS = Declared(
 MESSAGES = Declared(
     "semalink_messages_total",
     Kind.COUNTER,
-    "Messages that reached a state.",
-    ("state", "provider", "country"),
+    "Messages that reached a state, as the projector read it from the event log.",
+    ("state",),
 )
 PROVIDER_SUBMIT_SECONDS = Declared(
     "semalink_provider_submit_seconds",
@@ -88,7 +88,7 @@ PROJECTION_LAG_SECONDS = Declared(
 CONSUMER_PENDING = Declared(
     "semalink_consumer_pending",
     Kind.GAUGE,
-    "Messages that wait in a queue.",
+    "Messages in a queue, those in the hands of workers included; told by the relay that leads.",
     ("queue",),
 )
 CONSUMER_DELIVERIES = Declared(
@@ -144,7 +144,8 @@ REPORTS = Declared(
 REPORTS_SHELVED = Declared(
     "semalink_reports_shelved",
     Kind.GAUGE,
-    "Delivery reports kept for a message that is not known, or not known yet.",
+    "Delivery reports kept for a message that is not known, or not known yet; told by the DLR "
+    "worker.",
 )
 LOOP_LAG_SECONDS = Declared(
     "semalink_loop_lag_seconds",

@@ -69,9 +69,9 @@ class Metrics:
         """Record how long a message waited until an aggregator took it."""
         self._waits.at(lane).observe(seconds_since_accepted)
 
-    def message_reached(self, state: str, provider: str, country: str) -> None:
-        """Count one message into its new state."""
-        self._messages.at(state, provider, country).inc()
+    def messages_reached(self, state: str, count: int) -> None:
+        """Count messages into their new state."""
+        self._messages.at(state).inc(count)
 
     def provider_answered(self, provider: str, seconds: float) -> None:
         """Record one call to an aggregator."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -27,8 +28,18 @@ class TopUpRecorded(msgspec.Struct, frozen=True):
     available_micros: int
 
 
+class AccountOpened(msgspec.Struct, frozen=True):
+    """An account that is open, as it was set up."""
+
+    account_id: UUID
+    name: str
+    kind: Kind
+    tier: Tier
+    opened_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
-class OpenAccount(PlainCommand):
+class OpenAccount:
     """Open an account and its credits, together."""
 
     account_id: UUID
@@ -36,19 +47,39 @@ class OpenAccount(PlainCommand):
     kind: Kind
     tier: Tier
     cause: Cause
+    idempotency: Idempotency | None = None
+
+    weight: ClassVar[int] = 1
+    _decoder: ClassVar = msgspec.json.Decoder(AccountOpened)
 
     def needs(self, needs: Needs) -> None:
         """The account, which is there already when the command is repeated."""
         needs.accounts.add(self.account_id)
 
-    def decide(self, books: Books) -> Account:
+    def decide(self, books: Books) -> AccountOpened:
         """Open both; opening them twice changes nothing."""
         if books.has_account(self.account_id):
-            return books.account(self.account_id)
+            return _opened(books.account(self.account_id))
         account = Account.open(self.account_id, self.name, self.kind, self.tier, self.cause)
         books.add(account)
         books.add(CreditAccount.open(self.account_id, self.cause))
-        return account
+        return _opened(account)
+
+    @staticmethod
+    def encode(value: AccountOpened) -> bytes:
+        """Write down what was opened."""
+        return msgspec.json.encode(value)
+
+    @classmethod
+    def decode(cls, stored: bytes) -> AccountOpened:
+        """Read back what was opened."""
+        return cls._decoder.decode(stored)
+
+
+def _opened(account: Account) -> AccountOpened:
+    return AccountOpened(
+        account.id, account.name, account.kind, account.tier, account.created_on
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +95,22 @@ class IssuedKey:
 
 
 @dataclass(frozen=True, slots=True)
-class IssueApiKey(PlainCommand):
-    """Let a new key speak for an account."""
+class IssueApiKey:
+    """Let a new key speak for an account; repeated, it answers with the key of the first time."""
 
     account_id: UUID
     key: IssuedKey
     cause: Cause
+    idempotency: Idempotency | None = None
+
+    weight: ClassVar[int] = 1
 
     def needs(self, needs: Needs) -> None:
         """The account."""
         needs.accounts.add(self.account_id)
 
-    def decide(self, books: Books) -> None:
-        """Record the key's hash and rights."""
+    def decide(self, books: Books) -> UUID:
+        """Record the key's hash and rights; returns its id."""
         key = self.key
         books.account(self.account_id).issue_key(
             key.api_key_id,
@@ -87,6 +121,17 @@ class IssueApiKey(PlainCommand):
             key_hash=key.key_hash,
             last_four=key.last_four,
         )
+        return key.api_key_id
+
+    @staticmethod
+    def encode(value: UUID) -> bytes:
+        """Write down which key was issued."""
+        return value.bytes
+
+    @staticmethod
+    def decode(stored: bytes) -> UUID:
+        """Read back which key was issued."""
+        return UUID(bytes=stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +194,7 @@ class TopUp:
     payment_reference: str
     cause: Cause
 
+    weight: ClassVar[int] = 1
     _decoder: ClassVar = msgspec.json.Decoder(TopUpRecorded)
 
     @property

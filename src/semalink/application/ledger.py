@@ -86,6 +86,11 @@ class Command(Protocol[T_co]):
         """Decides one thing at most once, however often it is asked."""
         ...
 
+    @property
+    def weight(self) -> int:
+        """How many messages it is about; what is committed together is bounded by it."""
+        ...
+
     def needs(self, needs: "Needs") -> None:
         """Name what must be loaded and, for credit accounts, locked."""
         ...
@@ -258,6 +263,7 @@ class PlainCommand:
     __slots__ = ()
 
     idempotency: ClassVar[Idempotency | None] = None
+    weight: ClassVar[int] = 1
 
     @staticmethod
     def encode(value: Any) -> bytes:

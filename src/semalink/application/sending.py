@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -55,6 +55,8 @@ class AcceptMessage:
     cause: Cause
     idempotency: Idempotency | None
 
+    weight: ClassVar[int] = 1
+
     def needs(self, needs: Needs) -> None:
         """The credits that pay, which also guard the idempotency keys of the account."""
         needs.credit_accounts.add(self.billing_account_id)
@@ -85,6 +87,11 @@ class AcceptBatch:
     checked: Sequence[Checked]
     cause: Cause
     idempotency: Idempotency | None
+
+    @property
+    def weight(self) -> int:
+        """As many as it has messages."""
+        return len(self.checked)
 
     def needs(self, needs: Needs) -> None:
         """The credits that pay."""

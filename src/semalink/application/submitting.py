@@ -74,6 +74,7 @@ class Submitter:
         new_request_id: Callable[[], str],
         observer: SubmitObserver,
         record_seconds_max: float = RECORD_SECONDS_MAX,
+        submit_seconds_max: float = SUBMIT_SECONDS_MAX,
     ) -> None:
         self._ledger = ledger
         self._aggregators = aggregators
@@ -83,6 +84,7 @@ class Submitter:
         self._new_request_id = new_request_id
         self._observer = observer
         self._record_seconds_max = record_seconds_max
+        self._submit_seconds_max = submit_seconds_max
 
     async def submit(self, job: Job) -> Wait | None:
         """Bring a message as far as it gets; a Wait when there is more to do, but not now.
@@ -119,7 +121,7 @@ class Submitter:
         self._observer.handed_over(ready.lane, (started_at - ready.accepted_at).total_seconds())
         outcome: Receipt | SendFailed | OutcomeUnknown
         try:
-            async with asyncio.timeout(SUBMIT_SECONDS_MAX):
+            async with asyncio.timeout(self._submit_seconds_max):
                 outcome = await self._aggregators[ready.aggregator].submit(ready.submission)
             result = "accepted"
         except SendFailed as failure:

@@ -1,7 +1,8 @@
 """Feeds a log to a read model: page by page, each with its cursor in one transaction."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -49,6 +50,8 @@ class Page:
     event_count: int
     #: Seconds since the last event of the page was recorded; 0 when there was none.
     lag_seconds: float
+    #: How many events it had of each topic; every event is in one page of one runner.
+    topics: Mapping[str, int] = field(default_factory=dict)
 
 
 class ProjectionRunner:
@@ -93,4 +96,5 @@ class ProjectionRunner:
                 },
             )
             now = tx.execute(text("SELECT clock_timestamp()")).scalar_one()
-            return Page(len(rows), (now - last.recorded_at).total_seconds())
+            lag_seconds = (now - last.recorded_at).total_seconds()
+            return Page(len(rows), lag_seconds, Counter(row.topic for row in rows))

@@ -75,11 +75,6 @@ def _components(operations: list[Operation], keys: str) -> Document:
                 "64 letters, digits, dots, hyphens and underscores. Any other is replaced.",
                 "checkout-4711",
             ),
-            "Traceparent": _header_parameter(
-                "traceparent",
-                "W3C trace context; the request joins your trace, if it can be read.",
-                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            ),
             "IdempotencyKey": _header_parameter(
                 "Idempotency-Key",
                 "Makes repetitions of a request one request: the same key and body get the first "
@@ -129,10 +124,7 @@ def _content(operation: Operation) -> Document:
 
 
 def _parameters(operation: Operation) -> list[Document]:
-    parameters: list[Document] = [
-        {"$ref": "#/components/parameters/RequestId"},
-        {"$ref": "#/components/parameters/Traceparent"},
-    ]
+    parameters: list[Document] = [{"$ref": "#/components/parameters/RequestId"}]
     if operation.takes_idempotency_key:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
     parameters += [

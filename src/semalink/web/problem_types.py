@@ -139,6 +139,12 @@ EDGE_PROBLEMS = (
         "Use a method that the Allow header names.",
     ),
     ProblemType(
+        "api_key_already_issued",
+        409,
+        "API key was issued before",
+        "Revoke the key that was issued and issue another under a new Idempotency-Key.",
+    ),
+    ProblemType(
         "body_too_large",
         413,
         "Body is too large",

@@ -48,9 +48,9 @@ def test_open_account_changes_nothing_when_repeated(
     ledger.decide(command)
     recorded = len(ledger.log)
 
-    account = ledger.decide(command).value
+    opened = ledger.decide(command).value
 
-    assert account.id == OTHER_ID
+    assert opened.account_id == OTHER_ID
     assert len(ledger.log) == recorded
 
 

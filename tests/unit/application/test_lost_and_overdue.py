@@ -5,7 +5,7 @@ import pytest
 
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.ports import FailureClass, ReportState
-from semalink.application.submission import Job, Next, Policy, Ready, Settled, TryAgain
+from semalink.application.submission import Job, Next, Overdue, Policy, Ready, Settled, TryAgain
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane, Mode
 from semalink.domain.message import Message, Status
@@ -288,3 +288,13 @@ def test_conclude_unknown_ends_a_message_whose_reservation_was_resolved_before(
 
     assert see(lost).status is Status.UNKNOWN
     assert len(ledger.log) == recorded + 1
+
+
+def test_start_submission_is_overdue_when_its_own_answer_was_lost_for_too_long(
+    in_flight: Job, start: Do, clock: MemoryClock
+) -> None:
+    clock.advance(hours=1)
+
+    step = start(in_flight)
+
+    assert step == Overdue()

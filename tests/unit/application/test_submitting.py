@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
@@ -60,7 +61,9 @@ def new_submitter(
 ) -> Callable[..., Submitter]:
     numbers = count(100)
 
-    def of(*more: MemoryAggregator, record_seconds_max: float = 10) -> Submitter:
+    def of(
+        *more: MemoryAggregator, record_seconds_max: float = 10, submit_seconds_max: float = 10
+    ) -> Submitter:
         aggregators = (celcom, africastalking, MemoryAggregator("sandbox"), *more)
         return Submitter(
             ledger,
@@ -71,6 +74,7 @@ def new_submitter(
             new_request_id=lambda: f"job_{next(numbers)}",
             observer=observer,
             record_seconds_max=record_seconds_max,
+            submit_seconds_max=submit_seconds_max,
         )
 
     return of
@@ -328,3 +332,34 @@ async def test_submit_goes_on_when_an_answer_of_the_ledger_is_lost(
 
     assert len(celcom.submissions) == 1
     assert see(accepted).status is Status.SUBMITTED
+
+
+async def test_submit_takes_the_answer_for_lost_when_none_comes_in_time(
+    new_submitter: Callable[..., Submitter], accepted: Job, celcom: MemoryAggregator, see: See
+) -> None:
+    celcom.hangs = True
+
+    await new_submitter(submit_seconds_max=0.01).submit(accepted)
+
+    assert len(celcom.submissions) == 1
+    assert see(accepted).outcome_unknown
+
+
+async def test_submit_sends_nothing_late_when_the_ledger_comes_back_after_the_time_to_live(
+    submitter: Submitter,
+    accepted: Job,
+    ledger: MemoryLedger,
+    celcom: MemoryAggregator,
+    clock: MemoryClock,
+    see: See,
+) -> None:
+    ledger.is_available = False
+    waiting = asyncio.ensure_future(submitter.submit(accepted))
+    await asyncio.sleep(0)
+    clock.advance(hours=2)
+    ledger.is_available = True
+
+    await waiting
+
+    assert celcom.submissions == []
+    assert see(accepted).status is Status.EXPIRED

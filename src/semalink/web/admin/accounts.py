@@ -7,7 +7,7 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from semalink.application.accounts import OpenAccount
+from semalink.application.accounts import AccountOpened, OpenAccount
 from semalink.application.reading import AccountView
 from semalink.domain.account import Kind, Tier
 from semalink.domain.errors import AccountNotFound
@@ -19,6 +19,7 @@ from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.cursor import Cursors
 from semalink.web.dependencies import AdminDependencies
+from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
 from semalink.web.operation import Operation, Success, route
 from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply
@@ -61,6 +62,7 @@ OPEN = Operation(
     summary="Open an account",
     description="Opens an account and its credits, together. It may send once it has credits.",
     scopes=ADMINS,
+    takes_idempotency_key=True,
     body=NewAccount,
     body_examples={"direct": {"name": "Acme Stores", "kind": "direct", "tier": "starter"}},
     success=Success(
@@ -68,7 +70,7 @@ OPEN = Operation(
         "The account is open.",
         AccountView,
         examples.ACCOUNT,
-        headers={"Location": "Where the account can be read."},
+        headers={"Location": "Where the account can be read.", **REPLAYED_NOTE},
     ),
 )
 LIST = Operation(
@@ -117,21 +119,14 @@ class AccountPages:
         asked = await read_json(request, _decoder)
         account_id = self._deps.edge.new_id(arrival.at)
         kind, tier = Kind(asked.kind), Tier(asked.tier)
-        await self._deps.ledger.execute(
-            OpenAccount(account_id, asked.name, kind, tier, arrival.cause)
+        idempotency = idempotency_of(arrival, OPEN.route_name, asked)
+        answer = await self._deps.ledger.execute(
+            OpenAccount(account_id, asked.name, kind, tier, arrival.cause, idempotency)
         )
-        public_id = format_id(ACCOUNT_PREFIX, account_id)
-        opened = AccountView(
-            id=public_id,
-            billing_account_id=public_id,
-            name=asked.name,
-            kind=kind.value,
-            tier=tier.value,
-            preferred_aggregator=None,
-            opened_at=arrival.at,
-        )
-        location = (b"location", f"{OPEN.path}/{public_id}".encode())
-        return Reply(201, msgspec.json.encode(opened), [location])
+        opened = _view_of(answer.value)
+        location = (b"location", f"{OPEN.path}/{opened.id}".encode())
+        headers = (location, REPLAYED) if answer.replayed else (location,)
+        return Reply(201, msgspec.json.encode(opened), headers)
 
     async def list(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with a page of accounts."""
@@ -153,6 +148,19 @@ class AccountPages:
         if account is None:
             raise AccountNotFound
         return Reply(200, msgspec.json.encode(account))
+
+
+def _view_of(opened: AccountOpened) -> AccountView:
+    public_id = format_id(ACCOUNT_PREFIX, opened.account_id)
+    return AccountView(
+        id=public_id,
+        billing_account_id=public_id,
+        name=opened.name,
+        kind=opened.kind.value,
+        tier=opened.tier.value,
+        preferred_aggregator=None,
+        opened_at=opened.opened_at,
+    )
 
 
 def account_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:

@@ -1,6 +1,7 @@
 """API keys of customers: issued, listed without their secret, revoked."""
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 from litestar import Request
@@ -19,7 +20,9 @@ from semalink.web.api_key import make_key
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.dependencies import AdminDependencies
+from semalink.web.idempotency import idempotency_of
 from semalink.web.operation import Operation, Success, route
+from semalink.web.problems import EdgeRefusal
 from semalink.web.reply import Reply
 
 CustomerScope = Literal["messages:send", "messages:read", "balance:read"]
@@ -63,8 +66,12 @@ ISSUE = Operation(
     operation_id="issueApiKey",
     tag="Accounts",
     summary="Issue an API key",
-    description="Makes a key and shows it this once; only its keyed hash is stored.",
+    description=(
+        "Makes a key and shows it this once; only its keyed hash is stored. Repeated with the same "
+        "Idempotency-Key, it makes no second key and answers 409, as the first is not shown again."
+    ),
     scopes=ADMINS,
+    takes_idempotency_key=True,
     path_examples=_OF_ACCOUNT,
     body=NewApiKey,
     body_examples={
@@ -88,7 +95,7 @@ ISSUE = Operation(
             "key": "sl_live_… (47 characters)",
         },
     ),
-    problems=("account_not_found",),
+    problems=("account_not_found", "api_key_already_issued"),
 )
 LIST = Operation(
     method="GET",
@@ -133,7 +140,14 @@ class ApiKeyPages:
         issued = IssuedKey(
             api_key_id, asked.name, list(scopes), asked.mode, made.key_hash.hex(), made.last_four
         )
-        await self._deps.ledger.execute(IssueApiKey(account_id, issued, arrival.cause))
+        # The path is part of what was asked: a key for one account is none for another.
+        asked_for = (account_id.hex, asked)
+        idempotency = idempotency_of(arrival, ISSUE.route_name, asked_for)
+        answer = await self._deps.ledger.execute(
+            IssueApiKey(account_id, issued, arrival.cause, idempotency)
+        )
+        if answer.replayed:
+            raise _already_issued(answer.value)
         shown = IssuedApiKey(
             id=format_id(API_KEY_PREFIX, api_key_id),
             account_id=format_id(ACCOUNT_PREFIX, account_id),
@@ -160,6 +174,16 @@ class ApiKeyPages:
         await self._deps.ledger.execute(RevokeApiKey(account_id, api_key_id, cause))
         self._deps.on_key_revoked(api_key_id)
         return Reply(204)
+
+
+def _already_issued(api_key_id: UUID) -> EdgeRefusal:
+    public_id = format_id(API_KEY_PREFIX, api_key_id)
+    return EdgeRefusal(
+        "api_key_already_issued",
+        f"This Idempotency-Key issued {public_id}, whose secret is not shown again. "
+        "Revoke it and issue another.",
+        headers={"Idempotent-Replayed": "true"},
+    )
 
 
 def api_key_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:
