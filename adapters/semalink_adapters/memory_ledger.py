@@ -63,11 +63,14 @@ class Pending:
     lane: str
     recipient: str
     queued_at: datetime
+    expires_at: datetime
     #: "queued", "postponed", "unknown" or "parked".
     state: str = "queued"
     due_at: datetime | None = None
     #: How often it was put off.
     round: int = 0
+    #: How often it was put back because its queue was empty against the books.
+    refills: int = 0
     #: Who may hold it while its state is unknown.
     aggregator: str | None = None
 
@@ -219,7 +222,9 @@ class MemoryLedger:
         match step:
             case Message.Created():
                 job = Job(message_id, step.account_id, step.billing_account_id)
-                self._pending[message_id] = Pending(job, step.lane, step.to, step.timestamp)
+                self._pending[message_id] = Pending(
+                    job, step.lane, step.to, step.timestamp, step.expires_at
+                )
             case Message.SubmitRefused(retry_at=datetime() as retry_at) if pending:
                 pending.state, pending.due_at = "postponed", retry_at
                 pending.round += 1

@@ -1,5 +1,6 @@
 """The outbox in memory: what a MemoryLedger and its reports say must be in the broker."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -32,6 +33,7 @@ class MemoryOutbox:
         self._jobs_at = 0
         self._reports_at = 0
         self._marks: dict[str, StreamMark] = {}
+        self._report_refills: Counter[UUID] = Counter()
 
     async def next_jobs(self, limit: int) -> JobPage:
         """Return accepted messages beyond the cursor."""
@@ -121,6 +123,50 @@ class MemoryOutbox:
             if (after is None or report_id > after) and received_at <= received_by
         ]
         return queued[:limit]
+
+    async def jobs_refilled(self, message_ids: Sequence[UUID]) -> None:
+        """Mark messages as being in a queue again, and count that they had vanished from it."""
+        for message_id in message_ids:
+            pending = self._ledger.pending().get(message_id)
+            if pending is not None and pending.state == "queued":
+                pending.queued_at = self._now()
+                pending.refills += 1
+
+    async def reports_refilled(self, report_ids: Sequence[UUID]) -> None:
+        """Mark reports as being in their queue again, and count that they had vanished from it."""
+        for report_id in report_ids:
+            if report_id in self._reports.unprocessed:
+                self._reports.unprocessed[report_id] = self._now()
+                self._report_refills[report_id] += 1
+
+    async def give_up_jobs(
+        self, lane: str, *, refills: int, older_than_seconds: float
+    ) -> Sequence[UUID]:
+        """Park messages that vanish from their queue whenever they are put back; return them."""
+        queued_by = self._now() - timedelta(seconds=older_than_seconds)
+        given_up = [
+            message_id
+            for message_id, pending in self._ledger.pending().items()
+            if pending.state == "queued"
+            and pending.lane == lane
+            and pending.refills >= refills
+            and pending.queued_at <= queued_by
+        ]
+        for message_id in given_up:
+            self._ledger.pending()[message_id].state = "parked"
+        return given_up
+
+    async def give_up_reports(self, *, refills: int, older_than_seconds: float) -> Sequence[UUID]:
+        """Strike off reports that vanish whenever they are put back; return them."""
+        refilled_by = self._now() - timedelta(seconds=older_than_seconds)
+        given_up = [
+            report_id
+            for report_id, refilled_at in self._reports.unprocessed.items()
+            if self._report_refills[report_id] >= refills and refilled_at <= refilled_by
+        ]
+        for report_id in given_up:
+            del self._reports.unprocessed[report_id]
+        return given_up
 
 
 def _job(pending: Pending) -> PendingJob:

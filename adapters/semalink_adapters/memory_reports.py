@@ -83,6 +83,12 @@ class MemoryReports:
         for report_id in report_ids:
             self.unprocessed.pop(report_id, None)
 
+    async def set_aside(self, report_ids: Sequence[UUID]) -> None:
+        """Strike reports off the work list undone; what came stays stored."""
+        self._require_available()
+        for report_id in report_ids:
+            self.unprocessed.pop(report_id, None)
+
     async def matched_on_shelf(self, limit: int) -> Sequence[tuple[ParsedReport, Owner]]:
         """Return shelved reports whose message is known by now."""
         self._require_available()
@@ -121,6 +127,18 @@ class MemoryReports:
             if pending.state == "unknown" and pending.due_at and pending.due_at <= self._now()
         ]
         return overdue[:limit]
+
+    async def expired_unsent(self, limit: int) -> Sequence[Job]:
+        """Return messages that were not handed over a minute after their validity passed."""
+        self._require_available()
+        expired_by = self._now() - _SETTLED_AFTER
+        expired = [
+            pending.job
+            for pending in self._ledger.pending().values()
+            if pending.state in {"queued", "postponed", "parked"}
+            and pending.expires_at < expired_by
+        ]
+        return expired[:limit]
 
     async def park(self, message_id: UUID) -> None:
         """Take a message that became a dead letter off the list of what a queue must hold."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -17,7 +17,7 @@ from semalink.application.relaying import POKE_SUBJECT, JobPayload, Relay, Repor
 from semalink.application.reporting import ReportProcessor
 from semalink.application.submission import Job, Policy, Wait
 from semalink.application.submitting import Submitter
-from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
+from semalink.domain.ids import MESSAGE_PREFIX, format_id
 from semalink.domain.routing import DEFAULT_ORDER
 from semalink.projections import messages
 from semalink.projections.runner import PAGE_SIZE, Projection, ProjectionRunner
@@ -25,14 +25,16 @@ from semalink_adapters.jetstream.consumer import Limits, consume_batches, consum
 from semalink_adapters.jetstream.lanes import PriorityGate
 from semalink_adapters.jetstream.marks import read_marks
 from semalink_adapters.jetstream.source import JetStreamSource
-from semalink_adapters.jetstream.streams import DLR_INBOUND, SMS_NORMAL, SMS_PRIORITY
+from semalink_adapters.jetstream.streams import DLR_INBOUND, QUEUES, SMS_NORMAL, SMS_PRIORITY
 from semalink_adapters.postgres.housekeeping import keep_house
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_adapters.postgres.outbox import PostgresOutbox
 from semalink_adapters.postgres.reports import PostgresReports
+from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_ops.bootstrap import Core, open_aggregators
 from semalink_ops.observability.metrics import Metrics
+from semalink_ops.observability.step_log import LoggedLedger
 from semalink_ops.observability.tracing import Tracing
 from semalink_ops.preferences import CachedPreferences
 from semalink_ops.runtime import background, new_request_id, utc_now, wait_for_stop
@@ -46,9 +48,24 @@ PROJECTION_SECONDS = 0.1
 REPAIR_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 3_600.0
 RETRY_SECONDS = 0.5
+#: A relay that takes longer gives its lock up to another one.
+STEP_SECONDS_MAX = 30.0
 DRAIN_SECONDS = 18.0
 
 PROJECTIONS = (Projection(messages.NAME, messages.LOG, messages.project),)
+
+QUEUE_BY_STREAM = {queue.stream: queue.name for queue in QUEUES}
+
+#: Events that bring a message into a state, which their metric counts.
+STATE_BY_TOPIC = {
+    "message.accepted.1": "accepted",
+    "message.submitted.1": "submitted",
+    "message.delivered.1": "delivered",
+    "message.failed.1": "failed",
+    "message.rejected.1": "rejected",
+    "message.expired.1": "expired",
+    "message.unknown.1": "unknown",
+}
 
 _log = structlog.get_logger(__name__)
 _jobs = msgspec.json.Decoder(JobPayload)
@@ -58,13 +75,13 @@ _reports = msgspec.json.Decoder(ReportPayload)
 async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
     """Submit messages until the stop; the priority lane has slots of its own."""
     settings = core.settings
-    reports = PostgresReports(core.pool, now=utc_now, new_id=core.new_id)
+    reports = PostgresReports(core.pool)
     async with open_aggregators(settings) as aggregators:
         order = tuple(route for route in DEFAULT_ORDER if route in aggregators)
         if not order:
             raise NoAggregator
         submitter = Submitter(
-            core.ledger,
+            LoggedLedger(core.ledger),
             aggregators,
             CachedPreferences(reports.preferred_route).get,
             policy=Policy(
@@ -147,11 +164,6 @@ class SubmitHandler:
         try:
             with self._tracing.work("submit", delivery.headers, message_id=message_id):
                 wait = await self._submitter.submit(job)
-            _log.info(
-                "message_handled",
-                message_id=message_id,
-                account_id=format_id(ACCOUNT_PREFIX, job.account_id),
-            )
         except NotReady:
             raise
         except Exception:
@@ -171,30 +183,57 @@ class SubmitHandler:
 
 async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
     """Apply delivery reports until the stop, and sweep the shelf."""
-    book = PostgresReports(core.pool, now=utc_now, new_id=core.new_id)
+    book = PostgresReports(core.pool)
     async with open_aggregators(core.settings) as aggregators:
         processor = ReportProcessor(
-            core.ledger, book, aggregators, now=utc_now, observe=core.metrics.report_received
+            LoggedLedger(core.ledger),
+            book,
+            aggregators,
+            now=utc_now,
+            observe=core.metrics.report_received,
         )
 
-        async def handle(deliveries: Sequence[Delivery]) -> None:
-            await processor.process([_report(delivery) for delivery in deliveries])
-
+        handler = ReportHandler(processor)
         source = JetStreamSource(core.connection, core.bus, DLR_INBOUND)
-        async with background(_sweep(processor, stop)):
+        async with background(_sweep(core, processor, book, stop)):
             await consume_batches(
                 source,
-                handle,
+                handler.handle,
                 stop=stop,
                 limits=Limits(concurrency=2, batch=500, not_ready_seconds=(0.2, 1.0)),
                 observer=core.bus_metrics,
             )
 
 
-async def _sweep(processor: ReportProcessor, stop: asyncio.Event) -> None:
+class ReportHandler:
+    """Reads reports from deliveries and processes them."""
+
+    def __init__(self, processor: ReportProcessor) -> None:
+        self._processor = processor
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> None:
+        """Process; a report that fails for the last time is set aside, so that nothing refills it.
+
+        One whose batch fails comes again alone.
+        """
+        payloads = [_report(delivery) for delivery in deliveries]
+        try:
+            await self._processor.process(payloads)
+        except (NotReady, PoisonMessage):
+            raise
+        except Exception:
+            if len(payloads) == 1 and deliveries[0].num_delivered >= DLR_INBOUND.max_deliver:
+                await self._processor.set_aside(payloads[0])
+            raise
+
+
+async def _sweep(
+    core: Core, processor: ReportProcessor, book: PostgresReports, stop: asyncio.Event
+) -> None:
     while not await wait_for_stop(stop, SWEEP_SECONDS):
         try:
             await processor.sweep()
+            core.metrics.reports_shelved(await book.count_shelved())
         except NotReady:
             _log.warning("sweep_postponed")
 
@@ -226,21 +265,27 @@ async def _keep_house(core: Core, stop: asyncio.Event) -> None:
             _log.warning("housekeeping_postponed")
             pause_seconds = RETRY_SECONDS * 20
         else:
-            _log.info("house_kept", partitions=made, keys_dropped=dropped)
+            _log.info("house_kept", partitions=made, rows_dropped=dropped)
             pause_seconds = HOUSEKEEPING_SECONDS
 
 
 async def _relay(core: Core, poked: asyncio.Event, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
-            async with await psycopg.AsyncConnection.connect(
+            connection = await psycopg.AsyncConnection.connect(
                 core.settings.database_url.reveal(),
                 autocommit=True,
-                connect_timeout=2,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 application_name="semalink-relay",
-            ) as connection:
+                options=BOUNDED,
+                **KEEPALIVES,
+            )
+            try:
                 await _lead(core, PostgresOutbox(connection), poked, stop)
-        except psycopg.OperationalError:
+            finally:
+                # Not as a context, which would ask a server that hangs to roll back.
+                await connection.close()
+        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError):
             _log.warning("relay_lost_database")
             await wait_for_stop(stop, RETRY_SECONDS)
 
@@ -257,19 +302,25 @@ async def _lead(
     repair_at = 0.0
     while not stop.is_set():
         if not core.connection.ready:
+            # What waits for the broker ages; no page is read meanwhile that would tell.
+            _tell_age(core, await outbox.oldest_unpublished_at())
             await wait_for_stop(stop, RETRY_SECONDS)
             continue
         if loop.time() >= repair_at:
             repair_at = loop.time() + REPAIR_SECONDS
             await _repair(core, relay)
         poked.clear()
-        moved = await relay.step()
-        oldest_at = relay.oldest_at
-        core.metrics.outbox_aged((utc_now() - oldest_at).total_seconds() if oldest_at else 0.0)
+        async with asyncio.timeout(STEP_SECONDS_MAX):
+            moved = await relay.step()
+        _tell_age(core, relay.oldest_at)
         if moved:
             await wait_for_stop(stop, LINGER_SECONDS)
         else:
             await _wait_for_poke(poked, stop)
+
+
+def _tell_age(core: Core, oldest_at: datetime | None) -> None:
+    core.metrics.outbox_aged((utc_now() - oldest_at).total_seconds() if oldest_at else 0.0)
 
 
 async def _repair(core: Core, relay: Relay) -> None:
@@ -277,6 +328,8 @@ async def _repair(core: Core, relay: Relay) -> None:
         marks = await read_marks(core.connection.js)
     except (nats.errors.Error, TimeoutError):
         return
+    for mark in marks:
+        core.metrics.queue_measured(QUEUE_BY_STREAM[mark.stream], mark.waiting_count)
     await relay.repair(marks)
 
 
@@ -297,6 +350,8 @@ async def run_projector(core: Core, stop: asyncio.Event) -> None:
         pool_size=1,
         max_overflow=1,
         hide_parameters=True,
+        # A process that froze in the middle of a page leaves it to another one.
+        connect_args={"options": "-c idle_in_transaction_session_timeout=5s"},
     )
     try:
         while not stop.is_set():
@@ -319,6 +374,9 @@ async def _project(core: Core, engine: Engine, stop: asyncio.Event) -> None:
         for runner in runners:
             page = await asyncio.to_thread(runner.step)
             core.metrics.projection_lagged(runner.name, page.lag_seconds)
+            for topic, count in page.topics.items():
+                if topic in STATE_BY_TOPIC:
+                    core.metrics.messages_reached(STATE_BY_TOPIC[topic], count)
             full = full or page.event_count == PAGE_SIZE
         # Many events a page cost little more than one, so a quiet moment is left between pages.
         if not full:

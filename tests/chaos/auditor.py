@@ -30,7 +30,7 @@ FROM credit_heads"""
 
 OPEN_RESERVATIONS = "SELECT reservation_id, account_id, amount_micros FROM open_reservations"
 PENDING = "SELECT message_id, state FROM pending_submissions"
-REFERENCES = "SELECT message_id, aggregator, reference FROM provider_references"
+REFERENCES = "SELECT aggregator, reference, message_id FROM provider_references"
 SHOWN = "SELECT message_id, status, charged_micros, refunded_micros FROM messages"
 
 
@@ -43,7 +43,7 @@ class Evidence:
     heads: Mapping[UUID, tuple[Any, ...]]
     open_reservations: Mapping[UUID, tuple[UUID, int]]
     pending: Mapping[UUID, str]
-    references: Mapping[UUID, tuple[str, str]]
+    references: Mapping[tuple[str, str], UUID]
     #: The read model: status, charged and refunded.
     shown: Mapping[UUID, tuple[Any, ...]]
     #: The handset and the text of every message that the sandbox took.
@@ -94,7 +94,7 @@ async def _read(connection: psycopg.AsyncConnection[Any]) -> dict[str, Any]:
         "heads": {row[0]: tuple(row[1:]) for row in heads},
         "open_reservations": {row[0]: (row[1], row[2]) for row in reservations},
         "pending": dict(pending),
-        "references": {row[0]: (row[1], row[2]) for row in references},
+        "references": {(row[0], row[1]): row[2] for row in references},
         "shown": {row[0]: tuple(row[1:]) for row in shown},
     }
 
@@ -142,9 +142,9 @@ def _compare_tables(
     open_reservations = ledger.open_reservations()
     yield from differences("open reservation", evidence.open_reservations, open_reservations)
     references = {
-        story.message_id: story.references[0]
+        reference: story.message_id
         for story in messages.stories.values()
-        if story.references
+        for reference in story.references
     }
     yield from differences("reference", evidence.references, references)
     for story in messages.stories.values():
@@ -199,7 +199,7 @@ def _compare_handsets(
         ids = ", ".join(story.message_id.hex for story in stories)
         if count > sum(_arrivals_max(story) for story in stories):
             yield f"{ids}: arrived {count} times and does not say possible duplicate"
-        if count < sum(bool(story.references) for story in stories):
+        if count < sum(len(story.references) for story in stories):
             yield f"{ids}: recorded as taken and arrived only {count} times"
 
 

@@ -46,7 +46,6 @@ class Client:
             content = await (response.json() if is_json else response.text())
             return Reply(response.status, response.headers, content)
 
-
     async def send(self, to: str, text: str, **wishes: Any) -> str:
         """Send one message and return its id."""
         body = {"to": to, "text": text, "sender": "SEMALINK", **wishes}
@@ -89,9 +88,7 @@ class Reception:
     def __init__(self, platform: Platform, session: aiohttp.ClientSession) -> None:
         self.platform = platform
         self._session = session
-        self._admin = Client(
-            session, platform.url("admin"), str(platform.quickstart["admin_key"])
-        )
+        self._admin = Client(session, platform.url("admin"), str(platform.quickstart["admin_key"]))
 
     async def open(
         self, *, credit_micros: int = 0, first_aggregator: str | None = None

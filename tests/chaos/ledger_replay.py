@@ -174,11 +174,11 @@ def seal(previous: bytes, entry: Entry) -> bytes:
 
 
 def differences(
-    name: str, stored: Mapping[UUID, object], replayed: Mapping[UUID, object]
+    name: str, stored: Mapping[Any, object], replayed: Mapping[Any, object]
 ) -> list[str]:
-    """Return a sentence for each id whose stored and replayed facts are not the same."""
+    """Return a sentence for each key whose stored and replayed facts are not the same."""
     return [
-        f"{name} of {one.hex}: stored {stored.get(one)}, replayed {replayed.get(one)}"
-        for one in sorted(stored.keys() | replayed.keys())
-        if stored.get(one) != replayed.get(one)
+        f"{name} {key}: stored {stored.get(key)}, replayed {replayed.get(key)}"
+        for key in stored.keys() | replayed.keys()
+        if stored.get(key) != replayed.get(key)
     ]

@@ -53,7 +53,7 @@ class Story:
     in_call: bool = False
     answer_lost: bool = False
     possible_duplicate: bool = False
-    #: (aggregator, reference) under which an aggregator took it.
+    #: (aggregator, reference) under which an aggregator took it; one for each call at most.
     references: list[tuple[str, str]] = field(default_factory=list)
     charged: int = 0
     refunded: int = 0
@@ -121,9 +121,12 @@ class MessageReplay:
         story.possible_duplicate = story.possible_duplicate or facts["possible_duplicate"]
 
     def _submit(self, story: Story, step: Step, facts: dict[str, Any]) -> None:
-        if story.references:
-            self._complain(step, "is a second receipt")
-        story.references.append((facts["aggregator"], facts["reference"]))
+        receipt = (facts["aggregator"], facts["reference"])
+        if receipt in story.references or len(story.references) >= story.calls:
+            self._complain(step, "is a receipt too many")
+        if facts["charged_micros"] and story.charged:
+            self._complain(step, "charges a second time")
+        story.references.append(receipt)
         story.charged += facts["charged_micros"]
         story.in_call = story.answer_lost = False
         if story.status == "accepted":

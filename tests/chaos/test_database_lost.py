@@ -48,9 +48,7 @@ async def test_send_without_database_is_answered_503_at_once(
         death = platform.kill(DATABASE)
         await platform.sees_fault("api")
         seconds = [await _refusal_seconds(customer.live, load) for _ in range(5)]
-        seconds += await asyncio.gather(
-            *(_refusal_seconds(customer.live, load) for _ in range(50))
-        )
+        seconds += await asyncio.gather(*(_refusal_seconds(customer.live, load) for _ in range(50)))
     await death.overcome()
     await load.send(load.next())
     await settle(reception, load, within_seconds=SETTLE_SECONDS)

@@ -84,7 +84,10 @@ ENDS = {
 }
 LOST_ANSWERS = ("110", "121")
 #: Those that the other aggregator is asked about too, which has the last word.
-FAILS_OVER = {"celcom": ("112", "113", "114", "119", "120"), "africastalking": ("113", "114", "120")}
+FAILS_OVER = {
+    "celcom": ("112", "113", "114", "119", "120"),
+    "africastalking": ("113", "114", "120"),
+}
 
 
 @dataclass(frozen=True)

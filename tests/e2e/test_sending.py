@@ -121,9 +121,7 @@ async def test_send_with_a_revoked_key_is_refused(reception: Reception) -> None:
     before = await post(customer.live, body(4, "before"))
 
     await reception.revoke(customer)
-    refused = await until(
-        lambda: unauthorised(customer), "the key is refused", within_seconds=2.0
-    )
+    refused = await until(lambda: unauthorised(customer), "the key is refused", within_seconds=2.0)
 
     assert before.status == 202
     assert refused.body["code"] == "invalid_api_key"

@@ -85,12 +85,13 @@ class _Report(msgspec.Struct, frozen=True):
     delivery_networkid: Scalar = msgspec.field(name="delivery-networkid", default=None)
 
 
-_DECODER = msgspec.json.Decoder(_Report | list[_Report])
-_PULL_DECODER = msgspec.json.Decoder(_Report)
+# What a list holds is read one by one, so that a bad one spoils no other.
+_DECODER = msgspec.json.Decoder(_Report | list[msgspec.Raw])
+_ONE_DECODER = msgspec.json.Decoder(_Report)
 
 
 def parse_reports(aggregator: str, body: bytes) -> Sequence[DeliveryReport]:
-    """Read a pushed body of either shape; raises UnreadableReport."""
+    """Read a pushed body of either shape; raises UnreadableReport when no report can be read."""
     try:
         reports = decode(_DECODER, body)
     except Unreadable:
@@ -99,17 +100,36 @@ def parse_reports(aggregator: str, body: bytes) -> Sequence[DeliveryReport]:
         return (_read(aggregator, reports),)
     if not 0 < len(reports) <= _REPORTS_MAX:
         raise UnreadableReport("The body holds no delivery report, or far too many.")
-    return tuple(_read(aggregator, report) for report in reports)
+    return _read_each(aggregator, reports)
 
 
 def parse_pulled(aggregator: str, reference: str, body: bytes) -> DeliveryReport | None:
     """Read an answer of getdlr; None when it holds no report of this message."""
     try:
-        report = _read(aggregator, decode(_PULL_DECODER, body))
+        report = _read(aggregator, decode(_ONE_DECODER, body))
     except (Unreadable, UnreadableReport):
         # 1008 "No Delivery Report" and 1009 "No dlr" end here: neither names a state.
         return None
     return report if report.reference == reference else None
+
+
+def _read_each(aggregator: str, written: Sequence[msgspec.Raw]) -> Sequence[DeliveryReport]:
+    reports: list[DeliveryReport] = []
+    for part in written:
+        try:
+            reports.append(_read(aggregator, decode(_ONE_DECODER, bytes(part))))
+        except (Unreadable, UnreadableReport):
+            continue
+    if not reports:
+        raise UnreadableReport("The body holds no delivery report that can be read.")
+    if len(reports) < len(written):
+        _log.error(
+            "delivery_reports_skipped",
+            aggregator=aggregator,
+            count=len(written) - len(reports),
+            read_count=len(reports),
+        )
+    return tuple(reports)
 
 
 def _read(aggregator: str, report: _Report) -> DeliveryReport:

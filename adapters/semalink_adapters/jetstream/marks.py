@@ -20,6 +20,15 @@ async def read_marks(
             info = await js.stream_info(queue.stream)
         except NotFoundError:
             continue
+        try:
+            consumer = await js.consumer_info(queue.stream, queue.consumer)
+            waiting_count = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
+        except NotFoundError:
+            # Nobody was given anything yet, so all of it is still to be done.
+            waiting_count = info.state.messages
         created_at = info.created or datetime.fromtimestamp(0, UTC)
-        marks.append(StreamMark(queue.stream, created_at, info.state.last_seq, info.state.messages))
+        state = info.state
+        marks.append(
+            StreamMark(queue.stream, created_at, state.last_seq, state.messages, waiting_count)
+        )
     return marks

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,11 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-_UUID, _BIGINT, _TEXT, _BYTEA = 2950, 20, 25, 17
+_UUID, _BIGINT, _TEXT, _BYTEA, _TIMESTAMPTZ = 2950, 20, 25, 17, 1184
+
+#: Moments are microseconds from here.
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 #: Dimensions, whether there are nulls (nobody looks), the type of the elements.
 _HEADER = struct.Struct(">iiI")
@@ -50,6 +55,12 @@ def pack_uuids(values: Sequence[UUID | None]) -> Packed:
 def pack_bigints(values: Sequence[int]) -> Packed:
     """Return a ``bigint[]``."""
     return _pack(_BIGINT, [_BIGINT_ELEMENT.pack(8, value) for value in values])
+
+
+def pack_moments(values: Sequence[datetime]) -> Packed:
+    """Return a ``timestamptz[]``."""
+    elements = [_BIGINT_ELEMENT.pack(8, (value - _EPOCH) // _MICROSECOND) for value in values]
+    return _pack(_TIMESTAMPTZ, elements)
 
 
 def pack_texts(values: Iterable[str | None]) -> Packed:

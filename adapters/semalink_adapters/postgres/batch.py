@@ -20,6 +20,7 @@ from semalink_adapters.postgres.arrays import (
     pack_texts,
     pack_uuids,
 )
+from semalink_adapters.postgres.bundle import Bundle
 from semalink_adapters.postgres.hash_chain import GENESIS, entry_hash
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.recorder import (
@@ -39,9 +40,21 @@ LOGS = (LEDGER_ENTRIES, MESSAGE_EVENTS, ADMIN_EVENTS)
 # (ADR-0007). A lock of this kind gives no id.
 LOCK_ACCOUNTS = "SELECT pg_advisory_xact_lock(key) FROM unnest(%b::bigint[]) AS key"
 
+# Heads, stored outcomes and the transaction's id, in this order: the id is given after the
+# snapshot was taken, so whatever was read was written under a smaller one.
 LOAD_HEADS = """
-SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros, entry_hash
-FROM credit_heads WHERE account_id = ANY(%b)"""
+SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros, entry_hash,
+       NULL::uuid, NULL::text, NULL::bytea, NULL::bytea, NULL::text, NULL::text, NULL::text
+FROM credit_heads WHERE account_id = ANY(%b)
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL,
+       k.scope, k.key, k.fingerprint, k.answer,
+       k.refusal_code, k.refusal_detail, k.refusal_pointer
+FROM unnest(%b::uuid[], %b::text[]) AS asked (scope, key)
+JOIN idempotency_keys AS k ON k.scope = asked.scope AND k.key = asked.key
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, pg_current_xact_id()::text, NULL, NULL, NULL, NULL, NULL"""
 
 LOAD_RESERVATIONS = """
 SELECT reservation_id, account_id, amount_micros
@@ -55,13 +68,6 @@ ORDER BY e.originator_id, e.originator_version"""
 
 LOAD_MESSAGES = LOAD_STREAMS.format(log=MESSAGE_EVENTS)
 LOAD_ACCOUNTS = LOAD_STREAMS.format(log=ADMIN_EVENTS)
-
-LOAD_OUTCOMES = """
-SELECT k.scope, k.key, k.fingerprint, k.answer,
-       k.refusal_code, k.refusal_detail, k.refusal_pointer
-FROM idempotency_keys AS k
-JOIN unnest(%b::uuid[], %b::text[]) AS asked (scope, key)
-    ON k.scope = asked.scope AND k.key = asked.key"""
 
 STORE_HEADS = """
 INSERT INTO credit_heads
@@ -110,9 +116,7 @@ class BatchStore:
     def __init__(self) -> None:
         # The recorders only lend their statements here; this pool is never opened.
         lender = Datastore("")
-        self._ledger = LogRecorder(lender, LEDGER_ENTRIES)
-        self._messages = LogRecorder(lender, MESSAGE_EVENTS)
-        self._accounts = LogRecorder(lender, ADMIN_EVENTS)
+        self._recorders = {log: LogRecorder(lender, log) for log in LOGS}
         self._mapper = EventMapper()
 
     def load(self, connection: psycopg.Connection[Any], commands: Sequence[Command[Any]]) -> Loaded:
@@ -130,46 +134,44 @@ class BatchStore:
             if credit_account_ids:
                 keys = pack_bigints(sorted(map(lock_key_of, credit_account_ids)))
                 connection.execute(LOCK_ACCOUNTS, (keys,), prepare=True)
-            heads = _ask(connection, LOAD_HEADS, credit_account_ids)
             reservations = _ask(connection, LOAD_RESERVATIONS, list(needs.reservations))
             messages = _ask(connection, LOAD_MESSAGES, list(needs.messages))
             accounts = _ask(connection, LOAD_ACCOUNTS, list(needs.accounts))
-            outcomes = None
-            if slots:
-                scopes, keys_asked = zip(*slots, strict=True)
-                asked = (pack_uuids(scopes), pack_texts(keys_asked))
-                outcomes = connection.execute(LOAD_OUTCOMES, asked, prepare=True)
-            # Last: whatever was read was written under a smaller id.
-            xid = connection.execute("SELECT pg_current_xact_id()::text", prepare=True)
-        row = xid.fetchone()
-        assert row is not None, "the transaction has an id"
-        credit_accounts, hashes = _read_heads(heads, reservations)
+            # Last, because it gives the transaction its id.
+            asked = (
+                pack_uuids(credit_account_ids),
+                pack_uuids([scope for scope, _ in slots]),
+                pack_texts([key for _, key in slots]),
+            )
+            heads = connection.execute(LOAD_HEADS, asked, prepare=True, binary=True)
+        xid, credit_accounts, hashes, known = _read_heads(heads)
+        _read_reservations(reservations, credit_accounts)
         loaded_messages = {message.id: message for message in self._read(messages, Message)}
         books = Books(
             credit_accounts=credit_accounts,
             messages=loaded_messages,
             accounts={account.id: account for account in self._read(accounts, Account)},
         )
-        known = _read_outcomes(outcomes)
-        return Loaded(row[0], books, known, loaded_messages, credit_accounts, hashes)
+        return Loaded(xid, books, known, loaded_messages, credit_accounts, hashes)
 
     def store(
         self, connection: psycopg.Connection[Any], loaded: Loaded, decisions: Decisions
     ) -> None:
         """Append the events, bring the tables up to date and commit."""
-        events = _by_log(decisions.events)
+        changes = RowChanges(loaded.messages)
+        changes.fold(decisions.events)
+        bundle = Bundle()
+        for log, events in _by_log(decisions.events).items():
+            if log == LEDGER_ENTRIES:
+                self._add_entries(bundle, loaded, events)
+            elif events:
+                recorder = self._recorders[log]
+                bundle.add(recorder.insertion, recorder.columns(self._map(events)))
+        if decisions.stored:
+            bundle.add(STORE_OUTCOMES, _outcome_columns(decisions.stored))
+        changes.add_to(bundle)
         with connection.pipeline(), connection.cursor() as curs:
-            # Each statement leaves as soon as it is ready, and the server works on it beside us.
-            if decisions.stored:
-                curs.execute(STORE_OUTCOMES, _outcome_columns(decisions.stored), prepare=True)
-            if events[MESSAGE_EVENTS]:
-                self._messages.write(curs, self._map(events[MESSAGE_EVENTS]))
-            if events[LEDGER_ENTRIES]:
-                self._store_entries(curs, loaded, events[LEDGER_ENTRIES])
-            if events[ADMIN_EVENTS]:
-                self._accounts.write(curs, self._map(events[ADMIN_EVENTS]))
-            changes = RowChanges(loaded.messages)
-            changes.fold(decisions.events)
+            bundle.send(curs)
             changes.write(curs)
             curs.execute("COMMIT")
 
@@ -184,9 +186,9 @@ class BatchStore:
     def _map(self, events: Sequence[Any]) -> list[StoredEvent]:
         return [self._mapper.to_stored_event(event) for event in events]
 
-    def _store_entries(
-        self, curs: psycopg.Cursor[Any], loaded: Loaded, events: Sequence[Any]
-    ) -> None:
+    def _add_entries(self, bundle: Bundle, loaded: Loaded, events: Sequence[Any]) -> None:
+        if not events:
+            return
         hashes = loaded.hashes
         entries = self._map(events)
         entry_hashes = []
@@ -195,7 +197,11 @@ class BatchStore:
             hashes[account_id] = entry_hash(hashes.get(account_id, GENESIS), entry)
             entry_hashes.append(hashes[account_id])
         message_ids = [getattr(event, "reservation_id", None) for event in events]
-        self._ledger.write(curs, entries, message_ids=message_ids, entry_hashes=entry_hashes)
+        recorder = self._recorders[LEDGER_ENTRIES]
+        bundle.add(
+            recorder.insertion,
+            recorder.columns(entries, message_ids=message_ids, entry_hashes=entry_hashes),
+        )
         changed = {event.originator_id for event in events}
         heads = [
             (
@@ -209,7 +215,7 @@ class BatchStore:
             for account in loaded.credit_accounts.values()
             if account.id in changed
         ]
-        curs.execute(STORE_HEADS, pack_columns(_HEAD_COLUMNS, heads), prepare=True)
+        bundle.add(STORE_HEADS, pack_columns(_HEAD_COLUMNS, heads))
 
     def _read(self, rows: Any, kind: type[Any]) -> list[Any]:
         aggregates: list[Any] = []
@@ -248,32 +254,40 @@ def _log_of(event: Any) -> str:
 
 
 def _read_heads(
-    heads: Any, reservations: Any
-) -> tuple[dict[UUID, CreditAccount], dict[UUID, bytes]]:
+    rows: Any,
+) -> tuple[
+    str, dict[UUID, CreditAccount], dict[UUID, bytes], dict[tuple[UUID, str], StoredOutcome]
+]:
+    xid = ""
     credit_accounts: dict[UUID, CreditAccount] = {}
     hashes: dict[UUID, bytes] = {}
-    for account_id, version, posted, reserved, limit, sealed in heads or ():
-        credit_accounts[account_id] = CreditAccount.restore(
-            account_id,
-            version,
-            _RESTORED_AT,
-            posted_micros=posted,
-            reserved_micros=reserved,
-            credit_limit_micros=limit,
-        )
-        hashes[account_id] = sealed
-    for reservation_id, account_id, amount_micros in reservations or ():
+    known: dict[tuple[UUID, str], StoredOutcome] = {}
+    for row in rows:
+        account_id, version, posted, reserved, limit, sealed, scope, key, *outcome = row
+        if account_id is not None:
+            credit_accounts[account_id] = CreditAccount.restore(
+                account_id,
+                version,
+                _RESTORED_AT,
+                posted_micros=posted,
+                reserved_micros=reserved,
+                credit_limit_micros=limit,
+            )
+            hashes[account_id] = sealed
+        elif scope is not None:
+            fingerprint, answer, code, detail, pointer = outcome
+            refusal = None if code is None else (code, detail, pointer)
+            known[(scope, key)] = StoredOutcome(fingerprint, answer, refusal)
+        else:
+            xid = key
+    assert xid, "the transaction has an id"
+    return xid, credit_accounts, hashes, known
+
+
+def _read_reservations(rows: Any, credit_accounts: dict[UUID, CreditAccount]) -> None:
+    for reservation_id, account_id, amount_micros in rows or ():
         if account_id in credit_accounts:
             credit_accounts[account_id].open_reservations[reservation_id] = amount_micros
-    return credit_accounts, hashes
-
-
-def _read_outcomes(outcomes: Any) -> dict[tuple[UUID, str], StoredOutcome]:
-    known: dict[tuple[UUID, str], StoredOutcome] = {}
-    for scope, key, fingerprint, answer, code, detail, pointer in outcomes or ():
-        refusal = None if code is None else (code, detail, pointer)
-        known[(scope, key)] = StoredOutcome(fingerprint, answer, refusal)
-    return known
 
 
 def _outcome_columns(stored: dict[tuple[UUID, str], StoredOutcome]) -> list[Packed]:

@@ -1,7 +1,7 @@
 """What must be done now and then: partitions ahead of time, and rows that served their time."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -13,6 +13,12 @@ KEYS_KEPT = timedelta(days=7)
 
 #: How long a message that ended as unknown is matched to late reports that name no reference.
 CONCLUDED_KEPT = timedelta(days=7)
+
+#: How long a report waits on the shelf for its message.
+SHELVED_KEPT = timedelta(days=7)
+
+#: How long a report that names a provider's reference still finds its message.
+REFERENCES_KEPT = timedelta(days=90)
 
 # Payment references are kept for ever: a payment is never credited twice.
 _DELETE_OLD_KEYS = """
@@ -26,22 +32,41 @@ _DELETE_CONCLUDED = """
 DELETE FROM pending_submissions
 WHERE state = 'unknown' AND due_at IS NULL AND queued_at < %s"""
 
+# A report's id tells when it came.
+_DELETE_SHELVED = """
+DELETE FROM report_shelf WHERE (report_id, part) IN (
+    SELECT report_id, part FROM report_shelf WHERE report_id < %s LIMIT %s
+)"""
+
+_DELETE_REFERENCES = """
+DELETE FROM provider_references WHERE (aggregator, reference) IN (
+    SELECT aggregator, reference FROM provider_references WHERE submitted_at < %s LIMIT %s
+)"""
+
 _CHUNK = 5_000
 
 
 def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
-    """Make partitions and drop old keys; return the new partitions and the number of keys."""
+    """Make partitions and drop old rows; return the new partitions and the number of rows."""
     with psycopg.connect(database_url, autocommit=True, connect_timeout=2) as connection:
         made = partitions.ensure(connection, now)
-        connection.execute(_DELETE_CONCLUDED, (now - CONCLUDED_KEPT,))
-        return made, _drop_old_keys(connection, now - KEYS_KEPT)
+        dropped = connection.execute(_DELETE_CONCLUDED, (now - CONCLUDED_KEPT,)).rowcount
+        for statement, parameters in (
+            (_DELETE_OLD_KEYS, (now - KEYS_KEPT, PAYMENT_SCOPE)),
+            (_DELETE_SHELVED, (partitions.first_id_of(now - SHELVED_KEPT),)),
+            (_DELETE_REFERENCES, (now - REFERENCES_KEPT,)),
+        ):
+            dropped += _drop(connection, statement, parameters)
+        return made, dropped
 
 
-def _drop_old_keys(connection: psycopg.Connection[Any], before: datetime) -> int:
+def _drop(
+    connection: psycopg.Connection[Any], statement: LiteralString, parameters: tuple[Any, ...]
+) -> int:
     dropped = 0
     while True:
         # In chunks, each a transaction of its own, so that no reader of the logs is held back.
-        cursor = connection.execute(_DELETE_OLD_KEYS, (before, PAYMENT_SCOPE, _CHUNK))
+        cursor = connection.execute(statement, (*parameters, _CHUNK))
         dropped += cursor.rowcount
         if cursor.rowcount < _CHUNK:
             return dropped

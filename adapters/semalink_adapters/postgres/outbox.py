@@ -1,5 +1,6 @@
 """The outbox: what the logs and the work list say must be in the broker."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,9 @@ from semalink_adapters.postgres.sessions import SET_LOOK_UP_BY_KEY
 #: Only the relay that holds this lock reads and moves the cursors.
 RELAY_LOCK = 7_230_003
 
+#: What takes longer is answered by nobody: the server hangs.
+STATEMENT_SECONDS_MAX = 10.0
+
 # Bounded by the oldest transaction that may still commit: a later commit never lies behind the
 # cursor (ADR-0007). Ordered by the column behind its table's name: a bare ``xid`` would be the text
 # that is selected, and "1000" sorts before "999". Other events are read past without their state.
@@ -37,6 +41,11 @@ SELECT xid::text, position, report_id FROM inbound_reports AS r
 WHERE (r.xid, r.position) > (%s::xid8, %s)
   AND r.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY r.xid, r.position LIMIT %s"""
+
+OLDEST_JOB = """
+SELECT recorded_at FROM message_events AS e
+WHERE (e.xid, e.notification_id) > (%s::xid8, %s) AND topic = 'message.accepted.1'
+ORDER BY e.xid, e.notification_id LIMIT 1"""
 
 READ_CURSOR = "SELECT xid::text, position FROM cursors WHERE name = %s"
 
@@ -65,8 +74,28 @@ ORDER BY message_id LIMIT %s"""  # noqa: S608
 
 QUEUED_REPORTS = """
 SELECT report_id FROM pending_reports
-WHERE report_id > %s AND received_at <= now() - make_interval(secs => %s)
+WHERE report_id > %s AND coalesce(refilled_at, received_at) <= now() - make_interval(secs => %s)
 ORDER BY report_id LIMIT %s"""
+
+JOBS_REFILLED = """
+UPDATE pending_submissions SET queued_at = now(), refills = refills + 1
+WHERE message_id = ANY(%b) AND state = 'queued'"""
+
+REPORTS_REFILLED = """
+UPDATE pending_reports SET refilled_at = now(), refills = refills + 1
+WHERE report_id = ANY(%b)"""
+
+GIVE_UP_JOBS = """
+UPDATE pending_submissions SET state = 'parked', due_at = NULL
+WHERE state = 'queued' AND lane = %s AND refills >= %s
+  AND queued_at <= now() - make_interval(secs => %s)
+RETURNING message_id"""
+
+# The report as it came stays where it is stored.
+GIVE_UP_REPORTS = """
+DELETE FROM pending_reports
+WHERE refills >= %s AND refilled_at <= now() - make_interval(secs => %s)
+RETURNING report_id"""
 
 READ_STREAM = "SELECT created_at, last_sequence FROM broker_streams WHERE stream = %s"
 
@@ -89,17 +118,19 @@ _accepted_decoder = msgspec.json.Decoder(_Accepted)
 
 
 class PostgresOutbox:
-    """The outbox over one connection, which also holds the relay's lock."""
+    """The outbox over one connection, which also holds the relay's lock.
+
+    Raises TimeoutError when the server hangs; the connection is of no use then.
+    """
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection = connection
 
     async def try_lead(self) -> bool:
         """Take the lock that makes this relay the active one; False when another has it."""
-        await self._connection.execute(SET_LOOK_UP_BY_KEY)
-        cursor = await self._connection.execute("SELECT pg_try_advisory_lock(%s)", (RELAY_LOCK,))
-        row = await cursor.fetchone()
-        return row is not None and bool(row[0])
+        await self._execute(SET_LOOK_UP_BY_KEY, ())
+        [(is_ours,)] = await self._all("SELECT pg_try_advisory_lock(%s)", (RELAY_LOCK,))
+        return bool(is_ours)
 
     async def next_jobs(self, limit: int) -> JobPage:
         """Return accepted messages beyond the cursor."""
@@ -117,9 +148,15 @@ class PostgresOutbox:
                 oldest_at = oldest_at or recorded_at
         return JobPage(jobs, Position(rows[-1][0], rows[-1][1]), oldest_at)
 
+    async def oldest_unpublished_at(self) -> datetime | None:
+        """Return when the oldest accepted message beyond the cursor was recorded."""
+        start = await self._cursor("relay.messages")
+        rows = await self._all(OLDEST_JOB, (start.xid, start.position))
+        return rows[0][0] if rows else None
+
     async def jobs_published(self, end: Position) -> None:
         """Move the cursor of accepted messages."""
-        await self._connection.execute(MOVE_CURSOR, ("relay.messages", end.xid, end.position))
+        await self._execute(MOVE_CURSOR, ("relay.messages", end.xid, end.position))
 
     async def next_reports(self, limit: int) -> ReportPage:
         """Return stored reports beyond the cursor."""
@@ -131,7 +168,7 @@ class PostgresOutbox:
 
     async def reports_published(self, end: Position) -> None:
         """Move the cursor of reports."""
-        await self._connection.execute(MOVE_CURSOR, ("relay.reports", end.xid, end.position))
+        await self._execute(MOVE_CURSOR, ("relay.reports", end.xid, end.position))
 
     async def due_jobs(self, limit: int) -> Sequence[PendingJob]:
         """Return messages that were put off and whose time has come."""
@@ -139,7 +176,7 @@ class PostgresOutbox:
 
     async def requeued(self, message_ids: Sequence[UUID]) -> None:
         """Mark messages as being in a queue again."""
-        await self._connection.execute(REQUEUED, (list(message_ids),))
+        await self._execute(REQUEUED, (list(message_ids),))
 
     async def lost_stream(self, mark: StreamMark) -> bool:
         """Compare a stream with what it was; True when the broker has lost what was in it."""
@@ -152,7 +189,7 @@ class PostgresOutbox:
     async def remember_stream(self, mark: StreamMark) -> None:
         """Store what the stream is now."""
         parameters = (mark.stream, mark.created_at, mark.last_sequence)
-        await self._connection.execute(REMEMBER_STREAM, parameters)
+        await self._execute(REMEMBER_STREAM, parameters)
 
     async def queued_jobs(
         self, lane: str, *, after: UUID | None, older_than_seconds: float, limit: int
@@ -168,13 +205,39 @@ class PostgresOutbox:
         parameters = (after or UUID(int=0), older_than_seconds, limit)
         return [row[0] for row in await self._all(QUEUED_REPORTS, parameters)]
 
+    async def jobs_refilled(self, message_ids: Sequence[UUID]) -> None:
+        """Mark messages as being in a queue again, and count that they had vanished from it."""
+        await self._execute(JOBS_REFILLED, (list(message_ids),))
+
+    async def reports_refilled(self, report_ids: Sequence[UUID]) -> None:
+        """Mark reports as being in their queue again, and count that they had vanished from it."""
+        await self._execute(REPORTS_REFILLED, (list(report_ids),))
+
+    async def give_up_jobs(
+        self, lane: str, *, refills: int, older_than_seconds: float
+    ) -> Sequence[UUID]:
+        """Park messages that vanish from their queue whenever they are put back; return them."""
+        rows = await self._all(GIVE_UP_JOBS, (lane, refills, older_than_seconds))
+        return [row[0] for row in rows]
+
+    async def give_up_reports(self, *, refills: int, older_than_seconds: float) -> Sequence[UUID]:
+        """Strike off reports that vanish whenever they are put back; return them."""
+        return [row[0] for row in await self._all(GIVE_UP_REPORTS, (refills, older_than_seconds))]
+
     async def _cursor(self, name: str) -> Position:
         rows = await self._all(READ_CURSOR, (name,))
         return Position(*rows[0]) if rows else _START
 
     async def _all(self, statement: str, parameters: Any) -> list[Any]:
-        cursor = await self._connection.execute(statement, parameters, prepare=True, binary=True)
-        return await cursor.fetchall()
+        async with asyncio.timeout(STATEMENT_SECONDS_MAX):
+            cursor = await self._connection.execute(
+                statement, parameters, prepare=True, binary=True
+            )
+            return await cursor.fetchall()
+
+    async def _execute(self, statement: str, parameters: Any) -> None:
+        async with asyncio.timeout(STATEMENT_SECONDS_MAX):
+            await self._connection.execute(statement, parameters)
 
 
 def _pending_job(row: Any) -> PendingJob:

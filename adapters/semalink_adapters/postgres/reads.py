@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,8 @@ from semalink.domain.ids import (
 from semalink.domain.message import Message
 from semalink.projections.messages import MESSAGE_COLUMNS, view_from_row
 from semalink_adapters.postgres.mapper import EventMapper
-from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
+from semalink_adapters.postgres.partitions import first_id_of
+from semalink_adapters.postgres.sessions import CONNECT_TIMEOUT_SECONDS, KEEPALIVES, KEPT_ALIVE
 from semalink_adapters.postgres.writer_connection import Fault, fault_of
 
 SELECT_CALLER = """
@@ -82,6 +84,11 @@ _CAUSES: dict[type, tuple[type, ...]] = {
     CreditAccount.Released: _ENDINGS,
     CreditAccount.Refunded: _ENDINGS,
 }
+
+#: How far the time of a message and the time in its id may lie apart.
+_IDS_APART = timedelta(minutes=1)
+_FIRST_MOMENT = datetime(1970, 1, 2, tzinfo=UTC)
+_LAST_MOMENT = datetime(9999, 1, 1, tzinfo=UTC)
 
 _PUBLIC_NAMES = {"message": "message", "credit_account": "credit"}
 
@@ -194,12 +201,18 @@ class PostgresReads:
             ("accepted_at >= %(accepted_from)s", wanted.accepted_from),
             ("accepted_at < %(accepted_before)s", wanted.accepted_before),
             ("message_id < %(before)s", before),
+            # An id tells its time, so that the index leads to it; give or take, because the id
+            # was made a moment apart from the time that is shown.
+            ("message_id >= %(first_id)s", wanted.accepted_from),
+            ("message_id < %(last_id)s", wanted.accepted_before),
         ):
             if value is not None:
                 conditions.append(condition)
         parameters |= {
             "accepted_from": wanted.accepted_from,
             "accepted_before": wanted.accepted_before,
+            "first_id": _id_near(wanted.accepted_from, -_IDS_APART),
+            "last_id": _id_near(wanted.accepted_before, _IDS_APART),
             "before": before,
             "limit": limit,
         }
@@ -244,6 +257,13 @@ class PostgresReads:
             )
             for row in await self._all(SELECT_KEYS, (account_id,))
         ]
+
+
+def _id_near(moment: datetime | None, apart: timedelta) -> UUID | None:
+    if moment is None:
+        return None
+    # Within what an id can tell, whatever a request asks for.
+    return first_id_of(min(max(moment, _FIRST_MOMENT), _LAST_MOMENT) + apart)
 
 
 def _forget(reading: "asyncio.Future[Any]") -> None:
@@ -315,8 +335,13 @@ def open_pool(database_url: str, *, size: int = 8) -> AsyncConnectionPool[Any]:
         reconnect_timeout=10.0,
         kwargs={
             "autocommit": True,
-            "connect_timeout": 2,
-            "options": f"{LOOK_UP_BY_KEY} -c statement_timeout=10s",
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "options": (
+                f"{KEPT_ALIVE} -c statement_timeout=10s"
+                # A process that froze holds back no reader of the logs for longer.
+                " -c idle_in_transaction_session_timeout=5s"
+            ),
             "application_name": "semalink-reads",
+            **KEEPALIVES,
         },
     )

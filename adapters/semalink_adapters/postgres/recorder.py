@@ -9,9 +9,10 @@ from eventsourcing.persistence import EventStore, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg import Connection, Cursor
 from psycopg.rows import dict_row
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL
 
 from semalink_adapters.postgres.arrays import (
+    Packed,
     accept_packed,
     pack_bigints,
     pack_blobs,
@@ -72,10 +73,9 @@ class LogRecorder(PostgresApplicationRecorder):
         if self._sealed:
             columns += ", message_id, entry_hash"
             arrays += ", %b::uuid[], %b::bytea[]"
-        self.insert_events_statement = SQL(
-            f"INSERT INTO {{log}} ({columns}) SELECT * FROM unnest({arrays})"  # noqa: S608
-            " RETURNING notification_id"
-        ).format(log=Identifier(log))
+        #: Inserts events whose columns are given as arrays.
+        self.insertion = f"INSERT INTO {log} ({columns}) SELECT * FROM unnest({arrays})"  # noqa: S608
+        self.insert_events_statement = SQL(f"{self.insertion} RETURNING notification_id").format()
 
     def _lock_table(self, curs: Cursor[Any]) -> None:
         pass
@@ -89,7 +89,13 @@ class LogRecorder(PostgresApplicationRecorder):
         stored_events: Sequence[StoredEvent],
         **seals: Any,
     ) -> None:
-        """Insert events; ledger entries come with ``message_ids`` and ``entry_hashes``."""
+        """Insert events in the transaction that the cursor is in."""
+        curs.execute(
+            self.insert_events_statement, self.columns(stored_events, **seals), prepare=True
+        )
+
+    def columns(self, stored_events: Sequence[StoredEvent], **seals: Any) -> list[Packed]:
+        """Return the columns of events; ledger entries need ``message_ids``, ``entry_hashes``."""
         columns = [
             pack_uuids([event.originator_id for event in stored_events]),  # type: ignore[misc]
             pack_bigints([event.originator_version for event in stored_events]),
@@ -98,11 +104,7 @@ class LogRecorder(PostgresApplicationRecorder):
         ]
         if self._sealed:
             columns += [pack_uuids(seals["message_ids"]), pack_blobs(seals["entry_hashes"])]
-        curs.execute(self.insert_events_statement, columns, prepare=True)
-
-    def write(self, curs: Cursor[Any], stored_events: Sequence[StoredEvent], **seals: Any) -> None:
-        """Insert events in the transaction that the cursor is in."""
-        self._insert_stored_events(curs, stored_events, **seals)
+        return columns
 
 
 def open_repository(datastore: PostgresDatastore, log: str) -> Repository[UUID]:

@@ -1,8 +1,7 @@
 """Delivery reports in PostgreSQL: raw as they came, the work list and the shelf."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +14,6 @@ from semalink.application.ports import DeliveryReport
 from semalink.application.relaying import ReportPayload
 from semalink.application.reporting import Owner, ParsedReport, RawReport
 from semalink.application.submission import Job
-
-# One statement and so one transaction: a stored report is always on the work list.
-STORE_RAW = """
-WITH stored AS (
-    INSERT INTO inbound_reports (report_id, aggregator, content_type, body, received_at)
-    VALUES (%s, %s, %s, %s, %s)
-)
-INSERT INTO pending_reports (report_id, received_at) VALUES (%s, %s)"""
 
 STORE_INLINE = """
 INSERT INTO inbound_reports (report_id, aggregator, content_type, body, received_at)
@@ -76,11 +67,20 @@ WHERE s.shelved_at < now() - interval '60 seconds'
   )
 ORDER BY s.report_id, s.part LIMIT %s"""
 
+# No dearer than the join over the shelf before it.
+COUNT_SHELVED = "SELECT count(*) FROM report_shelf"
+
 UNSHELVE = "DELETE FROM report_shelf WHERE report_id = %s AND part = %s"
 
 OVERDUE_UNKNOWNS = """
 SELECT message_id, account_id, billing_account_id FROM pending_submissions
 WHERE state = 'unknown' AND due_at <= now() ORDER BY due_at LIMIT %s"""
+
+# A worker that still has it in hand is given a minute.
+EXPIRED_UNSENT = """
+SELECT message_id, account_id, billing_account_id FROM pending_submissions
+WHERE state IN ('queued', 'postponed', 'parked') AND expires_at < now() - interval '60 seconds'
+ORDER BY expires_at LIMIT %s"""
 
 PARK = """
 UPDATE pending_submissions SET state = 'parked', due_at = NULL
@@ -96,16 +96,8 @@ _AWAY = (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError)
 class PostgresReports:
     """The report book, and what else the workers ask the database."""
 
-    def __init__(
-        self,
-        pool: AsyncConnectionPool[Any],
-        *,
-        now: Callable[[], datetime],
-        new_id: Callable[[], UUID],
-    ) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
-        self._now = now
-        self._new_id = new_id
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
@@ -115,14 +107,6 @@ class PostgresReports:
         except _AWAY as away:
             msg = "The database is away."
             raise NotReady(msg) from away
-
-    async def store_raw(self, aggregator: str, content_type: str, body: bytes) -> None:
-        """Store a report and put it on the work list; raises NotReady."""
-        received_at = self._now()
-        report_id = self._new_id()
-        raw = (report_id, aggregator, content_type, body, received_at)
-        async with self._connection() as connection:
-            await connection.execute(STORE_RAW, (*raw, report_id, received_at), prepare=True)
 
     async def load(self, payloads: Sequence[ReportPayload]) -> Sequence[RawReport]:
         """Return stored reports; those that came inline are stored first."""
@@ -173,6 +157,11 @@ class PostgresReports:
                 )
             await connection.execute(STRIKE_OFF, (list(report_ids),), prepare=True)
 
+    async def set_aside(self, report_ids: Sequence[UUID]) -> None:
+        """Strike reports off the work list undone; what came stays stored."""
+        async with self._connection() as connection:
+            await connection.execute(STRIKE_OFF, (list(report_ids),), prepare=True)
+
     async def matched_on_shelf(self, limit: int) -> Sequence[tuple[ParsedReport, Owner]]:
         """Return shelved reports whose message is known by now."""
         return await self._shelved(MATCHED_ON_SHELF, limit)
@@ -186,11 +175,19 @@ class PostgresReports:
         async with self._connection() as connection:
             await connection.execute(UNSHELVE, (parsed.report_id, parsed.part))
 
+    async def count_shelved(self) -> int:
+        """Return how many reports are on the shelf; raises NotReady."""
+        async with self._connection() as connection:
+            row = await (await connection.execute(COUNT_SHELVED)).fetchone()
+        return int(row[0]) if row else 0
+
     async def overdue_unknowns(self, limit: int) -> Sequence[Job]:
         """Return messages whose lost answer was waited for long enough."""
-        async with self._connection() as connection:
-            cursor = await connection.execute(OVERDUE_UNKNOWNS, (limit,), binary=True)
-            return [Job(*row) for row in await cursor.fetchall()]
+        return await self._jobs(OVERDUE_UNKNOWNS, limit)
+
+    async def expired_unsent(self, limit: int) -> Sequence[Job]:
+        """Return messages that were not handed over a minute after their validity passed."""
+        return await self._jobs(EXPIRED_UNSENT, limit)
 
     async def park(self, message_id: UUID) -> None:
         """Take a message that became a dead letter off the list of what a queue must hold."""
@@ -203,6 +200,11 @@ class PostgresReports:
             cursor = await connection.execute(PREFERRED_ROUTE, (account_id,), prepare=True)
             row = await cursor.fetchone()
         return row[0] if row else None
+
+    async def _jobs(self, statement: str, limit: int) -> Sequence[Job]:
+        async with self._connection() as connection:
+            cursor = await connection.execute(statement, (limit,), binary=True)
+            return [Job(*row) for row in await cursor.fetchall()]
 
     async def _shelved(self, statement: str, limit: int) -> Sequence[tuple[ParsedReport, Owner]]:
         async with self._connection() as connection:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,14 @@ from psycopg import Cursor
 from semalink.domain.account import Account
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.message import Message
-from semalink_adapters.postgres.arrays import pack_bigints, pack_columns, pack_texts, pack_uuids
+from semalink_adapters.postgres.arrays import (
+    pack_bigints,
+    pack_columns,
+    pack_moments,
+    pack_texts,
+    pack_uuids,
+)
+from semalink_adapters.postgres.bundle import Bundle
 
 INSERT_RESERVATIONS = """
 INSERT INTO open_reservations (reservation_id, account_id, amount_micros)
@@ -19,8 +27,8 @@ SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::bigint[])"""
 DELETE_RESERVATIONS = "DELETE FROM open_reservations WHERE reservation_id = ANY(%b)"
 
 INSERT_PENDING = """
-INSERT INTO pending_submissions (message_id, account_id, billing_account_id, lane)
-SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::text[])"""
+INSERT INTO pending_submissions (message_id, account_id, billing_account_id, lane, expires_at)
+SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::timestamptz[])"""
 
 DELETE_PENDING = "DELETE FROM pending_submissions WHERE message_id = ANY(%b)"
 
@@ -56,7 +64,7 @@ PREFER_ROUTE = "UPDATE accounts SET preferred_aggregator = %s WHERE account_id =
 
 
 _RESERVATION = (pack_uuids, pack_uuids, pack_bigints)
-_PENDING = (pack_uuids, pack_uuids, pack_uuids, pack_texts)
+_PENDING = (pack_uuids, pack_uuids, pack_uuids, pack_texts, pack_moments)
 _REFERENCE = (pack_texts, pack_texts, pack_uuids, pack_uuids)
 
 
@@ -68,7 +76,7 @@ class RowChanges:
     messages: Mapping[UUID, Message]
     reservations: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
     resolved: list[UUID] = field(default_factory=list)
-    pending: dict[UUID, tuple[UUID, UUID, str]] = field(default_factory=dict)
+    pending: dict[UUID, tuple[UUID, UUID, str, datetime]] = field(default_factory=dict)
     done: set[UUID] = field(default_factory=set)
     references: list[tuple[str, str, UUID, UUID]] = field(default_factory=list)
     #: Rare changes, one statement each.
@@ -81,21 +89,24 @@ class RowChanges:
             if change is not None:
                 change(self, event)
 
-    def write(self, curs: Cursor[Any]) -> None:
-        """Apply the changes in the transaction that the cursor is in."""
+    def add_to(self, bundle: Bundle) -> None:
+        """Add what touches only rows that nothing else in the batch touches."""
         for statement, packers, rows in (
             (INSERT_RESERVATIONS, _RESERVATION, [(k, *v) for k, v in self.reservations.items()]),
             (INSERT_PENDING, _PENDING, [(k, *v) for k, v in self.pending.items()]),
             (INSERT_REFERENCES, _REFERENCE, self.references),
         ):
             if rows:
-                curs.execute(statement, pack_columns(packers, rows), prepare=True)
+                bundle.add(statement, pack_columns(packers, rows))
         for statement, ids in (
             (DELETE_RESERVATIONS, self.resolved),
             (DELETE_PENDING, list(self.done)),
         ):
             if ids:
-                curs.execute(statement, (pack_uuids(ids),), prepare=True)
+                bundle.add(statement, (pack_uuids(ids),))
+
+    def write(self, curs: Cursor[Any]) -> None:
+        """Make the rare changes, in order, in the transaction that the cursor is in."""
         for statement, parameters in self.single:
             curs.execute(statement, parameters)
 
@@ -123,6 +134,7 @@ def _accepted(changes: RowChanges, event: Message.Created) -> None:
         event.account_id,
         event.billing_account_id,
         event.lane,
+        event.expires_at,
     )
 
 

@@ -15,24 +15,18 @@ from psycopg.sql import SQL, Identifier
 
 from semalink.application.ledger import LedgerUnavailable, OutcomeInDoubt
 from semalink_adapters.postgres.arrays import accept_packed
-from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
+from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 
-CONNECT_TIMEOUT_SECONDS = 2
 #: How long an answer that was lost at the commit is asked after.
 DOUBT_SECONDS_MAX = 10.0
 RECONNECT_PAUSE_SECONDS = 0.2
+#: As long as our own patience with a batch. A process that froze keeps its locks no longer.
+TRANSACTION_SECONDS_MAX = 10
 
-# A dead network is noticed after about five seconds, on either side: locks are not kept for it.
-_KEEPALIVES: dict[str, Any] = {
-    "keepalives_idle": 2,
-    "keepalives_interval": 1,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 5_000,
-}
-_OPTIONS = (
-    f"{LOOK_UP_BY_KEY} -c idle_in_transaction_session_timeout=5s -c lock_timeout=5s"
-    " -c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
-)
+# Servers before 17 do not know it. The timeout for idle transactions is not enough: a session
+# whose pipeline has no end yet is not idle.
+_KNOWS_TRANSACTION_TIMEOUT = 170_000
+_LIMIT_TRANSACTIONS = "SELECT set_config('transaction_timeout', %s, false)"
 
 # An id that a crash lost may be given again, so a committed transaction is ours only when it
 # wrote our row; and until it is given again, asking after it is an error.
@@ -98,20 +92,22 @@ class WriterConnection:
         """Return the connection, made anew when there is none; raises LedgerUnavailable."""
         if self._connection is None or self._connection.closed:
             try:
-                self._connection = psycopg.connect(
+                connection = psycopg.connect(
                     self._database_url,
                     autocommit=True,
                     connect_timeout=CONNECT_TIMEOUT_SECONDS,
                     application_name=self._application_name,
-                    options=_OPTIONS,
+                    options=BOUNDED,
                     target_session_attrs="read-write",
-                    **_KEEPALIVES,
+                    **KEEPALIVES,
                 )
+                _limit_transactions(connection)
             except psycopg.OperationalError as away:
                 self.is_down = True
                 msg = "The database is away."
                 raise LedgerUnavailable(msg) from away
-            accept_packed(self._connection)
+            accept_packed(connection)
+            self._connection = connection
             self.is_down = False
         return self._connection
 
@@ -169,3 +165,8 @@ class WriterConnection:
         assert row is not None, "the question has one answer"
         status, is_written = row
         return None if status == "in progress" else bool(is_written)
+
+
+def _limit_transactions(connection: psycopg.Connection[Any]) -> None:
+    if connection.info.server_version >= _KNOWS_TRANSACTION_TIMEOUT:
+        connection.execute(_LIMIT_TRANSACTIONS, (f"{TRANSACTION_SECONDS_MAX}s",))

@@ -77,9 +77,7 @@ class OpenAccount:
 
 
 def _opened(account: Account) -> AccountOpened:
-    return AccountOpened(
-        account.id, account.name, account.kind, account.tier, account.created_on
-    )
+    return AccountOpened(account.id, account.name, account.kind, account.tier, account.created_on)
 
 
 @dataclass(frozen=True, slots=True)

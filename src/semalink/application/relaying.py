@@ -12,12 +12,19 @@ import structlog
 
 from semalink.application.bus import Bus, Outgoing
 from semalink.application.submission import Job
+from semalink.domain.ids import MESSAGE_PREFIX, format_id
 
 PAGE_SIZE = 1_000
 STEPS_BETWEEN_DUE = 20
 
 #: How long nothing is published after the broker did not take something.
 PAUSE_SECONDS = 0.5
+
+#: How long a queue may be empty against the books before what is missing is put back.
+MISSING_SECONDS = 30.0
+
+#: How often something is put back that vanishes from its queue again without being done.
+REFILLS_MAX = 3
 
 QUEUE_OF_LANE = {"priority": "sms.priority", "normal": "sms.normal"}
 REPORT_QUEUE = "dlr.inbound"
@@ -74,6 +81,9 @@ class StreamMark:
     created_at: datetime
     last_sequence: int
     message_count: int
+    #: What its workers have still to be given or have in hand. What was delivered too often stays
+    #: in the stream and is nobody's work, so it does not count.
+    waiting_count: int
 
 
 class Outbox(Protocol):
@@ -123,6 +133,24 @@ class Outbox(Protocol):
         """Return reports that are not processed yet, in id order."""
         ...
 
+    async def jobs_refilled(self, message_ids: Sequence[UUID]) -> None:
+        """Mark messages as being in a queue again, and count that they had vanished from it."""
+        ...
+
+    async def reports_refilled(self, report_ids: Sequence[UUID]) -> None:
+        """Mark reports as being in their queue again, and count that they had vanished from it."""
+        ...
+
+    async def give_up_jobs(
+        self, lane: str, *, refills: int, older_than_seconds: float
+    ) -> Sequence[UUID]:
+        """Park messages that vanish from their queue whenever they are put back; return them."""
+        ...
+
+    async def give_up_reports(self, *, refills: int, older_than_seconds: float) -> Sequence[UUID]:
+        """Strike off reports that vanish whenever they are put back; return them."""
+        ...
+
 
 class Relay:
     """Publishes what the outbox names; moves a cursor only after the broker has it all."""
@@ -155,8 +183,10 @@ class Relay:
         """
         for mark in marks:
             lost = await self._outbox.lost_stream(mark)
-            if lost or mark.message_count == 0:
-                count, complete = await self._put_back(mark, 0.0 if lost else 30.0)
+            if lost or mark.waiting_count == 0:
+                if not lost:
+                    await self._give_up(mark)
+                count, complete = await self._put_back(mark, lost=lost)
                 if lost or count:
                     _log.warning("stream_refilled", stream=mark.stream, count=count, lost=lost)
                 if not complete:
@@ -190,7 +220,21 @@ class Relay:
         await self._outbox.requeued([job.job.message_id for job in jobs])
         return True
 
-    async def _put_back(self, mark: StreamMark, older_than_seconds: float) -> tuple[int, bool]:
+    async def _give_up(self, mark: StreamMark) -> None:
+        """End the round of what five workers died of, or what is made a dead letter each time."""
+        if mark.stream == "DLR_INBOUND":
+            for report_id in await self._outbox.give_up_reports(
+                refills=REFILLS_MAX, older_than_seconds=MISSING_SECONDS
+            ):
+                _log.error("report_set_aside", report_id=report_id.hex)
+            return
+        for message_id in await self._outbox.give_up_jobs(
+            _lane_of(mark), refills=REFILLS_MAX, older_than_seconds=MISSING_SECONDS
+        ):
+            _log.error("message_parked", message_id=format_id(MESSAGE_PREFIX, message_id))
+
+    async def _put_back(self, mark: StreamMark, *, lost: bool) -> tuple[int, bool]:
+        older_than_seconds = 0.0 if lost else MISSING_SECONDS
         suffix = f":{mark.created_at.timestamp():.0f}.{mark.last_sequence}"
         count = 0
         after: UUID | None = None
@@ -202,8 +246,17 @@ class Relay:
                 return count, False
             count += len(page)
             after = page[-1][0]
-            if mark.stream != "DLR_INBOUND":
-                await self._outbox.requeued([message_id for message_id, _ in page])
+            await self._note_put_back(mark, [each_id for each_id, _ in page], lost=lost)
+
+    async def _note_put_back(self, mark: StreamMark, ids: Sequence[UUID], *, lost: bool) -> None:
+        if mark.stream == "DLR_INBOUND":
+            if not lost:
+                await self._outbox.reports_refilled(ids)
+        elif lost:
+            # The broker's fault, so it does not count against the messages.
+            await self._outbox.requeued(ids)
+        else:
+            await self._outbox.jobs_refilled(ids)
 
     async def _lost_page(
         self, mark: StreamMark, suffix: str, after: UUID | None, older_than_seconds: float
@@ -213,9 +266,8 @@ class Relay:
                 after=after, older_than_seconds=older_than_seconds, limit=PAGE_SIZE
             )
             return [(report, _outgoing_report(report, suffix)) for report in reports]
-        lane = mark.stream.removeprefix("SMS_").lower()
         jobs = await self._outbox.queued_jobs(
-            lane, after=after, older_than_seconds=older_than_seconds, limit=PAGE_SIZE
+            _lane_of(mark), after=after, older_than_seconds=older_than_seconds, limit=PAGE_SIZE
         )
         return [(job.job.message_id, _outgoing_job(job, suffix)) for job in jobs]
 
@@ -249,6 +301,10 @@ class ReportPayload(msgspec.Struct, frozen=True, omit_defaults=True):
     content_type: str | None = None
     body: bytes | None = None
     received_at: datetime | None = None
+
+
+def _lane_of(mark: StreamMark) -> str:
+    return mark.stream.removeprefix("SMS_").lower()
 
 
 def _outgoing_job(pending: PendingJob, suffix: str) -> Outgoing:

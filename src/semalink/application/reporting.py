@@ -19,9 +19,10 @@ from semalink.application.ports import (
     UnreadableReport,
 )
 from semalink.application.relaying import ReportPayload
-from semalink.application.submission import ConcludeUnknown, Job
+from semalink.application.submission import ConcludeUnknown, ExpireInQueue, Job
 from semalink.domain.cause import Cause
-from semalink.domain.errors import MessageNotFound
+from semalink.domain.errors import DomainError, MessageNotFound
+from semalink.domain.ids import MESSAGE_PREFIX, format_id
 
 SHELF_PAGE_SIZE = 500
 
@@ -74,6 +75,10 @@ class ReportBook(Protocol):
         """Shelve what matches no message yet and strike the reports off the work list."""
         ...
 
+    async def set_aside(self, report_ids: Sequence[UUID]) -> None:
+        """Strike reports off the work list undone; what came stays stored."""
+        ...
+
     async def matched_on_shelf(self, limit: int) -> Sequence[tuple[ParsedReport, Owner]]:
         """Return shelved reports whose message is known by now."""
         ...
@@ -88,6 +93,10 @@ class ReportBook(Protocol):
 
     async def overdue_unknowns(self, limit: int) -> Sequence[Job]:
         """Return messages whose lost answer was waited for long enough."""
+        ...
+
+    async def expired_unsent(self, limit: int) -> Sequence[Job]:
+        """Return messages that were not handed over a minute after their validity passed."""
         ...
 
 
@@ -112,7 +121,14 @@ class ReportProcessor:
     async def process(self, payloads: Sequence[ReportPayload]) -> None:
         """Apply a batch; raises PoisonMessage for a report that nobody can read."""
         raw_reports = await self._book.load(payloads)
-        parsed = [report for raw in raw_reports for report in self._parse(raw)]
+        try:
+            parsed = [report for raw in raw_reports for report in self._parse(raw)]
+        except PoisonMessage:
+            # Of several each is handed over alone afterwards, so only the bad one ends here. It
+            # leaves the work list, from which the relay would publish it again for ever.
+            if len(payloads) == 1:
+                await self.set_aside(payloads[0])
+            raise
         owners = await self._book.owners(
             [(report.aggregator, report.report.reference) for report in parsed]
         )
@@ -127,15 +143,20 @@ class ReportProcessor:
         await asyncio.gather(*(self._apply(report, owner) for report, owner in matched))
         await self._book.finish([payload.report_id for payload in payloads], shelved)
 
+    async def set_aside(self, payload: ReportPayload) -> None:
+        """Take a report off the work list that cannot be processed; what came stays stored."""
+        await self._book.set_aside([payload.report_id])
+        _log.error("report_set_aside", report_id=payload.report_id.hex)
+
     async def sweep(self) -> None:
         """Apply shelved reports whose message is known by now; end what was waited for."""
         for find in (self._book.matched_on_shelf, self._book.matched_by_number):
             for report, owner in await find(SHELF_PAGE_SIZE):
-                await self._apply(report, owner)
-                await self._book.unshelve(report)
+                await self._apply_shelved(report, owner)
         for job in await self._book.overdue_unknowns(SHELF_PAGE_SIZE):
-            cause = Cause("worker:dlr", self._now(), f"job_{job.message_id.hex}")
-            await self._execute(ConcludeUnknown(job, cause))
+            await self._end(job, ConcludeUnknown(job, self._sweep_cause(job)))
+        for job in await self._book.expired_unsent(SHELF_PAGE_SIZE):
+            await self._end(job, ExpireInQueue(job, self._sweep_cause(job)))
 
     def _parse(self, raw: RawReport) -> list[ParsedReport]:
         aggregator = self._aggregators.get(raw.aggregator)
@@ -159,6 +180,38 @@ class ReportProcessor:
             ParsedReport(raw.report_id, part, raw.aggregator, report)
             for part, report in enumerate(reports)
         ]
+
+    async def _apply_shelved(self, report: ParsedReport, owner: Owner) -> None:
+        try:
+            await self._apply(report, owner)
+        except NotReady:
+            raise
+        except DomainError as refusal:
+            self._tell_unapplied(report, refusal.code)
+        except Exception as bug:
+            # Ends the worker once; left on the shelf it would do so at every sweep.
+            self._tell_unapplied(report, type(bug).__name__)
+            await self._book.unshelve(report)
+            raise
+        await self._book.unshelve(report)
+
+    def _tell_unapplied(self, report: ParsedReport, reason: str) -> None:
+        _log.error(
+            "shelved_report_set_aside",
+            report_id=report.report_id.hex,
+            part=report.part,
+            reason=reason,
+        )
+
+    async def _end(self, job: Job, command: ConcludeUnknown | ExpireInQueue) -> None:
+        try:
+            await self._execute(command)
+        except DomainError as refusal:
+            message_id = format_id(MESSAGE_PREFIX, job.message_id)
+            _log.error("message_not_ended", message_id=message_id, reason=refusal.code)
+
+    def _sweep_cause(self, job: Job) -> Cause:
+        return Cause("worker:dlr", self._now(), f"job_{job.message_id.hex}")
 
     async def _apply(self, parsed: ParsedReport, owner: Owner) -> None:
         cause = Cause(f"aggregator:{parsed.aggregator}", self._now(), f"rpt_{parsed.report_id.hex}")

@@ -15,13 +15,13 @@ from semalink.web.body import read_json
 from semalink.web.content import SendMessage, check_message
 from semalink.web.dependencies import ApiDependencies
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
-from semalink.web.messages import SEND_SCOPES
+from semalink.web.messages import SEND_SCOPES, log_accepted
 from semalink.web.operation import Operation, Success, route
 from semalink.web.reply import Reply
 
 BATCH_BYTES_MAX = 2 * 1024 * 1024
 MESSAGES_MAX = 1_000
-#: Other requests get their turn after so many checks.
+#: Other requests get their turn after so many checks, or log lines.
 _CHECKS_AT_A_STRETCH = 100
 
 
@@ -90,6 +90,8 @@ class BatchSender:
         answer = await self._deps.sending.accept_batch(
             arrival.caller.billing_account_id, checked, arrival.cause, idempotency
         )
+        if not answer.replayed:
+            await _log_items(answer.value, arrival.request_id)
         headers = (REPLAYED,) if answer.replayed else ()
         return Reply(202, msgspec.json.encode(_with_places(answer.value)), headers)
 
@@ -102,6 +104,14 @@ class BatchSender:
         # Each refusal is told with its item, none with the request as a whole.
         arrival.refusals = ()
         return checked
+
+
+async def _log_items(outcome: BatchOutcome, request_id: str) -> None:
+    for index, item in enumerate(outcome.items, 1):
+        if item.message is not None:
+            log_accepted(item.message, request_id)
+        if index % _CHECKS_AT_A_STRETCH == 0:
+            await asyncio.sleep(0)
 
 
 def _with_places(outcome: BatchOutcome) -> BatchOutcome:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import structlog
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
@@ -19,6 +20,7 @@ from semalink.web.reply import Reply
 
 SEND_SCOPES = frozenset({"messages:send"})
 
+_log = structlog.get_logger(__name__)
 _decoder = msgspec.json.Decoder(SendMessage)
 
 SEND = Operation(
@@ -50,6 +52,16 @@ SEND = Operation(
 )
 
 
+def log_accepted(message: MessageView, request_id: str) -> None:
+    """Log that a message was taken on; its id leads to all that follows."""
+    _log.info(
+        "message_accepted",
+        message_id=message.id,
+        account_id=message.account_id,
+        request_id=request_id,
+    )
+
+
 class MessageSender:
     """Accepts single messages."""
 
@@ -68,6 +80,8 @@ class MessageSender:
         answer = await deps.sending.accept(
             caller.billing_account_id, checked, arrival.cause, idempotency
         )
+        if not answer.replayed:
+            log_accepted(answer.value, arrival.request_id)
         location = (b"location", b"/v1/messages/" + answer.value.id.encode())
         headers = (location, REPLAYED) if answer.replayed else (location,)
         return Reply(202, encode_view(answer.value), headers)

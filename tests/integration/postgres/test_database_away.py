@@ -56,7 +56,7 @@ async def test_reads_refuse_within_a_second_and_recover_when_the_database_was_st
     desk: Any, pool: Any, postgres_server: Any
 ) -> None:
     reads = PostgresReads(pool)
-    reports = PostgresReports(pool, now=None, new_id=None)
+    reports = PostgresReports(pool)
     account_id = await desk.open_account(message_count=10)
     assert await reads.balance(account_id) is not None
     loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from semalink.application.accounts import PAYMENT_SCOPE
+from semalink_adapters.postgres import partitions
 from semalink_adapters.postgres.housekeeping import keep_house
 
 NOW = datetime.now(UTC)
@@ -28,6 +29,30 @@ def test_keep_house_drops_keys_after_a_week_and_keeps_payment_references(databas
         kept = connection.execute("SELECT key FROM idempotency_keys ORDER BY key").fetchall()
     assert dropped == 1
     assert kept == [("payment",), ("young",)]
+
+
+def test_keep_house_drops_what_no_report_comes_for_any_more(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for days in (6, 8):
+            report_id = partitions.first_id_of(NOW - timedelta(days=days))
+            connection.execute(
+                "INSERT INTO report_shelf (report_id, part, aggregator, reference, report)"
+                " VALUES (%s, 0, 'celcom', %s, '')",
+                (report_id, f"after {days} days"),
+            )
+        for days in (89, 91):
+            connection.execute(
+                "INSERT INTO provider_references VALUES ('celcom', %s, %s, %s, %s)",
+                (f"after {days} days", uuid7(), uuid7(), NOW - timedelta(days=days)),
+            )
+
+        _, dropped = keep_house(database_url, NOW)
+
+        shelved = connection.execute("SELECT reference FROM report_shelf").fetchall()
+        references = connection.execute("SELECT reference FROM provider_references").fetchall()
+    assert dropped == 2
+    assert shelved == [("after 6 days",)]
+    assert references == [("after 89 days",)]
 
 
 def test_keep_house_makes_the_partitions_of_the_months_to_come(database_url: str) -> None:

@@ -21,7 +21,7 @@ THROTTLED = SendFailed(
     retryable=True,
     may_fail_over=False,
 )
-MARK = StreamMark("SMS_NORMAL", datetime(2026, 11, 23, 9, tzinfo=UTC), 100, 5)
+MARK = StreamMark("SMS_NORMAL", datetime(2026, 11, 23, 9, tzinfo=UTC), 100, 5, 5)
 
 
 @pytest.fixture
@@ -75,6 +75,22 @@ async def test_page_of_other_events_moves_the_cursor(desk: Any, outbox: Postgres
 
     assert (second.jobs, second.oldest_at) == ([], None)
     assert second.end is not None
+
+
+async def test_oldest_unpublished_is_found_behind_other_events(
+    desk: Any, outbox: PostgresOutbox
+) -> None:
+    account_id = await desk.open_account(message_count=2)
+    await desk.submit(await desk.accept_job(account_id), "ref-1")
+    first = await outbox.next_jobs(1)
+    assert first.end is not None
+    await outbox.jobs_published(first.end)
+    nothing = await outbox.oldest_unpublished_at()
+
+    await desk.accept_job(account_id)
+
+    assert nothing is None
+    assert await outbox.oldest_unpublished_at() == (await outbox.next_jobs(10)).oldest_at
 
 
 async def test_postponed_message_comes_when_it_is_due(
@@ -139,6 +155,44 @@ async def test_queue_must_hold_reports_that_are_not_processed(
     rest = await outbox.queued_reports(after=report_ids[0], older_than_seconds=0, limit=1)
 
     assert (old, rest) == (report_ids[:2], report_ids[1:2])
+
+
+async def test_message_is_parked_that_was_put_back_too_often(
+    desk: Any, outbox: PostgresOutbox, connection: psycopg.Connection[Any], books: Any
+) -> None:
+    account_id = await desk.open_account(message_count=2)
+    vanished, fine = [(await desk.accept_job(account_id)).message_id for _ in range(2)]
+    await outbox.jobs_refilled([vanished])
+    await outbox.jobs_refilled([vanished])
+    too_early = await outbox.give_up_jobs("normal", refills=2, older_than_seconds=30)
+    connection.execute("UPDATE pending_submissions SET queued_at = now() - interval '31 s'")
+
+    given_up = await outbox.give_up_jobs("normal", refills=2, older_than_seconds=30)
+
+    assert too_early == []
+    assert given_up == [vanished]
+    assert books.all("SELECT message_id, state FROM pending_submissions ORDER BY state") == [
+        (vanished, "parked"),
+        (fine, "queued"),
+    ]
+
+
+async def test_report_is_struck_off_that_was_put_back_too_often(
+    outbox: PostgresOutbox, connection: psycopg.Connection[Any], books: Any
+) -> None:
+    report_ids = [uuid7() for _ in range(2)]
+    for report_id in report_ids:
+        connection.execute(
+            "INSERT INTO pending_reports VALUES (%s, now() - interval '60 s')", (report_id,)
+        )
+    await outbox.reports_refilled(report_ids[:1])
+    waiting = await outbox.queued_reports(after=None, older_than_seconds=30, limit=10)
+    too_early = await outbox.give_up_reports(refills=1, older_than_seconds=30)
+
+    given_up = await outbox.give_up_reports(refills=1, older_than_seconds=0)
+
+    assert (waiting, too_early, given_up) == (report_ids[1:], [], report_ids[:1])
+    assert books.all("SELECT report_id FROM pending_reports") == [(report_ids[1],)]
 
 
 @pytest.mark.parametrize(

@@ -30,17 +30,17 @@ FROM_A_CURSOR = [
     pytest.param(READ_PAGE, ("98", 99_000, 2_000), id="read_page"),
 ]
 BY_KEY = [
-    pytest.param(batch.LOAD_HEADS, ([SOME_ID],), id="heads"),
+    pytest.param(batch.LOAD_HEADS, ([SOME_ID], [SOME_ID], ["key"]), id="heads_and_outcomes"),
     pytest.param(batch.LOAD_RESERVATIONS, ([SOME_ID],), id="reservations"),
     pytest.param(batch.LOAD_MESSAGES, ([SOME_ID],), id="messages"),
     pytest.param(batch.LOAD_ACCOUNTS, ([SOME_ID],), id="accounts"),
-    pytest.param(batch.LOAD_OUTCOMES, ([SOME_ID], ["key"]), id="outcomes"),
     pytest.param(tables.DELETE_PENDING, ([SOME_ID],), id="pending"),
     pytest.param(tables.DELETE_RESERVATIONS, ([SOME_ID],), id="resolved"),
     pytest.param(outbox.DUE_JOBS, (100,), id="due_jobs"),
     pytest.param(outbox.QUEUED_JOBS, ("normal", SOME_ID, 0.0, 100), id="queued_jobs"),
     pytest.param(reports.OWNERS, (["celcom"], ["ref"]), id="owners"),
     pytest.param(reports.OVERDUE_UNKNOWNS, (100,), id="overdue"),
+    pytest.param(reports.EXPIRED_UNSENT, (100,), id="expired_unsent"),
     pytest.param(reports.LOAD_RAW, ([SOME_ID],), id="raw_reports"),
     pytest.param(reads.SELECT_STREAM, (SOME_ID,), id="stream"),
     pytest.param(reads.SELECT_HISTORY.replace("%(id)s", "%s"), (SOME_ID, SOME_ID), id="history"),
@@ -114,13 +114,19 @@ def test_cursors_go_on_by_index_in_a_full_log(
         assert len(session.execute(statement, parameters).fetchall()) >= 900
 
 
-def test_list_of_messages_goes_by_its_account(session: psycopg.Connection[Any]) -> None:
+@pytest.mark.parametrize(
+    ("column", "wanted", "index"),
+    [("mode", "live", "messages_by_account"), ("recipient", "+1", "messages_by_recipient")],
+)
+def test_list_of_messages_goes_by_its_account(
+    session: psycopg.Connection[Any], column: str, wanted: str, index: str
+) -> None:
     listing = (
-        f"SELECT {reads.MESSAGE_COLUMNS} FROM messages WHERE account_id = %s AND mode = %s"
+        f"SELECT {reads.MESSAGE_COLUMNS} FROM messages WHERE account_id = %s AND {column} = %s"
         " AND message_id < %s ORDER BY message_id DESC LIMIT %s"
     )
 
-    plan = _explain(session, listing, (SOME_ID, "live", SOME_ID, 50))
+    plan = _explain(session, listing, (SOME_ID, wanted, SOME_ID, 50))
 
-    assert "messages_by_account" in str(plan)
+    assert index in str(plan)
     assert "Sort" not in _steps(plan)

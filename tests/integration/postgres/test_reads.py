@@ -218,6 +218,8 @@ async def test_list_holds_what_the_filter_asks_for(
     assert await listed(sender="OTHER", status="accepted") == {ids[3]}
     assert await listed(accepted_from=second.accepted_at) == set(ids[1:4])
     assert await listed(accepted_before=second.accepted_at) == {ids[0]}
+    assert await listed(accepted_before=datetime.max.replace(tzinfo=UTC)) == set(ids[:4])
+    assert await listed(accepted_from=datetime.min.replace(tzinfo=UTC)) == set(ids[:4])
 
 
 async def test_balance_counts_what_is_reserved(

@@ -12,6 +12,7 @@ from semalink.application.ports import DeliveryReport, ReportState
 from semalink.application.relaying import ReportPayload
 from semalink.application.reporting import Owner, ParsedReport, RawReport
 from semalink.application.submission import Policy
+from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reports import PostgresReports
 
 OVERDUE = Policy(unknown_after=timedelta(seconds=-1))
@@ -20,7 +21,13 @@ OVERDUE = Policy(unknown_after=timedelta(seconds=-1))
 @pytest.fixture
 def reports(pool: AsyncConnectionPool[Any]) -> PostgresReports:
     """The report book."""
-    return PostgresReports(pool, now=lambda: datetime.now(UTC), new_id=uuid7)
+    return PostgresReports(pool)
+
+
+@pytest.fixture
+def writer(pool: AsyncConnectionPool[Any]) -> RawReportWriter:
+    """What stores reports as they come."""
+    return RawReportWriter(pool, now=lambda: datetime.now(UTC), new_id=uuid7)
 
 
 def _parsed(
@@ -48,9 +55,9 @@ async def _shelve(
 
 
 async def test_raw_report_is_stored_with_its_place_on_the_work_list(
-    reports: PostgresReports, books: Any
+    reports: PostgresReports, writer: RawReportWriter, books: Any
 ) -> None:
-    await reports.store_raw("celcom", "application/json", b'{"raw": "\xff"}')
+    await writer.store_raw("celcom", "application/json", b'{"raw": "\xff"}')
 
     [(report_id,)] = books.all("SELECT report_id FROM pending_reports")
     loaded = await reports.load([ReportPayload(report_id)])
@@ -67,12 +74,15 @@ async def test_inline_report_is_stored_once(reports: PostgresReports, books: Any
     assert books.one("SELECT count(*) FROM inbound_reports") == 1
 
 
-async def test_finish_strikes_reports_off(reports: PostgresReports, books: Any) -> None:
-    await reports.store_raw("celcom", "application/json", b"1")
-    await reports.store_raw("celcom", "application/json", b"2")
+@pytest.mark.parametrize("is_done", [True, False])
+async def test_finish_and_set_aside_strike_reports_off(
+    reports: PostgresReports, writer: RawReportWriter, books: Any, *, is_done: bool
+) -> None:
+    await writer.store_raw("celcom", "application/json", b"1")
+    await writer.store_raw("celcom", "application/json", b"2")
     [(first,), (second,)] = books.all("SELECT report_id FROM pending_reports ORDER BY 1")
 
-    await reports.finish([first], [])
+    await (reports.finish([first], []) if is_done else reports.set_aside([first]))
 
     assert books.all("SELECT report_id FROM pending_reports") == [(second,)]
     assert len(await reports.load([ReportPayload(first)])) == 1
@@ -110,14 +120,14 @@ async def test_shelved_report_waits_for_its_message(
 
 
 async def test_shelving_twice_keeps_one(
-    reports: PostgresReports, books: Any, connection: psycopg.Connection[Any]
+    reports: PostgresReports, connection: psycopg.Connection[Any]
 ) -> None:
     parsed = _parsed("ref-1")
 
     await _shelve(reports, connection, parsed)
     await _shelve(reports, connection, parsed)
 
-    assert books.one("SELECT count(*) FROM report_shelf") == 1
+    assert await reports.count_shelved() == 1
 
 
 async def test_number_matches_the_only_message_whose_answer_was_lost(
@@ -185,6 +195,33 @@ async def test_unknown_is_overdue_after_its_deadline(desk: Any, reports: Postgre
     await desk.lose_answer(waiting)
 
     assert await reports.overdue_unknowns(10) == [overdue]
+
+
+async def test_message_is_expired_unsent_a_minute_after_its_validity(
+    desk: Any, reports: PostgresReports, connection: psycopg.Connection[Any]
+) -> None:
+    account_id = await desk.open_account(message_count=4)
+    jobs = [await desk.accept_job(account_id) for _ in range(4)]
+    queued, parked, unknown, young = jobs
+    await reports.park(parked.message_id)
+    await desk.lose_answer(unknown)
+    for job, age_seconds in ((queued, 62), (parked, 61), (unknown, 61), (young, 59)):
+        connection.execute(
+            "UPDATE pending_submissions SET expires_at = now() - make_interval(secs => %s)"
+            " WHERE message_id = %s",
+            (age_seconds, job.message_id),
+        )
+
+    assert await reports.expired_unsent(10) == [queued, parked]
+
+
+async def test_validity_is_kept_beside_the_log(desk: Any, books: Any) -> None:
+    account_id = await desk.open_account(message_count=1)
+    command = desk.accepting(account_id)
+
+    await desk.ledger.execute(command)
+
+    assert books.one("SELECT expires_at FROM pending_submissions") == command.draft.expires_at
 
 
 async def test_parked_message_leaves_the_work_list(

@@ -262,13 +262,27 @@ def test_parse_reports_reads_every_report_of_a_list():
     assert [report.reference for report in reports] == ["1", "2"]
 
 
+@pytest.mark.parametrize("bad", ['{"description":"Sent"}', "7", '{"messageid":{"x":1}}'])
+def test_parse_reports_is_loud_about_a_bad_report_and_reads_the_others(bad: str):
+    body = f'[{bad},{{"description":"Sent","messageid":2}}]'.encode()
+
+    with capture_logs() as logs:
+        reports = celcom_reports.parse_reports("sandbox", body)
+
+    assert [report.reference for report in reports] == ["2"]
+    assert [(log["event"], log["log_level"], log["count"]) for log in logs] == [
+        ("delivery_reports_skipped", "error", 1)
+    ]
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"",
         b"[]",
         b"[" + b",".join([b'{"description":"Sent","messageid":1}'] * 1001) + b"]",
-        b'[{"description":"Sent","messageid":1},{"description":"Sent"}]',
+        b'[{"description":"Sent"},{"messageid":1},7]',
+        b'[{"description":"Sent","messageid":1},{"description":"Sent"]',
         b'{"description":"Sent","messageid":"' + b"9" * 129 + b'"}',
         b'{"description":"Sent","messageid":"a\\u0000b"}',
         b'{"description":"Sent","messageid":{"$ne":1}}',

@@ -1,11 +1,14 @@
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from semalink.application.relaying import (
+    REFILLS_MAX,
     STEPS_BETWEEN_DUE,
     JobPayload,
     Relay,
@@ -47,7 +50,7 @@ def relay(outbox: MemoryOutbox, bus: MemoryBus) -> Relay:
 
 @pytest.fixture
 def mark(clock: MemoryClock) -> StreamMark:
-    return StreamMark("SMS_NORMAL", clock.now(), last_sequence=5, message_count=1)
+    return StreamMark("SMS_NORMAL", clock.now(), last_sequence=5, message_count=1, waiting_count=1)
 
 
 async def queued(bus: MemoryBus, queue: Queue) -> list[tuple[str, bytes]]:
@@ -200,7 +203,7 @@ async def test_repair_puts_back_what_a_stream_made_anew_has_lost(
 ) -> None:
     normal, priority = accept(), accept(lane=Lane.PRIORITY)
     await relay.repair([mark])
-    anew = StreamMark("SMS_NORMAL", clock.now() + timedelta(seconds=1), 0, 3)
+    anew = StreamMark("SMS_NORMAL", clock.now() + timedelta(seconds=1), 0, 3, 3)
 
     await relay.repair([anew])
 
@@ -215,7 +218,7 @@ async def test_repair_puts_back_what_a_stream_cut_short_has_lost(
 ) -> None:
     await relay.repair([mark])
 
-    await relay.repair([StreamMark("SMS_NORMAL", mark.created_at, 4, 1)])
+    await relay.repair([StreamMark("SMS_NORMAL", mark.created_at, 4, 1, 1)])
 
     assert len(await queued(bus, SMS_NORMAL)) == 1
 
@@ -228,7 +231,7 @@ async def test_repair_gets_past_the_deduplication_of_the_broker(
     await delivery.ack()
     clock.advance(seconds=30)
 
-    await relay.repair([StreamMark("SMS_NORMAL", clock.now(), 1, 0)])
+    await relay.repair([StreamMark("SMS_NORMAL", clock.now(), 1, 0, 0)])
 
     assert len(await queued(bus, SMS_NORMAL)) == 1
 
@@ -236,7 +239,7 @@ async def test_repair_gets_past_the_deduplication_of_the_broker(
 async def test_repair_gives_an_empty_stream_half_a_minute(
     relay: Relay, bus: MemoryBus, accepted: Job, clock: MemoryClock
 ) -> None:
-    empty = StreamMark("SMS_NORMAL", clock.now(), 1, 0)
+    empty = StreamMark("SMS_NORMAL", clock.now(), 1, 0, 0)
     clock.advance(seconds=29)
     await relay.repair([empty])
     too_early = await queued(bus, SMS_NORMAL)
@@ -256,7 +259,7 @@ async def test_repair_puts_reports_back_too(
     await book.store_raw("celcom", "application/json", b"[]")
     clock.advance(seconds=30)
 
-    await relay.repair([StreamMark("DLR_INBOUND", clock.now(), 9, 0)])
+    await relay.repair([StreamMark("DLR_INBOUND", clock.now(), 9, 0, 0)])
 
     assert len(await queued(bus, DLR_INBOUND)) == 2
 
@@ -265,7 +268,7 @@ async def test_repair_tries_again_when_the_broker_went_away_in_the_middle(
     relay: Relay, bus: MemoryBus, accepted: Job, mark: StreamMark, clock: MemoryClock
 ) -> None:
     await relay.repair([mark])
-    anew = StreamMark("SMS_NORMAL", clock.now() + timedelta(seconds=1), 0, 3)
+    anew = StreamMark("SMS_NORMAL", clock.now() + timedelta(seconds=1), 0, 3, 3)
     bus.connected = False
     await relay.repair([anew])
     bus.connected = True
@@ -273,3 +276,57 @@ async def test_repair_tries_again_when_the_broker_went_away_in_the_middle(
     await relay.repair([anew])
 
     assert len(await queued(bus, SMS_NORMAL)) == 1
+
+
+async def test_repair_puts_back_what_was_delivered_too_often_and_is_nobodys_work(
+    relay: Relay, bus: MemoryBus, accepted: Job, clock: MemoryClock
+) -> None:
+    clock.advance(seconds=30)
+
+    await relay.repair([StreamMark("SMS_NORMAL", clock.now(), 5, 1, 0)])
+
+    assert len(await queued(bus, SMS_NORMAL)) == 1
+
+
+async def test_repair_parks_a_message_that_vanishes_whenever_it_is_put_back(
+    relay: Relay, bus: MemoryBus, accepted: Job, clock: MemoryClock, ledger: MemoryLedger
+) -> None:
+    dead = StreamMark("SMS_NORMAL", clock.now(), 5, 1, 0)
+    states = []
+
+    with capture_logs() as logs:
+        for _ in range(REFILLS_MAX + 2):
+            clock.advance(seconds=30)
+            await relay.repair([replace(dead, last_sequence=dead.last_sequence + len(states))])
+            states.append(ledger.pending()[accepted.message_id].state)
+
+    assert states == ["queued"] * REFILLS_MAX + ["parked"] * 2
+    assert len(await queued(bus, SMS_NORMAL)) == REFILLS_MAX
+    assert [log["log_level"] for log in logs if log["event"] == "message_parked"] == ["error"]
+
+
+async def test_repair_counts_nothing_against_a_message_that_the_broker_lost(
+    relay: Relay, accepted: Job, mark: StreamMark, clock: MemoryClock, ledger: MemoryLedger
+) -> None:
+    await relay.repair([mark])
+
+    for number in range(REFILLS_MAX + 2):
+        clock.advance(seconds=30)
+        await relay.repair([replace(mark, created_at=clock.now(), waiting_count=number)])
+
+    assert ledger.pending()[accepted.message_id].state == "queued"
+
+
+async def test_repair_sets_a_report_aside_that_vanishes_whenever_it_is_put_back(
+    relay: Relay, bus: MemoryBus, book: MemoryReports, clock: MemoryClock
+) -> None:
+    await book.store_raw("celcom", "application/json", b"[]")
+    empty = StreamMark("DLR_INBOUND", clock.now(), 9, 0, 0)
+
+    for number in range(REFILLS_MAX + 2):
+        clock.advance(seconds=30)
+        await relay.repair([replace(empty, last_sequence=9 + number)])
+
+    assert len(await queued(bus, DLR_INBOUND)) == REFILLS_MAX
+    assert book.unprocessed == {}
+    assert len(book.raw) == 1

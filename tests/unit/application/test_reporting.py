@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -160,7 +161,66 @@ async def test_process_refuses_a_report_that_nobody_can_read(
     with pytest.raises(PoisonMessage, match="unreadable_report"):
         await processor.process([ReportPayload(report_id)])
 
-    assert list(book.unprocessed) == [report_id]
+    assert book.unprocessed == {}
+    assert list(book.raw) == [report_id]
+
+
+async def test_process_sets_nothing_aside_while_a_bad_report_is_one_of_several(
+    processor: ReportProcessor, book: MemoryReports, submitted: Job
+) -> None:
+    good = await stored(book, about(submitted))
+    await book.store_raw("celcom", "text/plain", b"<html>")
+    bad_id = list(book.raw)[-1]
+
+    with pytest.raises(PoisonMessage):
+        await processor.process([good, ReportPayload(bad_id)])
+
+    assert list(book.unprocessed) == [good.report_id, bad_id]
+
+
+async def test_sweep_sets_a_refused_report_aside_and_goes_on(
+    processor: ReportProcessor,
+    book: MemoryReports,
+    accept: Accept,
+    start: Do,
+    take: Do,
+    ledger: MemoryLedger,
+    see: See,
+) -> None:
+    bad, good = accept(), accept()
+    for job in (bad, good):
+        start(job)
+        await processor.process([await stored(book, about(job))])
+        take(job)
+    reference = ("celcom", f"celcom-{bad.message_id.int}-1")
+    ledger.references[reference] = (good.message_id, UUID(int=404))
+
+    await processor.sweep()
+
+    assert see(good).status is Status.DELIVERED
+    assert book.shelf == []
+
+
+async def test_sweep_expires_what_was_not_handed_over(
+    processor: ReportProcessor,
+    book: MemoryReports,
+    accept: Accept,
+    clock: MemoryClock,
+    see: See,
+    entries: Names,
+) -> None:
+    job = accept(expires_at=clock.now() + timedelta(minutes=10))
+    await book.park(job.message_id)
+    clock.advance(minutes=11)
+    await processor.sweep()
+    too_early = see(job).status
+    clock.advance(seconds=1)
+
+    await processor.sweep()
+
+    assert too_early is Status.ACCEPTED
+    assert see(job).status is Status.EXPIRED
+    assert entries() == ["Reserved", "Released"]
 
 
 async def test_process_refuses_a_report_of_an_aggregator_that_is_not_there(

@@ -37,6 +37,60 @@ async def test_open_account_opens_it_with_its_credits(
     assert read.json() == answer.json()
 
 
+async def test_open_account_opens_one_when_repeated_with_its_key(
+    admin: Any, platform: Any, operator: Any
+) -> None:
+    headers = {**operator, "Idempotency-Key": "open-duka"}
+    first = await admin.post(ACCOUNTS, json={"name": "Duka"}, headers=headers)
+    platform.clock.pass_by(minutes=5)
+
+    again = await admin.post(ACCOUNTS, json={"name": "Duka"}, headers=headers)
+
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["Idempotent-Replayed"] == "true"
+    listed = await admin.get(ACCOUNTS, headers=operator)
+    assert [item["name"] for item in listed.json()["items"]].count("Duka") == 1
+
+
+async def test_open_account_refuses_key_of_another_account(admin: Any, operator: Any) -> None:
+    headers = {**operator, "Idempotency-Key": "open-duka"}
+    await admin.post(ACCOUNTS, json={"name": "Duka"}, headers=headers)
+
+    answer = await admin.post(ACCOUNTS, json={"name": "Soko"}, headers=headers)
+
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "idempotency_key_reused"
+
+
+async def test_issue_api_key_issues_one_when_repeated_with_its_key(
+    admin: Any, operator: Any, of_acme: str
+) -> None:
+    asked = {"name": "shop", "scopes": ["messages:send"], "mode": "live"}
+    headers = {**operator, "Idempotency-Key": "shop-key"}
+    first = await admin.post(f"{of_acme}/api-keys", json=asked, headers=headers)
+
+    again = await admin.post(f"{of_acme}/api-keys", json=asked, headers=headers)
+
+    assert (again.status_code, again.json()["code"]) == (409, "api_key_already_issued")
+    assert first.json()["id"] in again.json()["detail"]
+    listed = await admin.get(f"{of_acme}/api-keys", headers=operator)
+    assert [key["name"] for key in listed.json()["items"]].count("shop") == 1
+
+
+async def test_issue_api_key_refuses_idempotency_key_of_another_account(
+    admin: Any, other: Any, operator: Any, of_acme: str
+) -> None:
+    asked = {"name": "shop", "scopes": ["messages:send"], "mode": "live"}
+    headers = {**operator, "Idempotency-Key": "shop-key"}
+    await admin.post(f"{of_acme}/api-keys", json=asked, headers=headers)
+
+    answer = await admin.post(
+        f"{ACCOUNTS}/acct_{other.account_id.hex}/api-keys", json=asked, headers=headers
+    )
+
+    assert answer.json()["code"] == "idempotency_key_reused"
+
+
 async def test_open_account_refuses_control_characters(admin: Any, operator: Any) -> None:
     answer = await admin.post(ACCOUNTS, json={"name": "a\u0000b"}, headers=operator)
 

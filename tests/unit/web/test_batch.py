@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from semalink.domain.credit_account import CreditAccount
 
@@ -29,6 +30,19 @@ async def test_batch_decides_each_message_on_its_own(
     assert outcome["items"][2]["refused"]["code"] == "unknown_sender"
     assert platform.ledger.load(CreditAccount, acme.account_id).reserved_micros == 1_600_000
     assert platform.admitted == [4]
+
+
+async def test_batch_logs_each_accepted_message(
+    api: Any, acme: Any, bearer: Any, message: Any
+) -> None:
+    asked = {"messages": [message, {**message, "to": "12"}, message]}
+
+    with capture_logs() as lines:
+        answer = await api.post(PATH, json=asked, headers=bearer(acme.live))
+
+    accepted = [line["message_id"] for line in lines if line["event"] == "message_accepted"]
+    items = answer.json()["items"]
+    assert accepted == [items[0]["message"]["id"], items[2]["message"]["id"]]
 
 
 async def test_batch_refuses_what_credits_do_not_cover(

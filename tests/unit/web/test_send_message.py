@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.ids import parse_id
@@ -32,6 +33,27 @@ async def test_read_finds_nothing_of_another_tenant(
 
     assert [answer.status_code for answer in answers] == [404, 404]
     assert {answer.json()["code"] for answer in answers} == {"message_not_found"}
+
+
+async def test_send_is_logged_once_with_its_ids(
+    api: Any, acme: Any, bearer: Any, message: Any
+) -> None:
+    headers = bearer(acme.live, X_Request_Id="mine-1", Idempotency_Key="order-1")
+
+    with capture_logs() as lines:
+        answers = [await api.post(PATH, json=message, headers=headers) for _ in range(2)]
+
+    accepted = [line for line in lines if line["event"] == "message_accepted"]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert accepted == [
+        {
+            "event": "message_accepted",
+            "log_level": "info",
+            "message_id": answers[0].json()["id"],
+            "account_id": f"acct_{acme.account_id.hex}",
+            "request_id": "mine-1",
+        }
+    ]
 
 
 async def test_send_reserves_and_records(

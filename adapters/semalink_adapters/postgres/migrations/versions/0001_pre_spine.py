@@ -98,9 +98,14 @@ CREATE TABLE pending_submissions (
     -- Who may hold a message whose outcome is unknown, and for whom.
     aggregator text,
     recipient text,
-    queued_at timestamptz NOT NULL DEFAULT now()
+    queued_at timestamptz NOT NULL DEFAULT now(),
+    -- How often it was put back because its queue was empty against the books.
+    refills integer NOT NULL DEFAULT 0,
+    expires_at timestamptz NOT NULL
 );
 CREATE INDEX pending_submissions_due ON pending_submissions (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX pending_submissions_expiring ON pending_submissions (expires_at)
+    WHERE state IN ('queued', 'postponed', 'parked');
 CREATE INDEX pending_submissions_unknown ON pending_submissions (aggregator, recipient)
     WHERE state = 'unknown';
 
@@ -112,10 +117,13 @@ CREATE TABLE provider_references (
     submitted_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (aggregator, reference)
 );
+CREATE INDEX provider_references_by_time ON provider_references USING brin (submitted_at);
 
 CREATE TABLE pending_reports (
     report_id uuid PRIMARY KEY,
-    received_at timestamptz NOT NULL
+    received_at timestamptz NOT NULL,
+    refilled_at timestamptz,
+    refills integer NOT NULL DEFAULT 0
 );
 
 CREATE TABLE report_shelf (
@@ -206,7 +214,8 @@ CREATE TABLE messages (
     expires_at timestamptz NOT NULL,
     version bigint NOT NULL
 ) WITH (fillfactor = 80);
-CREATE INDEX messages_by_account ON messages (account_id, message_id DESC);
+CREATE INDEX messages_by_account ON messages (account_id, mode, message_id DESC);
+CREATE INDEX messages_by_recipient ON messages (account_id, recipient, message_id DESC);
 """
 
 
