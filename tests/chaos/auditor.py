@@ -175,15 +175,21 @@ def _wrong_money(story: Story, fate: Fate | None) -> str | None:
         return "credits moved for a test" if fate or story.charged else None
     if fate is None:
         return "nothing was reserved"
-    if fate.account_id != story.billing_account_id or fate.reserved != story.price:
-        return "another account or another price was reserved"
-    if fate.is_open != (story.status == "accepted"):
-        return "its reservation is open or closed at the wrong time"
-    if (fate.charged or 0) != story.charged or fate.refunded != story.refunded:
-        return f"it says {story.charged} charged and {story.refunded} refunded"
-    if fate.released is not None and story.references and "unknown" not in story.outcomes:
-        return "an aggregator took it and nobody paid"
-    return None
+    wrongs = {
+        "another account or another price was reserved": (
+            (fate.account_id, fate.reserved) != (story.billing_account_id, story.price)
+        ),
+        "its reservation is open or closed at the wrong time": (
+            fate.is_open != (story.status == "accepted")
+        ),
+        f"it says {story.charged} charged and {story.refunded} refunded": (
+            (fate.charged or 0, fate.refunded) != (story.charged, story.refunded)
+        ),
+        "an aggregator took it and nobody paid": (
+            fate.released is not None and story.references and "unknown" not in story.outcomes
+        ),
+    }
+    return "; ".join(wrong for wrong, is_so in wrongs.items() if is_so)
 
 
 def _compare_handsets(

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -92,7 +91,7 @@ class Load:
             wait=wait_random(0.05, 0.3),
             stop=stop_after_delay(GIVE_UP_SECONDS),
         )
-        reply = await repeating(self._try, asked)
+        reply: Reply | None = await repeating(self._try, asked)
         assert reply is not None
         message_id = UUID(reply.body["id"].removeprefix("msg_"))
         self.acknowledged[message_id] = asked
@@ -119,11 +118,3 @@ class Load:
         assert reply.status == 503, reply
         assert reply.body["retryable"], reply
         return None
-
-
-def counted(load: Load) -> Callable[[], str]:
-    """Return what shows how the load went."""
-    return lambda: (
-        f"{load.name}: {len(load.acknowledged)} acknowledged, {load.refused} refused, "
-        f"{load.broken_count} connections broken"
-    )

@@ -1,6 +1,6 @@
 """The messages played back with nothing but dicts: where each stands, and what was done to it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -81,21 +81,22 @@ class MessageReplay:
         story.version += 1
         if step.version != story.version or facts["originator_version"] != step.version:
             self._complain(step, f"has a number other than {story.version}")
-        match step.topic:
-            case "message.submit_started.1":
-                self._start(story, step, facts)
-            case "message.submitted.1":
-                self._submit(story, step, facts)
-            case "message.submit_refused.1":
-                story.in_call = False
-            case "message.outcome_unknown.1":
-                story.in_call, story.answer_lost = False, True
-            case "message.report_noted.1":
-                pass
-            case topic if topic in ENDINGS:
-                self._end(story, step, facts)
-            case _:
-                self._complain(step, "has a topic that nobody knows, or comes twice")
+        if step.topic in ENDINGS:
+            self._end(story, step, facts)
+        elif (take_in := self._steps.get(step.topic)) is not None:
+            take_in(story, step, facts)
+        else:
+            self._complain(step, "has a topic that nobody knows, or comes twice")
+
+    @property
+    def _steps(self) -> dict[str, Callable[[Story, Step, dict[str, Any]], None]]:
+        return {
+            "message.submit_started.1": self._start,
+            "message.submitted.1": self._submit,
+            "message.submit_refused.1": self._refuse,
+            "message.outcome_unknown.1": self._lose,
+            "message.report_noted.1": self._note,
+        }
 
     def _begin(self, step: Step, facts: dict[str, Any]) -> None:
         if step.topic != "message.accepted.1" or step.version != 1:
@@ -131,6 +132,15 @@ class MessageReplay:
         story.in_call = story.answer_lost = False
         if story.status == "accepted":
             story.status = "submitted"
+
+    def _refuse(self, story: Story, _step: Step, _facts: dict[str, Any]) -> None:
+        story.in_call = False
+
+    def _lose(self, story: Story, _step: Step, _facts: dict[str, Any]) -> None:
+        story.in_call, story.answer_lost = False, True
+
+    def _note(self, _story: Story, _step: Step, _facts: dict[str, Any]) -> None:
+        """Change nothing: such a report settles nothing."""
 
     def _end(self, story: Story, step: Step, facts: dict[str, Any]) -> None:
         outcome = ENDINGS[step.topic]

@@ -22,7 +22,7 @@ class Condition(AssertionError):
 
 
 async def until(
-    ask: Callable[[], Awaitable[T]],
+    ask: Callable[[], Awaitable[T | None]],
     what: str,
     *,
     within_seconds: float,
@@ -42,7 +42,9 @@ async def until(
         retry_error_callback=give_up,
     )
 
-    async def attempt() -> T:
+    async def attempt() -> T | None:
         return await ask()
 
-    return await asking(attempt)
+    answer: T | None = await asking(attempt)
+    assert answer is not None
+    return answer

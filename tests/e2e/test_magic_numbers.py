@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -42,10 +43,6 @@ class End:
     status: str
     credit_steps: tuple[str, ...]
     aggregator: str
-
-
-def through(aggregator: str, ending: str) -> End:
-    return End(*ENDS[ending][aggregator == "africastalking"], aggregator)
 
 
 DELIVERED = ("delivered", CHARGED)
@@ -114,12 +111,10 @@ class Watch:
         """Send, wait for the expected end and give up in time; what it came to is read later."""
         act = ACT_BY_ENDING[self.ending]
         message_id = await self.client.send(self.to, f"{act} through {self.first}")
-        try:
+        with suppress(Condition):
             await until(
                 lambda: self.has_ended(message_id), self.ending, within_seconds=WAIT_SECONDS
             )
-        except Condition:
-            pass
         return message_id
 
     async def has_ended(self, message_id: str) -> bool:

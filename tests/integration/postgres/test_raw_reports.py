@@ -56,7 +56,8 @@ async def test_store_raw_says_not_ready_when_the_database_hangs(
         stored = connection.execute("SELECT body FROM inbound_reports").fetchall()
     assert [type(outcome) for outcome in outcomes] == [NotReady] * 5
     assert "Too many" in str(outcomes[-1])
-    assert stored == [(b"later",)]
+    # What hung may still be stored: processing a report twice changes nothing.
+    assert {(b"later",)} <= set(stored) <= {(b"1",), (b"later",)}
 
 
 async def test_store_raw_says_not_ready_when_the_database_refuses(database_url: str) -> None:

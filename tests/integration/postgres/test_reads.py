@@ -1,7 +1,7 @@
 """What customers and operators read: their own, at once, and in order."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 

@@ -217,11 +217,11 @@ async def test_message_is_expired_unsent_a_minute_after_its_validity(
 
 async def test_validity_is_kept_beside_the_log(desk: Any, books: Any) -> None:
     account_id = await desk.open_account(message_count=1)
-    command = desk.accepting(account_id)
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
 
-    await desk.ledger.execute(command)
+    await desk.accept_job(account_id, expires_at=expires_at)
 
-    assert books.one("SELECT expires_at FROM pending_submissions") == command.draft.expires_at
+    assert books.one("SELECT expires_at FROM pending_submissions") == expires_at
 
 
 async def test_parked_message_leaves_the_work_list(

@@ -1,14 +1,17 @@
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from semalink.application.bus import NotReady, PoisonMessage
 from semalink.application.ports import DeliveryReport, ReportState
 from semalink.application.relaying import ReportPayload
 from semalink.application.reporting import ReportProcessor
 from semalink.application.submission import Job, Next
+from semalink.domain.errors import AccountNotFound
 from semalink.domain.message import Message, Status
 from semalink_adapters.memory_aggregator import MemoryAggregator, write_reports
 from semalink_adapters.memory_clock import MemoryClock
@@ -181,23 +184,24 @@ async def test_process_sets_nothing_aside_while_a_bad_report_is_one_of_several(
 async def test_sweep_sets_a_refused_report_aside_and_goes_on(
     processor: ReportProcessor,
     book: MemoryReports,
-    accept: Accept,
-    start: Do,
-    take: Do,
+    submitted: Job,
     ledger: MemoryLedger,
     see: See,
 ) -> None:
-    bad, good = accept(), accept()
-    for job in (bad, good):
-        start(job)
-        await processor.process([await stored(book, about(job))])
-        take(job)
-    reference = ("celcom", f"celcom-{bad.message_id.int}-1")
-    ledger.references[reference] = (good.message_id, UUID(int=404))
+    bad = replace(about(submitted, ReportState.REJECTED), reference="celcom-404-1")
+    await processor.process([await stored(book, bad)])
+    ledger.references["celcom", bad.reference] = (submitted.message_id, UUID(int=404))
+    good = replace(about(submitted), reference="celcom-405-1")
+    await processor.process([await stored(book, good)])
+    owner = (submitted.message_id, submitted.billing_account_id)
+    ledger.references["celcom", good.reference] = owner
 
-    await processor.sweep()
+    with capture_logs() as logs:
+        await processor.sweep()
 
-    assert see(good).status is Status.DELIVERED
+    reasons = [log["reason"] for log in logs if log["event"] == "shelved_report_set_aside"]
+    assert reasons == [AccountNotFound.code]
+    assert see(submitted).status is Status.DELIVERED
     assert book.shelf == []
 
 
