@@ -25,12 +25,16 @@ from semalink.web.dependencies import (
     Health,
     IntakeDependencies,
 )
+from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_ops.bootstrap import Core, Poker, open_core
 from semalink_ops.observability.health import render_metrics
 from semalink_ops.observability.request_observer import RequestTelemetry
 from semalink_ops.runtime import utc_now
 from semalink_ops.settings import Settings
+
+#: An aggregator waits for our answer: it hears within seconds that it must send a report again.
+REPORT_PATIENCE = Patience(ack_seconds=2.0, total_seconds=4.0)
 
 #: Carries the id of a revoked key to every process that may remember it.
 KEY_REVOKED_SUBJECT = "keys.revoked"
@@ -82,7 +86,7 @@ async def build_intake(settings: Settings) -> AsyncIterator[Application]:
     async with open_core(settings, "dlr-intake") as core:
         intake = ReportIntake(
             RawReportWriter(core.pool, now=utc_now, new_id=core.new_id),
-            core.bus,
+            JetStreamBus(core.connection, patience=REPORT_PATIENCE, observer=core.bus_metrics),
             now=utc_now,
             new_id=core.new_id,
             on_stored=Poker(core.bus).poke,

@@ -14,8 +14,7 @@ from tests.chaos.load import Load
 from tests.chaos.waiting import Condition, until
 
 CREDIT_MICROS = 10_000_000_000
-#: What nobody has acknowledged is delivered again after thirty seconds.
-QUIET_SECONDS = 38.0
+GROW_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +54,9 @@ async def under_load(load: Load) -> AsyncIterator[None]:
         )
 
 
-async def grow(load: Load, count: int) -> None:
-    """Let so many more messages be acknowledged."""
-    async with asyncio.timeout(QUIET_SECONDS):
+async def grow(load: Load, count: int, *, within_seconds: float = GROW_SECONDS) -> None:
+    """Let so many more messages be acknowledged; raises TimeoutError when that takes too long."""
+    async with asyncio.timeout(within_seconds):
         await load.reach(len(load.acknowledged) + count)
 
 

@@ -76,6 +76,8 @@ class Answer(Generic[T_co]):
 
     value: T_co
     replayed: bool = False
+    #: The value as it was written down under its idempotency key; None without one.
+    written: bytes | None = field(default=None, compare=False)
 
 
 class Command(Protocol[T_co]):
@@ -214,9 +216,12 @@ def decide_batch(
             decisions.outcomes.append(_repeat(command, idempotency, before))
             continue
         outcome = _decide(command, books, decisions)
-        decisions.outcomes.append(outcome)
         if idempotency.keeps_refusals or not isinstance(outcome, DomainError):
-            decisions.stored[slot] = _to_store(command, idempotency, outcome)
+            stored = _to_store(command, idempotency, outcome)
+            decisions.stored[slot] = stored
+            if stored.answer is not None:
+                outcome = Answer(outcome.value, written=stored.answer)
+        decisions.outcomes.append(outcome)
     return decisions
 
 
@@ -236,7 +241,7 @@ def _repeat(command: Command[Any], idempotency: Idempotency, before: StoredOutco
     if before.refusal is not None:
         return StoredRefusal(*before.refusal)
     assert before.answer is not None, "a stored outcome is an answer or a refusal"
-    return Answer(command.decode(before.answer), replayed=True)
+    return Answer(command.decode(before.answer), replayed=True, written=before.answer)
 
 
 def _to_store(command: Command[Any], idempotency: Idempotency, outcome: Any) -> StoredOutcome:

@@ -84,7 +84,7 @@ class MessageSender:
             log_accepted(answer.value, arrival.request_id)
         location = (b"location", b"/v1/messages/" + answer.value.id.encode())
         headers = (location, REPLAYED) if answer.replayed else (location,)
-        return Reply(202, encode_view(answer.value), headers)
+        return Reply(202, answer.written or encode_view(answer.value), headers)
 
 
 def sending_routes(deps: ApiDependencies) -> list[HTTPRouteHandler]:
