@@ -5,12 +5,14 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import hypothesis
 import nats
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from semalink_ops.embedded.nats import EmbeddedNats
@@ -37,6 +39,19 @@ def pytest_terminal_summary(
     if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
         seed = config.option.hypothesis_seed
         terminalreporter.write_line(f"The same examples again: --hypothesis-seed={seed}")
+
+
+@pytest.fixture(autouse=True)
+def _structlog_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take back what a test configures: loggers that remember it would take it to other tests."""
+    configure = structlog.configure
+
+    def configure_for_now(**settings: Any) -> None:
+        configure(**{**settings, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", configure_for_now)
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

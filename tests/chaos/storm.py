@@ -11,10 +11,18 @@ from tests.chaos import auditor
 from tests.chaos.auditor import Findings
 from tests.chaos.customers import Customer, Reception
 from tests.chaos.load import Load
+from tests.chaos.platform import Platform
 from tests.chaos.waiting import Condition, until
 
 CREDIT_MICROS = 10_000_000_000
 GROW_SECONDS = 30.0
+SIGNS_OF_BUGS = (
+    "Traceback",
+    '"event":"crashed"',
+    '"event":"command_crashed"',
+    '"event":"request_crashed"',
+    '"event":"delivery_failed"',
+)
 
 _log = logging.getLogger(__name__)
 
@@ -96,8 +104,19 @@ async def audit(reception: Reception) -> Findings:
     return findings
 
 
+def crashes(platform: Platform) -> list[str]:
+    """Return what the logs tell of bugs: whatever was killed or away is none."""
+    return [
+        f"{path.name}: {line}"
+        for path in platform.data_dir.rglob("*.log")
+        for line in path.read_text(errors="replace").splitlines()
+        if any(sign in line for sign in SIGNS_OF_BUGS)
+    ]
+
+
 async def assert_nothing_lost(reception: Reception, customer: Customer, load: Load) -> Findings:
     """Examine everything, and hold it against what the customer was told."""
+    assert crashes(reception.platform) == []
     findings = await audit(reception)
     account_id = UUID(customer.account_id.removeprefix("acct_"))
     stories = {story.message_id: story for story in findings.of_account(account_id)}
