@@ -10,8 +10,8 @@ from semalink_ops.embedded.ports import free_port
 
 CONNECTIONS = (16, 64, 256)
 FLUSH_DELAYS_MICROSECONDS = (0, 1_000)
-SECONDS = 6
-ROUNDS = 3
+SECONDS = 5
+ROUNDS = 2
 LEDGER_TOTAL = 20_000
 MANY_ACCOUNTS = 10_000
 

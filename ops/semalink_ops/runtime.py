@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ def run_until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run ``main`` on uvloop; SIGTERM and SIGINT set the event that it is given."""
 
     async def supervised() -> None:
-        _spare_the_collector()
+        _tune_the_interpreter()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -38,12 +39,15 @@ def run_until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     uvloop.run(supervised())
 
 
-def _spare_the_collector() -> None:
+def _tune_the_interpreter() -> None:
     # What was imported lives as long as the process; walking it at each full collection stopped
     # everything for 50 to 70 ms.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    # The ledger's writer thread waits for the loop's turn to end after each answer of the database:
+    # at the default of 5 ms, throughput at 256 connections was 15 % lower.
+    sys.setswitchinterval(0.0005)
 
 
 async def wait_for_stop(stop: asyncio.Event, seconds: float) -> bool:
