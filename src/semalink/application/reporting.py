@@ -22,7 +22,6 @@ from semalink.application.relaying import ReportPayload
 from semalink.application.submission import ConcludeUnknown, ExpireInQueue, Job
 from semalink.domain.cause import Cause
 from semalink.domain.errors import DomainError, MessageNotFound
-from semalink.domain.ids import MESSAGE_PREFIX, format_id
 
 SHELF_PAGE_SIZE = 500
 
@@ -154,9 +153,9 @@ class ReportProcessor:
             for report, owner in await find(SHELF_PAGE_SIZE):
                 await self._apply_shelved(report, owner)
         for job in await self._book.overdue_unknowns(SHELF_PAGE_SIZE):
-            await self._end(job, ConcludeUnknown(job, self._sweep_cause(job)))
+            await self._execute(ConcludeUnknown(job, self._sweep_cause(job)))
         for job in await self._book.expired_unsent(SHELF_PAGE_SIZE):
-            await self._end(job, ExpireInQueue(job, self._sweep_cause(job)))
+            await self._execute(ExpireInQueue(job, self._sweep_cause(job)))
 
     def _parse(self, raw: RawReport) -> list[ParsedReport]:
         aggregator = self._aggregators.get(raw.aggregator)
@@ -184,31 +183,14 @@ class ReportProcessor:
     async def _apply_shelved(self, report: ParsedReport, owner: Owner) -> None:
         try:
             await self._apply(report, owner)
-        except NotReady:
-            raise
         except DomainError as refusal:
-            self._tell_unapplied(report, refusal.code)
-        except Exception as bug:
-            # Ends the worker once; left on the shelf it would do so at every sweep.
-            self._tell_unapplied(report, type(bug).__name__)
-            await self._book.unshelve(report)
-            raise
+            _log.error(
+                "shelved_report_set_aside",
+                report_id=report.report_id.hex,
+                part=report.part,
+                reason=refusal.code,
+            )
         await self._book.unshelve(report)
-
-    def _tell_unapplied(self, report: ParsedReport, reason: str) -> None:
-        _log.error(
-            "shelved_report_set_aside",
-            report_id=report.report_id.hex,
-            part=report.part,
-            reason=reason,
-        )
-
-    async def _end(self, job: Job, command: ConcludeUnknown | ExpireInQueue) -> None:
-        try:
-            await self._execute(command)
-        except DomainError as refusal:
-            message_id = format_id(MESSAGE_PREFIX, job.message_id)
-            _log.error("message_not_ended", message_id=message_id, reason=refusal.code)
 
     def _sweep_cause(self, job: Job) -> Cause:
         return Cause("worker:dlr", self._now(), f"job_{job.message_id.hex}")

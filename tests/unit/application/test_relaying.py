@@ -330,3 +330,20 @@ async def test_repair_sets_a_report_aside_that_vanishes_whenever_it_is_put_back(
     assert len(await queued(bus, DLR_INBOUND)) == REFILLS_MAX
     assert book.unprocessed == {}
     assert len(book.raw) == 1
+
+
+async def test_repair_counts_no_refill_against_a_report_that_the_broker_lost(
+    relay: Relay, bus: MemoryBus, book: MemoryReports, clock: MemoryClock
+) -> None:
+    await book.store_raw("celcom", "application/json", b"[]")
+    await relay.step()
+    await queued(bus, DLR_INBOUND)
+    mark = StreamMark("DLR_INBOUND", clock.now(), last_sequence=1, message_count=0, waiting_count=1)
+    await relay.repair([mark])
+    rounds = REFILLS_MAX + 2
+
+    for _ in range(rounds):
+        clock.advance(seconds=60)
+        await relay.repair([replace(mark, created_at=clock.now())])
+
+    assert len(await queued(bus, DLR_INBOUND)) == rounds
