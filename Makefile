@@ -69,6 +69,6 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Building $(VENV); the first time takes a minute or two."
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || { \
 		echo "This Python cannot make environments; its distribution has the package python3-venv for that." >&2; exit 1; }
-	@$(PY) -m pip install --quiet --require-hashes -r constraints.txt
+	@$(PY) -m pip install --quiet --no-deps --require-hashes -r constraints.txt
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
