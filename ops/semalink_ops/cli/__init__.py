@@ -18,6 +18,7 @@ _COMMANDS = {
         "semalink_ops.cli.history", "history", "Show every step of a message and its credits."
     ),
     "account": Place("semalink_ops.cli.account", "account", "Open, list and credit accounts."),
+    "ledger": Place("semalink_ops.cli.ledger", "ledger", "Check, replay and export the ledger."),
     "key": Place("semalink_ops.cli.key", "key", "Create, list and revoke API keys."),
     "doctor": Place(
         "semalink_ops.cli.doctor", "doctor", "Check the installation and say how to mend it."
