@@ -17,12 +17,15 @@ from semalink.application.ledger import (
     LedgerUnavailable,
     Needs,
     OutcomeInDoubt,
+    Refusal,
     StoredOutcome,
     decide_batch,
 )
 from semalink.application.submission import Job
 from semalink.domain.account import Account
-from semalink.domain.credit_account import CreditAccount
+from semalink.domain.adjustment import Adjustment
+from semalink.domain.credit_account import CreditAccount, Spending
+from semalink.domain.credit_entries import Reservation
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
 
@@ -38,6 +41,14 @@ _LAST_STEPS = (
     Message.Unknown,
 )
 
+#: How entries count to what an agent's customer has spent.
+_SPENDING: dict[type[Any], int] = {
+    CreditAccount.Reserved: 1,
+    CreditAccount.Released: -1,
+    CreditAccount.ReservationExpired: -1,
+    CreditAccount.Refunded: -1,
+}
+
 
 @dataclass(slots=True)
 class Head:
@@ -48,6 +59,7 @@ class Head:
     posted_micros: int
     reserved_micros: int
     credit_limit_micros: int
+    is_low: bool = False
 
     @property
     def available_micros(self) -> int:
@@ -92,12 +104,17 @@ class MemoryLedger:
         #: Every event of each kind of aggregate, by the aggregate's id.
         self.streams: dict[type[Any], dict[UUID, list[Any]]] = {
             Account: {},
+            Adjustment: {},
             CreditAccount: {},
             Message: {},
         }
         #: Every event, in the order of the commits.
         self.log: list[AggregateEvent] = []
-        self.open_reservations: dict[UUID, tuple[UUID, int]] = {}
+        self.open_reservations: dict[UUID, tuple[UUID, Reservation]] = {}
+        #: What customers have spent of their agent's credits, by customer and month.
+        self.spent: dict[tuple[UUID, str], int] = {}
+        #: Every refusal that auditors may ask for.
+        self.refusals: list[Refusal] = []
         #: Whose reference it is: message and billing account, by (aggregator, reference).
         self.references: dict[tuple[str, str], tuple[UUID, UUID]] = {}
         self.stored: dict[tuple[UUID, str], StoredOutcome] = {}
@@ -158,20 +175,21 @@ class MemoryLedger:
 
     def _books(self, needs: Needs) -> Books:
         credit_accounts = {
-            account_id: self._restore(account_id, needs.reservations)
+            account_id: self._restore(account_id, needs)
             for account_id in needs.credit_accounts & self._heads.keys()
         }
         return Books(
             credit_accounts=credit_accounts,
             messages=self._load_each(Message, needs.messages),
             accounts=self._load_each(Account, needs.accounts),
+            adjustments=self._load_each(Adjustment, needs.adjustments),
         )
 
     def _load_each(self, kind: type[T], wanted: set[UUID]) -> dict[UUID, T]:
         found = {each: self.load(kind, each) for each in wanted}
         return {each: aggregate for each, aggregate in found.items() if aggregate is not None}
 
-    def _restore(self, account_id: UUID, reservations: set[UUID]) -> CreditAccount:
+    def _restore(self, account_id: UUID, needs: Needs) -> CreditAccount:
         head = self._heads[account_id]
         credit_account = CreditAccount.restore(
             account_id,
@@ -180,15 +198,24 @@ class MemoryLedger:
             posted_micros=head.posted_micros,
             reserved_micros=head.reserved_micros,
             credit_limit_micros=head.credit_limit_micros,
+            is_low=head.is_low,
         )
-        for reservation_id in reservations & self.open_reservations.keys():
-            owner_id, amount_micros = self.open_reservations[reservation_id]
+        for reservation_id in needs.reservations & self.open_reservations.keys():
+            owner_id, reservation = self.open_reservations[reservation_id]
             if owner_id == account_id:
-                credit_account.open_reservations[reservation_id] = amount_micros
+                credit_account.open_reservations[reservation_id] = reservation
+        for sub_account_id, month in needs.spending:
+            customer = self.load(Account, sub_account_id)
+            if customer is not None and customer.billing_account_id == account_id:
+                spent_micros = self.spent.get((sub_account_id, month), 0)
+                credit_account.spending[sub_account_id, month] = Spending(
+                    customer.spending_cap_micros, spent_micros
+                )
         return credit_account
 
     def _store(self, decisions: Decisions) -> None:
         self.stored.update(decisions.stored)
+        self.refusals += decisions.refusals
         for event in decisions.events:
             kind = next(kind for kind in self.streams if isinstance(event, kind.Event))
             stream = self.streams[kind].setdefault(event.originator_id, [])
@@ -200,19 +227,27 @@ class MemoryLedger:
             elif isinstance(event, Message.Event):
                 self._follow(event)
 
-    def _settle(self, entry: CreditAccount.Event) -> None:
+    def _settle(self, entry: Any) -> None:
         account_id = entry.originator_id
         head = self._heads.setdefault(account_id, Head(0, entry.timestamp, 0, 0, 0))
         head.version, head.modified_at = entry.originator_version, entry.timestamp
         head.posted_micros = entry.posted_after_micros
         head.reserved_micros = entry.reserved_after_micros
-        if isinstance(entry, CreditAccount.Created):
-            head.credit_limit_micros = entry.credit_limit_micros
-        elif isinstance(entry, CreditAccount.Reserved):
-            assert entry.reservation_id not in self.open_reservations, "a reservation is made once"
-            self.open_reservations[entry.reservation_id] = (account_id, entry.amount_micros)
-        elif isinstance(entry, CreditAccount.Charged | CreditAccount.Released):
-            del self.open_reservations[entry.reservation_id]
+        head.credit_limit_micros = entry.credit_limit_after_micros
+        # The entry itself says what it does to whatever is open.
+        reservation_id = getattr(entry, "reservation_id", None)
+        touched = set() if reservation_id is None else {reservation_id}
+        credit_account = self._restore(account_id, Needs(reservations=touched))
+        entry.apply(credit_account)
+        head.is_low = credit_account.is_low
+        for one in touched:
+            self.open_reservations.pop(one, None)
+        for one, reservation in credit_account.open_reservations.items():
+            self.open_reservations[one] = (account_id, reservation)
+        sign = _SPENDING.get(type(entry))
+        if sign and entry.sub_account_id is not None:
+            slot = entry.sub_account_id, entry.spending_month
+            self.spent[slot] = self.spent.get(slot, 0) + sign * entry.price_micros
         assert head.available_micros >= 0, "a credit account is never overdrawn"
         assert head.reserved_micros >= 0, "less than nothing is never reserved"
 

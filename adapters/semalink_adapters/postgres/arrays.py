@@ -10,7 +10,7 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-_UUID, _BIGINT, _TEXT, _BYTEA, _TIMESTAMPTZ = 2950, 20, 25, 17, 1184
+_UUID, _BIGINT, _TEXT, _BYTEA, _TIMESTAMPTZ, _BOOL = 2950, 20, 25, 17, 1184, 16
 
 #: Moments are microseconds from here.
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -22,6 +22,7 @@ _HEADER = struct.Struct(">iiI")
 _DIMENSION = struct.Struct(">ii")
 _LENGTH = struct.Struct(">i")
 _BIGINT_ELEMENT = struct.Struct(">iq")
+_BOOL_ELEMENT = struct.Struct(">i?")
 
 _NULL = _LENGTH.pack(-1)
 _UUID_LENGTH = _LENGTH.pack(16)
@@ -52,14 +53,23 @@ def pack_uuids(values: Sequence[UUID | None]) -> Packed:
     return _pack(_UUID, elements)
 
 
-def pack_bigints(values: Sequence[int]) -> Packed:
+def pack_bigints(values: Sequence[int | None]) -> Packed:
     """Return a ``bigint[]``."""
-    return _pack(_BIGINT, [_BIGINT_ELEMENT.pack(8, value) for value in values])
+    elements = [_NULL if value is None else _BIGINT_ELEMENT.pack(8, value) for value in values]
+    return _pack(_BIGINT, elements)
 
 
-def pack_moments(values: Sequence[datetime]) -> Packed:
+def pack_booleans(values: Sequence[bool]) -> Packed:
+    """Return a ``boolean[]``."""
+    return _pack(_BOOL, [_BOOL_ELEMENT.pack(1, value) for value in values])
+
+
+def pack_moments(values: Sequence[datetime | None]) -> Packed:
     """Return a ``timestamptz[]``."""
-    elements = [_BIGINT_ELEMENT.pack(8, (value - _EPOCH) // _MICROSECOND) for value in values]
+    elements = [
+        _NULL if value is None else _BIGINT_ELEMENT.pack(8, (value - _EPOCH) // _MICROSECOND)
+        for value in values
+    ]
     return _pack(_TIMESTAMPTZ, elements)
 
 

@@ -10,12 +10,15 @@ from eventsourcing.persistence import StoredEvent
 
 from semalink.application.ledger import Books, Command, Decisions, Needs, StoredOutcome
 from semalink.domain.account import Account
-from semalink.domain.credit_account import CreditAccount
+from semalink.domain.adjustment import Adjustment
+from semalink.domain.credit_account import CreditAccount, Spending
+from semalink.domain.credit_entries import OnBehalf, Reservation
 from semalink.domain.message import Message
 from semalink_adapters.postgres.arrays import (
     Packed,
     pack_bigints,
     pack_blobs,
+    pack_booleans,
     pack_columns,
     pack_texts,
     pack_uuids,
@@ -43,22 +46,31 @@ LOCK_ACCOUNTS = "SELECT pg_advisory_xact_lock(key) FROM unnest(%b::bigint[]) AS 
 # Heads, stored outcomes and the transaction's id, in this order: the id is given after the
 # snapshot was taken, so whatever was read was written under a smaller one.
 LOAD_HEADS = """
-SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros, entry_hash,
+SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros, is_low, entry_hash,
        NULL::uuid, NULL::text, NULL::bytea, NULL::bytea, NULL::text, NULL::text, NULL::text
 FROM credit_heads WHERE account_id = ANY(%b)
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL,
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        k.scope, k.key, k.fingerprint, k.answer,
        k.refusal_code, k.refusal_detail, k.refusal_pointer
 FROM unnest(%b::uuid[], %b::text[]) AS asked (scope, key)
 JOIN idempotency_keys AS k ON k.scope = asked.scope AND k.key = asked.key
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL,
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        NULL, pg_current_xact_id()::text, NULL, NULL, NULL, NULL, NULL"""
 
 LOAD_RESERVATIONS = """
-SELECT reservation_id, account_id, amount_micros
+SELECT reservation_id, account_id, amount_micros, expires_at,
+       sub_account_id, price_micros, spending_month
 FROM open_reservations WHERE reservation_id = ANY(%b)"""
+
+LOAD_SPENDING = """
+SELECT asked.account_id, asked.month, a.billing_account_id, a.spending_cap_micros,
+       COALESCE(s.spent_micros, 0)
+FROM unnest(%b::uuid[], %b::text[]) AS asked (account_id, month)
+JOIN accounts AS a ON a.account_id = asked.account_id
+LEFT JOIN customer_spending AS s
+    ON s.sub_account_id = asked.account_id AND s.month = asked.month"""
 
 # A join, because a list of ids would search every partition for every id.
 LOAD_STREAMS = """
@@ -71,14 +83,15 @@ LOAD_ACCOUNTS = LOAD_STREAMS.format(log=ADMIN_EVENTS)
 
 STORE_HEADS = """
 INSERT INTO credit_heads
-    (account_id, version, posted_micros, reserved_micros, credit_limit_micros, entry_hash)
+    (account_id, version, posted_micros, reserved_micros, credit_limit_micros, is_low, entry_hash)
 SELECT * FROM unnest
-    (%b::uuid[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[])
+    (%b::uuid[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bool[], %b::bytea[])
 ON CONFLICT (account_id) DO UPDATE SET
     version = excluded.version,
     posted_micros = excluded.posted_micros,
     reserved_micros = excluded.reserved_micros,
     credit_limit_micros = excluded.credit_limit_micros,
+    is_low = excluded.is_low,
     entry_hash = excluded.entry_hash"""
 
 STORE_OUTCOMES = """
@@ -88,7 +101,7 @@ SELECT * FROM unnest
     (%b::uuid[], %b::text[], %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[])"""
 
 _HEAD_COLUMNS = (
-    pack_uuids, pack_bigints, pack_bigints, pack_bigints, pack_bigints, pack_blobs,
+    pack_uuids, pack_bigints, pack_bigints, pack_bigints, pack_bigints, pack_booleans, pack_blobs,
 )  # fmt: skip
 _OUTCOME_COLUMNS = (
     pack_uuids, pack_texts, pack_blobs, pack_blobs, pack_texts, pack_texts, pack_texts,
@@ -136,7 +149,8 @@ class BatchStore:
                 connection.execute(LOCK_ACCOUNTS, (keys,), prepare=True)
             reservations = _ask(connection, LOAD_RESERVATIONS, list(needs.reservations))
             messages = _ask(connection, LOAD_MESSAGES, list(needs.messages))
-            accounts = _ask(connection, LOAD_ACCOUNTS, list(needs.accounts))
+            settings = _ask(connection, LOAD_ACCOUNTS, [*needs.accounts, *needs.adjustments])
+            spending = _ask_spending(connection, needs)
             # Last, because it gives the transaction its id.
             asked = (
                 pack_uuids(credit_account_ids),
@@ -146,11 +160,14 @@ class BatchStore:
             heads = connection.execute(LOAD_HEADS, asked, prepare=True, binary=True)
         xid, credit_accounts, hashes, known = _read_heads(heads)
         _read_reservations(reservations, credit_accounts)
+        _read_spending(spending, credit_accounts)
         loaded_messages = {message.id: message for message in self._read(messages, Message)}
+        configured = self._read(settings, Account | Adjustment)
         books = Books(
             credit_accounts=credit_accounts,
             messages=loaded_messages,
-            accounts={account.id: account for account in self._read(accounts, Account)},
+            accounts={one.id: one for one in configured if isinstance(one, Account)},
+            adjustments={one.id: one for one in configured if isinstance(one, Adjustment)},
         )
         return Loaded(xid, books, known, loaded_messages, credit_accounts, hashes)
 
@@ -160,6 +177,7 @@ class BatchStore:
         """Append the events, bring the tables up to date and commit."""
         changes = RowChanges(loaded.messages)
         changes.fold(decisions.events)
+        changes.refusals = decisions.refusals
         bundle = Bundle()
         for log, events in _by_log(decisions.events).items():
             if log == LEDGER_ENTRIES:
@@ -210,6 +228,7 @@ class BatchStore:
                 account.posted_micros,
                 account.reserved_micros,
                 account.credit_limit_micros,
+                account.is_low,
                 hashes[account.id],
             )
             for account in loaded.credit_accounts.values()
@@ -217,7 +236,7 @@ class BatchStore:
         ]
         bundle.add(STORE_HEADS, pack_columns(_HEAD_COLUMNS, heads))
 
-    def _read(self, rows: Any, kind: type[Any]) -> list[Any]:
+    def _read(self, rows: Any, kind: Any) -> list[Any]:
         aggregates: list[Any] = []
         current: Any = None
         for originator_id, topic, state in rows or ():
@@ -263,7 +282,7 @@ def _read_heads(
     hashes: dict[UUID, bytes] = {}
     known: dict[tuple[UUID, str], StoredOutcome] = {}
     for row in rows:
-        account_id, version, posted, reserved, limit, sealed, scope, key, *outcome = row
+        account_id, version, posted, reserved, limit, is_low, sealed, scope, key, *outcome = row
         if account_id is not None:
             credit_accounts[account_id] = CreditAccount.restore(
                 account_id,
@@ -272,6 +291,7 @@ def _read_heads(
                 posted_micros=posted,
                 reserved_micros=reserved,
                 credit_limit_micros=limit,
+                is_low=is_low,
             )
             hashes[account_id] = sealed
         elif scope is not None:
@@ -284,10 +304,28 @@ def _read_heads(
     return xid, credit_accounts, hashes, known
 
 
+def _ask_spending(connection: psycopg.Connection[Any], needs: Needs) -> Any:
+    if not needs.spending:
+        return None
+    accounts, months = zip(*needs.spending, strict=True)
+    asked = (pack_uuids(accounts), pack_texts(months))
+    return connection.execute(LOAD_SPENDING, asked, prepare=True)
+
+
 def _read_reservations(rows: Any, credit_accounts: dict[UUID, CreditAccount]) -> None:
-    for reservation_id, account_id, amount_micros in rows or ():
+    for reservation_id, account_id, amount_micros, expires_at, sub_account_id, *price in rows or ():
         if account_id in credit_accounts:
-            credit_accounts[account_id].open_reservations[reservation_id] = amount_micros
+            on_behalf = OnBehalf(sub_account_id, *price) if sub_account_id else None
+            credit_accounts[account_id].open_reservations[reservation_id] = Reservation(
+                amount_micros, expires_at, on_behalf
+            )
+
+
+def _read_spending(rows: Any, credit_accounts: dict[UUID, CreditAccount]) -> None:
+    for sub_account_id, month, payer_id, cap_micros, spent_micros in rows or ():
+        if payer_id in credit_accounts:
+            spending = Spending(cap_micros, spent_micros)
+            credit_accounts[payer_id].spending[sub_account_id, month] = spending
 
 
 def _outcome_columns(stored: dict[tuple[UUID, str], StoredOutcome]) -> list[Packed]:

@@ -239,7 +239,7 @@ class GroupCommit:
         try:
             loaded = self._store.load(connection, commands)
             decisions = decide_batch(commands, loaded.books, loaded.known)
-            if decisions.events or decisions.stored:
+            if decisions.events or decisions.stored or decisions.refusals:
                 self._write(connection, loaded, decisions)
             else:
                 connection.execute("ROLLBACK")

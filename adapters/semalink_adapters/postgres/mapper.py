@@ -8,10 +8,15 @@ import msgspec
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from eventsourcing.utils import resolve_topic
 
-from semalink.domain import account, credit_account, message
+from semalink.domain import account, adjustment, credit_account, message
 
 #: Importing the aggregates registers their topics with the library.
-AGGREGATES = (account.Account, credit_account.CreditAccount, message.Message)
+AGGREGATES = (
+    account.Account,
+    adjustment.Adjustment,
+    credit_account.CreditAccount,
+    message.Message,
+)
 
 _encoder = msgspec.json.Encoder()
 

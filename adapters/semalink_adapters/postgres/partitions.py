@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-PARTITIONED = ("message_events", "inbound_reports")
+PARTITIONED = ("message_events", "inbound_reports", "refusals")
 MONTHS_AHEAD = 3
 
 #: Makers of partitions wait for one another, so that two at once do no harm.

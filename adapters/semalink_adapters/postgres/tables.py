@@ -1,14 +1,19 @@
 """The tables that are kept in the same transaction as the logs: what each event does to them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from psycopg import Cursor
+from uuid_utils.compat import uuid7
 
+from semalink.application.ledger import Refusal
+from semalink.domain import credit_entries
 from semalink.domain.account import Account
+from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.message import Message
 from semalink_adapters.postgres.arrays import (
@@ -21,8 +26,29 @@ from semalink_adapters.postgres.arrays import (
 from semalink_adapters.postgres.bundle import Bundle
 
 INSERT_RESERVATIONS = """
-INSERT INTO open_reservations (reservation_id, account_id, amount_micros)
-SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::bigint[])"""
+INSERT INTO open_reservations (
+    reservation_id, account_id, amount_micros, expires_at, sub_account_id, price_micros,
+    spending_month)
+SELECT * FROM unnest(
+    %b::uuid[], %b::uuid[], %b::bigint[], %b::timestamptz[], %b::uuid[], %b::bigint[],
+    %b::text[])"""
+
+LESSEN_RESERVATION = """
+UPDATE open_reservations SET amount_micros = %s, price_micros = price_micros - %s
+WHERE reservation_id = %s"""
+
+ADD_SPENDING = """
+INSERT INTO customer_spending AS s (sub_account_id, month, spent_micros)
+SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bigint[])
+ON CONFLICT (sub_account_id, month) DO UPDATE
+SET spent_micros = s.spent_micros + excluded.spent_micros"""
+
+INSERT_REFUSALS = """
+INSERT INTO refusals (
+    refusal_id, refused_at, account_id, actor, request_id, command, code, detail, part)
+SELECT * FROM unnest(
+    %b::uuid[], %b::timestamptz[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[],
+    %b::text[], %b::bigint[])"""
 
 DELETE_RESERVATIONS = "DELETE FROM open_reservations WHERE reservation_id = ANY(%b)"
 
@@ -49,8 +75,8 @@ SELECT * FROM unnest(%b::text[], %b::text[], %b::uuid[], %b::uuid[])
 ON CONFLICT DO NOTHING"""
 
 INSERT_ACCOUNT = """
-INSERT INTO accounts (account_id, billing_account_id, name, kind, tier)
-VALUES (%s, %s, %s, %s, %s)"""
+INSERT INTO accounts (account_id, billing_account_id, name, kind, tier, agent_id)
+VALUES (%s, %s, %s, %s, %s, %s)"""
 
 INSERT_KEY = """
 INSERT INTO api_keys (key_hash, api_key_id, account_id, name, scopes, mode, last_four)
@@ -63,7 +89,29 @@ INSERT_SENDER = "INSERT INTO approved_senders (account_id, sender) VALUES (%s, %
 PREFER_ROUTE = "UPDATE accounts SET preferred_aggregator = %s WHERE account_id = %s"
 
 
-_RESERVATION = (pack_uuids, pack_uuids, pack_bigints)
+SET_CAP = "UPDATE accounts SET spending_cap_micros = %s WHERE account_id = %s"
+
+SET_PRICES = "UPDATE accounts SET price_list = %s::jsonb WHERE account_id = %s"
+
+SET_REFUND_RULE = "UPDATE accounts SET refunded_on = %s WHERE account_id = %s"
+
+INSERT_ADJUSTMENT = """
+INSERT INTO adjustments (
+    adjustment_id, account_id, amount_micros, category, reason, state, proposed_by, proposed_at)
+VALUES (%s, %s, %s, %s, %s, 'proposed', %s, %s)"""
+
+DECIDE_ADJUSTMENT = """
+UPDATE adjustments SET state = %s, decided_by = %s, decided_at = %s, entry_version = %s
+WHERE adjustment_id = %s"""
+
+_RESERVATION = (
+    pack_uuids, pack_uuids, pack_bigints, pack_moments, pack_uuids, pack_bigints, pack_texts,
+)  # fmt: skip
+_SPENDING = (pack_uuids, pack_texts, pack_bigints)
+_REFUSAL = (
+    pack_uuids, pack_moments, pack_uuids, pack_texts, pack_texts, pack_texts, pack_texts,
+    pack_texts, pack_bigints,
+)  # fmt: skip
 _PENDING = (pack_uuids, pack_uuids, pack_uuids, pack_texts, pack_moments)
 _REFERENCE = (pack_texts, pack_texts, pack_uuids, pack_uuids)
 
@@ -74,7 +122,9 @@ class RowChanges:
 
     #: The messages that the batch loaded.
     messages: Mapping[UUID, Message]
-    reservations: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
+    reservations: dict[UUID, tuple[Any, ...]] = field(default_factory=dict)
+    spending: dict[tuple[UUID, str], int] = field(default_factory=dict)
+    refusals: Sequence[Refusal] = ()
     resolved: list[UUID] = field(default_factory=list)
     pending: dict[UUID, tuple[UUID, UUID, str, datetime]] = field(default_factory=dict)
     done: set[UUID] = field(default_factory=set)
@@ -95,6 +145,8 @@ class RowChanges:
             (INSERT_RESERVATIONS, _RESERVATION, [(k, *v) for k, v in self.reservations.items()]),
             (INSERT_PENDING, _PENDING, [(k, *v) for k, v in self.pending.items()]),
             (INSERT_REFERENCES, _REFERENCE, self.references),
+            (ADD_SPENDING, _SPENDING, [(*k, v) for k, v in self.spending.items()]),
+            (INSERT_REFUSALS, _REFUSAL, [_refusal_row(one) for one in self.refusals]),
         ):
             if rows:
                 bundle.add(statement, pack_columns(packers, rows))
@@ -115,18 +167,70 @@ class RowChanges:
         if self.reservations.pop(reservation_id, None) is None:
             self.resolved.append(reservation_id)
 
+    def spend(self, event: Any, sign: int) -> None:
+        """Count what a customer spends of its agent's credits."""
+        if event.sub_account_id is not None:
+            slot = event.sub_account_id, event.spending_month
+            self.spending[slot] = self.spending.get(slot, 0) + sign * event.price_micros
+
     def finish(self, message_id: UUID) -> None:
         """Take a message off the work list."""
         if self.pending.pop(message_id, None) is None:
             self.done.add(message_id)
 
 
-def _reserved(changes: RowChanges, event: CreditAccount.Reserved) -> None:
-    changes.reservations[event.reservation_id] = (event.originator_id, event.amount_micros)
+def _reserved(changes: RowChanges, event: credit_entries.Reserved) -> None:
+    changes.reservations[event.reservation_id] = (
+        event.originator_id,
+        event.amount_micros,
+        event.expires_at,
+        event.sub_account_id,
+        event.price_micros,
+        event.spending_month,
+    )
+    changes.spend(event, 1)
 
 
-def _resolved(changes: RowChanges, event: CreditAccount.Charged | CreditAccount.Released) -> None:
+def _charged(changes: RowChanges, event: credit_entries.Charged) -> None:
+    if not event.remaining_micros:
+        changes.resolve(event.reservation_id)
+        return
+    fresh = changes.reservations.get(event.reservation_id)
+    if fresh is None:
+        parameters = (event.remaining_micros, event.price_micros or 0, event.reservation_id)
+        changes.single.append((LESSEN_RESERVATION, parameters))
+        return
+    payer, _, expires_at, sub_account_id, price, month = fresh
+    left = None if price is None else price - (event.price_micros or 0)
+    changes.reservations[event.reservation_id] = (
+        payer, event.remaining_micros, expires_at, sub_account_id, left, month,
+    )  # fmt: skip
+
+
+def _given_back(
+    changes: RowChanges, event: credit_entries.Released | credit_entries.ReservationExpired
+) -> None:
     changes.resolve(event.reservation_id)
+    changes.spend(event, -1)
+
+
+def _refunded(changes: RowChanges, event: credit_entries.Refunded) -> None:
+    changes.spend(event, -1)
+
+
+def _refusal_row(refusal: Refusal) -> tuple[Any, ...]:
+    cause = refusal.cause
+    return (
+        uuid7(),
+        cause.at,
+        refusal.account_id,
+        cause.actor,
+        cause.request_id,
+        refusal.command,
+        refusal.code,
+        refusal.detail,
+        refusal.part,
+    )
 
 
 def _accepted(changes: RowChanges, event: Message.Created) -> None:
@@ -177,6 +281,7 @@ def _account_created(changes: RowChanges, event: Account.Created) -> None:
         event.name,
         event.kind,
         event.tier,
+        event.agent_id,
     )
     changes.single.append((INSERT_ACCOUNT, parameters))
 
@@ -206,10 +311,48 @@ def _route_preferred(changes: RowChanges, event: Account.RoutePreferred) -> None
     changes.single.append((PREFER_ROUTE, (event.aggregator, event.originator_id)))
 
 
+def _cap_set(changes: RowChanges, event: Account.SpendingCapSet) -> None:
+    changes.single.append((SET_CAP, (event.cap_micros, event.originator_id)))
+
+
+def _prices_set(changes: RowChanges, event: Account.PriceListSet) -> None:
+    prices = msgspec.json.encode(event.segment_micros).decode()
+    changes.single.append((SET_PRICES, (prices, event.originator_id)))
+
+
+def _refund_rule_set(changes: RowChanges, event: Account.RefundRuleSet) -> None:
+    changes.single.append((SET_REFUND_RULE, (event.refunded_on, event.originator_id)))
+
+
+def _adjustment_proposed(changes: RowChanges, event: Adjustment.Created) -> None:
+    parameters = (
+        event.originator_id,
+        event.account_id,
+        event.amount_micros,
+        event.category,
+        event.reason,
+        event.actor,
+        event.timestamp,
+    )
+    changes.single.append((INSERT_ADJUSTMENT, parameters))
+
+
+def _adjustment_applied(changes: RowChanges, event: Adjustment.Applied) -> None:
+    parameters = ("applied", event.actor, event.timestamp, event.entry_version, event.originator_id)
+    changes.single.append((DECIDE_ADJUSTMENT, parameters))
+
+
+def _adjustment_rejected(changes: RowChanges, event: Adjustment.Rejected) -> None:
+    parameters = ("rejected", event.actor, event.timestamp, None, event.originator_id)
+    changes.single.append((DECIDE_ADJUSTMENT, parameters))
+
+
 _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     CreditAccount.Reserved: _reserved,
-    CreditAccount.Charged: _resolved,
-    CreditAccount.Released: _resolved,
+    CreditAccount.Charged: _charged,
+    CreditAccount.Released: _given_back,
+    CreditAccount.ReservationExpired: _given_back,
+    CreditAccount.Refunded: _refunded,
     Message.Created: _accepted,
     Message.Submitted: _submitted,
     Message.SubmitRefused: _refused,
@@ -224,4 +367,10 @@ _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     Account.ApiKeyRevoked: _key_revoked,
     Account.SenderApproved: _sender_approved,
     Account.RoutePreferred: _route_preferred,
+    Account.SpendingCapSet: _cap_set,
+    Account.PriceListSet: _prices_set,
+    Account.RefundRuleSet: _refund_rule_set,
+    Adjustment.Created: _adjustment_proposed,
+    Adjustment.Applied: _adjustment_applied,
+    Adjustment.Rejected: _adjustment_rejected,
 }

@@ -13,8 +13,8 @@ import aiohttp
 import msgspec
 import rich_click as click
 
-from semalink.domain.message import FINAL_STATUSES, Status
 from semalink.domain.money import format_credits
+from semalink.domain.status import FINAL_STATUSES, Status
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.failures import CommandFailed, end_with, fail
 from semalink_ops.cli.output import json_option, say, show_facts, show_json

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import msgspec
 
-from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
+from semalink.application.credits import own_credits
+from semalink.application.ledger import Books, Idempotency, Needs, OfAccount
 from semalink.domain.account import Account, Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
-from semalink.domain.errors import PaymentReferenceReused
+from semalink.domain.errors import AgentRequired, NotAnAgent, PaymentReferenceReused
 
 #: Payment references are unique across the platform: a payment is credited once, to one account.
 PAYMENT_SCOPE = UUID("00000000-0000-8000-8000-000000000001")
@@ -36,6 +37,9 @@ class AccountOpened(msgspec.Struct, frozen=True):
     kind: Kind
     tier: Tier
     opened_at: datetime
+    agent_id: UUID | None = None
+    #: Whose credits pay; None in answers of the first release, for itself.
+    billing_account_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +52,48 @@ class OpenAccount:
     tier: Tier
     cause: Cause
     idempotency: Idempotency | None = None
+    #: For an agent's customer.
+    agent_id: UUID | None = None
+    #: Whether a customer has credits of its own, rather than its agent's.
+    pays_itself: bool = False
 
     weight: ClassVar[int] = 1
     _decoder: ClassVar = msgspec.json.Decoder(AccountOpened)
 
+    @property
+    def subject(self) -> UUID | None:
+        """The agent; an account that was not opened has no history."""
+        return self.agent_id
+
     def needs(self, needs: Needs) -> None:
-        """The account, which is there already when the command is repeated."""
+        """The account, which is there already when the command is repeated, and its agent."""
         needs.accounts.add(self.account_id)
+        if self.agent_id is not None:
+            needs.accounts.add(self.agent_id)
 
     def decide(self, books: Books) -> AccountOpened:
         """Open both; opening them twice changes nothing."""
         if books.has_account(self.account_id):
             return _opened(books.account(self.account_id))
-        account = Account.open(self.account_id, self.name, self.kind, self.tier, self.cause)
+        self._check_agent(books)
+        account = Account.open(
+            self.account_id,
+            self.name,
+            self.kind,
+            self.tier,
+            self.cause,
+            agent_id=self.agent_id,
+            pays_itself=self.agent_id is None or self.pays_itself,
+        )
         books.add(account)
         books.add(CreditAccount.open(self.account_id, self.cause))
         return _opened(account)
+
+    def _check_agent(self, books: Books) -> None:
+        if (self.agent_id is None) == (self.kind is Kind.CUSTOMER):
+            raise AgentRequired
+        if self.agent_id is not None and books.account(self.agent_id).kind is not Kind.AGENT:
+            raise NotAnAgent
 
     @staticmethod
     def encode(value: AccountOpened) -> bytes:
@@ -77,7 +107,15 @@ class OpenAccount:
 
 
 def _opened(account: Account) -> AccountOpened:
-    return AccountOpened(account.id, account.name, account.kind, account.tier, account.created_on)
+    return AccountOpened(
+        account_id=account.id,
+        name=account.name,
+        kind=account.kind,
+        tier=account.tier,
+        opened_at=account.created_on,
+        agent_id=account.agent_id,
+        billing_account_id=account.billing_account_id,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +140,11 @@ class IssueApiKey:
     idempotency: Idempotency | None = None
 
     weight: ClassVar[int] = 1
+
+    @property
+    def subject(self) -> UUID:
+        """The account."""
+        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The account."""
@@ -133,16 +176,12 @@ class IssueApiKey:
 
 
 @dataclass(frozen=True, slots=True)
-class RevokeApiKey(PlainCommand):
+class RevokeApiKey(OfAccount):
     """Stop a key for good."""
 
     account_id: UUID
     api_key_id: UUID
     cause: Cause
-
-    def needs(self, needs: Needs) -> None:
-        """The account."""
-        needs.accounts.add(self.account_id)
 
     def decide(self, books: Books) -> None:
         """Revoke it; raises ApiKeyNotFound when it does not work anyway."""
@@ -150,16 +189,12 @@ class RevokeApiKey(PlainCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class ApproveSender(PlainCommand):
+class ApproveSender(OfAccount):
     """Let an account send under a sender id."""
 
     account_id: UUID
     sender: str
     cause: Cause
-
-    def needs(self, needs: Needs) -> None:
-        """The account."""
-        needs.accounts.add(self.account_id)
 
     def decide(self, books: Books) -> None:
         """Approve it."""
@@ -167,16 +202,12 @@ class ApproveSender(PlainCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class PreferRoute(PlainCommand):
+class PreferRoute(OfAccount):
     """Choose the aggregator that an account's messages try first."""
 
     account_id: UUID
     aggregator: str | None
     cause: Cause
-
-    def needs(self, needs: Needs) -> None:
-        """The account."""
-        needs.accounts.add(self.account_id)
 
     def decide(self, books: Books) -> None:
         """Prefer it."""
@@ -191,15 +222,25 @@ class TopUp:
     amount_micros: int
     payment_reference: str
     cause: Cause
+    #: ISO 4217 code of the money paid, and how much of its smallest unit.
+    currency: str = ""
+    paid_minor_units: int | None = None
 
     weight: ClassVar[int] = 1
     _decoder: ClassVar = msgspec.json.Decoder(TopUpRecorded)
 
     @property
+    def subject(self) -> UUID:
+        """The account."""
+        return self.account_id
+
+    @property
     def idempotency(self) -> Idempotency:
         """The payment reference is the key."""
-        asked = f"{self.account_id.hex}:{self.amount_micros}".encode()
-        fingerprint = hashlib.sha256(asked).digest()
+        asked = f"{self.account_id.hex}:{self.amount_micros}"
+        if self.currency:
+            asked += f":{self.currency}:{self.paid_minor_units}"
+        fingerprint = hashlib.sha256(asked.encode()).digest()
         reference = self.payment_reference
         return Idempotency(
             PAYMENT_SCOPE,
@@ -210,13 +251,20 @@ class TopUp:
         )
 
     def needs(self, needs: Needs) -> None:
-        """The credits."""
+        """The account and its credits."""
+        needs.accounts.add(self.account_id)
         needs.credit_accounts.add(self.account_id)
 
     def decide(self, books: Books) -> TopUpRecorded:
         """Add the credits."""
-        credit_account = books.credit_account(self.account_id)
-        credit_account.top_up(self.amount_micros, self.payment_reference, self.cause)
+        credit_account = own_credits(books, self.account_id)
+        credit_account.top_up(
+            self.amount_micros,
+            self.payment_reference,
+            self.cause,
+            currency=self.currency,
+            paid_minor_units=self.paid_minor_units,
+        )
         return TopUpRecorded(
             account_id=self.account_id,
             amount_micros=self.amount_micros,

@@ -6,10 +6,13 @@ from uuid import UUID
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.ports import DeliveryReport, Receipt, ReportState
 from semalink.application.submission import take_receipt
+from semalink.domain.calendar import month_of
 from semalink.domain.cause import Cause
-from semalink.domain.message import Message, Status
+from semalink.domain.credit_entries import OnBehalf
+from semalink.domain.message import Message
 from semalink.domain.networks import network_of_code
 from semalink.domain.refunds import is_refunded
+from semalink.domain.status import Status
 
 _SettledEnding = type[Message.Failed | Message.Rejected | Message.Expired]
 
@@ -66,15 +69,28 @@ class RecordReport(PlainCommand):
         if not message.may_end():
             return
         refunded_micros = 0
-        if is_refunded(ending.STATUS):
+        if is_refunded(ending.STATUS, message.asked.refunded_on):
             refunded_micros = message.charged_micros - message.refunded_micros
         if refunded_micros:
-            credit_account = books.credit_account(self.billing_account_id)
-            credit_account.refund(message.id, refunded_micros, self.cause)
+            self._refund(books, message)
         message.end(
             ending,
             self.report.failure_code or default_code,
             self.cause,
             description=self.report.description,
             refunded_micros=refunded_micros,
+        )
+
+    def _refund(self, books: Books, message: Message) -> None:
+        asked = message.asked
+        on_behalf = None
+        if asked.account_id != asked.billing_account_id:
+            month = month_of(message.created_on)
+            on_behalf = OnBehalf(asked.account_id, asked.price_micros, month)
+        books.credit_account(self.billing_account_id).refund(
+            message.id,
+            asked.price_micros if asked.cost_micros is None else asked.cost_micros,
+            self.cause,
+            charge_version=message.charge_version,
+            on_behalf=on_behalf,
         )

@@ -8,9 +8,12 @@ from uuid import UUID
 from eventsourcing.domain import Aggregate, AggregateEvent
 
 from semalink.domain.account import Account
+from semalink.domain.adjustment import Adjustment
+from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.errors import (
     AccountNotFound,
+    AdjustmentNotFound,
     DomainError,
     IdempotencyKeyReused,
     MessageNotFound,
@@ -84,6 +87,16 @@ class Command(Protocol[T_co]):
     """One decision. What it needs is loaded first; ``decide`` must be pure and may run again."""
 
     @property
+    def cause(self) -> Cause:
+        """Who asked, when and in which request."""
+        ...
+
+    @property
+    def subject(self) -> UUID | None:
+        """The account that it is about, under which a refusal is kept; None keeps none."""
+        ...
+
+    @property
     def idempotency(self) -> Idempotency | None:
         """Decides one thing at most once, however often it is asked."""
         ...
@@ -121,12 +134,17 @@ class Needs:
     reservations: set[UUID] = field(default_factory=set)
     messages: set[UUID] = field(default_factory=set)
     accounts: set[UUID] = field(default_factory=set)
+    adjustments: set[UUID] = field(default_factory=set)
+    #: Customers of agents, with the months whose spending counts. Their payer must be locked.
+    spending: set[tuple[UUID, str]] = field(default_factory=set)
 
 
 class Books:
     """The aggregates of one batch, as loaded and as changed by the commands so far."""
 
-    __slots__ = ("_accounts", "_credit_accounts", "_messages", "_touched")
+    __slots__ = (
+        "_accounts", "_adjustments", "_credit_accounts", "_messages", "_touched", "parts_refused",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -134,11 +152,15 @@ class Books:
         credit_accounts: dict[UUID, CreditAccount],
         messages: dict[UUID, Message],
         accounts: dict[UUID, Account],
+        adjustments: dict[UUID, Adjustment] | None = None,
     ) -> None:
         self._credit_accounts = credit_accounts
         self._messages = messages
         self._accounts = accounts
+        self._adjustments = adjustments or {}
         self._touched: list[Aggregate] = []
+        #: What the command in hand refused of itself without being refused, by place.
+        self.parts_refused: list[tuple[int, DomainError]] = []
 
     def credit_account(self, account_id: UUID) -> CreditAccount:
         """Return the credits of a billing account; raises AccountNotFound."""
@@ -164,16 +186,26 @@ class Books:
         self._touched.append(account)
         return account
 
+    def adjustment(self, adjustment_id: UUID) -> Adjustment:
+        """Return an adjustment; raises AdjustmentNotFound."""
+        adjustment = self._adjustments.get(adjustment_id)
+        if adjustment is None:
+            raise AdjustmentNotFound
+        self._touched.append(adjustment)
+        return adjustment
+
     def has_account(self, account_id: UUID) -> bool:
         """Tell whether the account was opened before."""
         return account_id in self._accounts
 
-    def add(self, aggregate: CreditAccount | Message | Account) -> None:
+    def add(self, aggregate: CreditAccount | Message | Account | Adjustment) -> None:
         """Take a new aggregate into the books."""
         if isinstance(aggregate, Message):
             self._messages[aggregate.id] = aggregate
         elif isinstance(aggregate, CreditAccount):
             self._credit_accounts[aggregate.id] = aggregate
+        elif isinstance(aggregate, Adjustment):
+            self._adjustments[aggregate.id] = aggregate
         else:
             self._accounts[aggregate.id] = aggregate
         self._touched.append(aggregate)
@@ -188,6 +220,21 @@ class Books:
         return events
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A command, or a part of one, that was refused: for auditors."""
+
+    account_id: UUID
+    cause: Cause
+    #: What was asked, as "accept_message".
+    command: str
+    code: str
+    #: The sentence that was answered; it names no number and no text.
+    detail: str
+    #: Place of the part in a command about many; None for the whole.
+    part: int | None = None
+
+
 @dataclass(slots=True)
 class Decisions:
     """What a batch came to: an outcome for each command, and what must be stored."""
@@ -196,6 +243,7 @@ class Decisions:
     outcomes: list[Any]
     events: list[AggregateEvent]
     stored: dict[tuple[UUID, str], StoredOutcome]
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 def decide_batch(
@@ -230,9 +278,28 @@ def _decide(command: Command[Any], books: Books, decisions: Decisions) -> Any:
         value = command.decide(books)
     except DomainError as refusal:
         assert not books.collect(), "a refused command must not have changed anything"
+        books.parts_refused.clear()
+        _note(command, decisions, refusal)
         return refusal
+    for part, refused in books.parts_refused:
+        _note(command, decisions, refused, part)
+    books.parts_refused.clear()
     decisions.events.extend(books.collect())
     return Answer(value)
+
+
+def _note(
+    command: Command[Any], decisions: Decisions, refusal: DomainError, part: int | None = None
+) -> None:
+    if command.subject is not None:
+        name = _snake_case(type(command).__name__)
+        decisions.refusals.append(
+            Refusal(command.subject, command.cause, name, refusal.code, str(refusal), part)
+        )
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
 def _repeat(command: Command[Any], idempotency: Idempotency, before: StoredOutcome) -> Any:
@@ -270,6 +337,11 @@ class PlainCommand:
     idempotency: ClassVar[Idempotency | None] = None
     weight: ClassVar[int] = 1
 
+    @property
+    def subject(self) -> UUID | None:
+        """Nobody's: what workers are refused is no news to an auditor."""
+        return None
+
     @staticmethod
     def encode(value: Any) -> bytes:
         """Never called: there is no key to store an answer under."""
@@ -279,3 +351,20 @@ class PlainCommand:
     def decode(stored: bytes) -> Any:
         """Never called: there is no key to find an answer under."""
         raise AssertionError(stored)
+
+
+class OfAccount(PlainCommand):
+    """A plain command that changes the settings of one account."""
+
+    __slots__ = ()
+
+    account_id: UUID
+
+    @property
+    def subject(self) -> UUID:
+        """The account."""
+        return self.account_id
+
+    def needs(self, needs: Needs) -> None:
+        """The account."""
+        needs.accounts.add(self.account_id)

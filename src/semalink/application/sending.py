@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -9,10 +10,15 @@ import msgspec
 
 from semalink.application.ledger import Answer, Books, Idempotency, Ledger, Needs
 from semalink.application.message_view import MessageView, decode_view, encode_view, view_of
+from semalink.domain.calendar import month_of
 from semalink.domain.cause import Cause
+from semalink.domain.credit_entries import OnBehalf
 from semalink.domain.draft import Draft, Mode
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
+
+#: A message resolves its own reservation; one that was forgotten gives it back after this.
+RESERVED_BEYOND_VALIDITY = timedelta(days=7)
 
 #: What the edge hands over for each message: checked and priced, or refused.
 Checked = Draft | DomainError
@@ -54,12 +60,20 @@ class AcceptMessage:
     checked: Checked
     cause: Cause
     idempotency: Idempotency | None
+    #: Who asks; None: the account of the draft, or the one that pays.
+    account_id: UUID | None = None
 
     weight: ClassVar[int] = 1
+
+    @property
+    def subject(self) -> UUID:
+        """Who asks."""
+        return self.account_id or self.billing_account_id
 
     def needs(self, needs: Needs) -> None:
         """The credits that pay, which also guard the idempotency keys of the account."""
         needs.credit_accounts.add(self.billing_account_id)
+        _need_spending(needs, self.checked, self.cause)
 
     def decide(self, books: Books) -> MessageView:
         """Reserve the price and record the message; raises what the check found, or no credit."""
@@ -87,6 +101,13 @@ class AcceptBatch:
     checked: Sequence[Checked]
     cause: Cause
     idempotency: Idempotency | None
+    #: Who asks; None: the one that pays.
+    account_id: UUID | None = None
+
+    @property
+    def subject(self) -> UUID:
+        """Who asks."""
+        return self.account_id or self.billing_account_id
 
     @property
     def weight(self) -> int:
@@ -96,6 +117,8 @@ class AcceptBatch:
     def needs(self, needs: Needs) -> None:
         """The credits that pay."""
         needs.credit_accounts.add(self.billing_account_id)
+        for checked in self.checked:
+            _need_spending(needs, checked, self.cause)
 
     def decide(self, books: Books) -> BatchOutcome:
         """Decide each message on its own; a refused one stops no other."""
@@ -109,6 +132,7 @@ class AcceptBatch:
                 view = _accept(books, message_id, checked, self.cause)
                 items.append(BatchItem(index, message=view))
             except DomainError as refusal:
+                books.parts_refused.append((index, refusal))
                 refused = ItemRefused(refusal.code, str(refusal), refusal.pointer)
                 items.append(BatchItem(index, refused=refused))
         accepted_count = sum(item.message is not None for item in items)
@@ -138,11 +162,15 @@ class Sending:
         checked: Checked,
         cause: Cause,
         idempotency: Idempotency | None,
+        account_id: UUID | None = None,
     ) -> Answer[MessageView]:
-        """Take responsibility for one message; raises DomainError when refused."""
-        if idempotency is None and isinstance(checked, DomainError):
-            raise checked
-        command = AcceptMessage(self._new_id(), billing_account_id, checked, cause, idempotency)
+        """Take responsibility for one message; raises DomainError when refused.
+
+        A refusal is recorded as well, so that auditors find every one.
+        """
+        command = AcceptMessage(
+            self._new_id(), billing_account_id, checked, cause, idempotency, account_id
+        )
         return await self._ledger.execute(command)
 
     async def accept_batch(
@@ -151,17 +179,37 @@ class Sending:
         checked: Sequence[Checked],
         cause: Cause,
         idempotency: Idempotency | None,
+        account_id: UUID | None = None,
     ) -> Answer[BatchOutcome]:
         """Take responsibility for those of several messages that can be sent and paid."""
         message_ids = [self._new_id() for _ in checked]
-        command = AcceptBatch(message_ids, billing_account_id, checked, cause, idempotency)
+        command = AcceptBatch(
+            message_ids, billing_account_id, checked, cause, idempotency, account_id
+        )
         return await self._ledger.execute(command)
 
 
 def _accept(books: Books, message_id: UUID, draft: Draft, cause: Cause) -> MessageView:
     if draft.mode == Mode.LIVE:
         credit_account = books.credit_account(draft.billing_account_id)
-        credit_account.reserve(message_id, draft.price_micros, cause)
+        credit_account.reserve(
+            message_id,
+            draft.price_micros if draft.cost_micros is None else draft.cost_micros,
+            cause,
+            expires_at=draft.expires_at + RESERVED_BEYOND_VALIDITY,
+            on_behalf=_on_behalf(draft, cause),
+        )
     message = Message.accept(message_id, draft, cause)
     books.add(message)
     return view_of(message)
+
+
+def _on_behalf(draft: Draft, cause: Cause) -> OnBehalf | None:
+    if draft.account_id == draft.billing_account_id:
+        return None
+    return OnBehalf(draft.account_id, draft.price_micros, month_of(cause.at))
+
+
+def _need_spending(needs: Needs, checked: Checked, cause: Cause) -> None:
+    if isinstance(checked, Draft) and checked.account_id != checked.billing_account_id:
+        needs.spending.add((checked.account_id, month_of(cause.at)))

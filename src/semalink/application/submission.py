@@ -11,10 +11,11 @@ from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane, Mode
 from semalink.domain.failure_codes import submit_failure_code
 from semalink.domain.ids import MessageId
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
 from semalink.domain.networks import network_of_code
 from semalink.domain.retry_schedule import postponement
 from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE, choose_route
+from semalink.domain.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +284,13 @@ def take_receipt(
     """
     if message.reference == receipt.reference:
         return
-    charged_micros = 0
+    charged_micros, charge_version = 0, None
     if message.asked.mode == Mode.LIVE:
         credit_account = books.credit_account(message.asked.billing_account_id)
         if message.id in credit_account.open_reservations:
-            charged_micros = credit_account.charge(message.id, cause)
+            charge = credit_account.charge(message.id, cause)
+            # What the sender pays, which is not what an agent pays for its customer.
+            charged_micros, charge_version = charge.price_micros, charge.version
     message.record_receipt(
         attempt,
         aggregator,
@@ -296,6 +299,7 @@ def take_receipt(
         charged_micros=charged_micros,
         network=network_of_code(receipt.network),
         cost=receipt.cost,
+        charge_version=charge_version,
     )
 
 

@@ -1,5 +1,6 @@
 """An account: who calls the API, whose credits pay, and its keys, senders and route."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from eventsourcing.domain import Aggregate
 
 from semalink.domain.cause import Cause
-from semalink.domain.errors import ApiKeyNotFound
+from semalink.domain.errors import ApiKeyNotFound, NotAnAgent, NotPaidByAgent
 
 
 class Kind(StrEnum):
@@ -37,10 +38,18 @@ class Account(Aggregate):
     kind: Kind
     tier: Tier
     billing_account_id: UUID
+    #: Whose customer it is; None for accounts of our own.
+    agent_id: UUID | None
+    #: Micros a segment that an agent's customers pay, by "country" or "country/network".
+    price_list: Mapping[str, int]
     #: Ids of the keys that still work.
     live_keys: set[UUID]
     senders: set[str]
     preferred_aggregator: str | None = None
+    #: Micros that an agent lets this customer spend in a month; None for no cap.
+    spending_cap_micros: int | None = None
+    #: Final states after which a charge is given back; None for the platform's rule.
+    refunded_on: tuple[str, ...] | None = None
 
     def __init__(self) -> None:
         """Start empty: the first event stands the account up."""
@@ -59,6 +68,7 @@ class Account(Aggregate):
         kind: str
         tier: str
         billing_account_id: UUID
+        agent_id: UUID | None = None
 
         def apply(self, account: "Account") -> None:
             """Stand the account up."""
@@ -66,6 +76,8 @@ class Account(Aggregate):
             account.kind = Kind(self.kind)
             account.tier = Tier(self.tier)
             account.billing_account_id = self.billing_account_id
+            account.agent_id = self.agent_id
+            account.price_list = {}
             account.live_keys = set()
             account.senders = set()
 
@@ -116,9 +128,50 @@ class Account(Aggregate):
             """Prefer the route."""
             account.preferred_aggregator = self.aggregator
 
+    class SpendingCapSet(Event):
+        """The agent bounded what its customer may spend in a month; None lifts the bound."""
+
+        TOPIC = "account.spending_cap_set.1"
+        cap_micros: int | None
+
+        def apply(self, account: "Account") -> None:
+            """Bound the spending."""
+            account.spending_cap_micros = self.cap_micros
+
+    class PriceListSet(Event):
+        """The agent set what its customers pay; destinations not named cost what the agent pays."""
+
+        TOPIC = "account.price_list_set.1"
+        segment_micros: dict[str, int]
+
+        def apply(self, account: "Account") -> None:
+            """Price by it from now on."""
+            account.price_list = self.segment_micros
+
+    class RefundRuleSet(Event):
+        """Which final states give a charge back; None: as the platform does."""
+
+        TOPIC = "account.refund_rule_set.1"
+        refunded_on: list[str] | None
+
+        def apply(self, account: "Account") -> None:
+            """Refund by it from now on."""
+            account.refunded_on = None if self.refunded_on is None else tuple(self.refunded_on)
+
     @classmethod
-    def open(cls, account_id: UUID, name: str, kind: Kind, tier: Tier, cause: Cause) -> Self:
-        """Open an account that pays for itself."""
+    def open(  # noqa: PLR0913 - what an account is
+        cls,
+        account_id: UUID,
+        name: str,
+        kind: Kind,
+        tier: Tier,
+        cause: Cause,
+        *,
+        agent_id: UUID | None = None,
+        pays_itself: bool = True,
+    ) -> Self:
+        """Open an account that pays for itself, or that its agent pays for."""
+        assert pays_itself or agent_id, "someone pays for every account"
         return cls._create(
             cls.Created,
             id=account_id,
@@ -128,8 +181,14 @@ class Account(Aggregate):
             name=name,
             kind=str(kind),
             tier=str(tier),
-            billing_account_id=account_id,
+            billing_account_id=agent_id if agent_id and not pays_itself else account_id,
+            agent_id=agent_id,
         )
+
+    @property
+    def pays_itself(self) -> bool:
+        """Whether its own credits pay."""
+        return self.billing_account_id == self.id
 
     def issue_key(  # noqa: PLR0913 - what a key is made of
         self,
@@ -171,6 +230,27 @@ class Account(Aggregate):
         """Choose the aggregator that is tried first; choosing it twice changes nothing."""
         if aggregator != self.preferred_aggregator:
             self._add(self.RoutePreferred, cause, aggregator=aggregator)
+
+    def set_spending_cap(self, cap_micros: int | None, cause: Cause) -> None:
+        """Bound what the customer may spend of its agent's credits in a month."""
+        if self.pays_itself:
+            raise NotPaidByAgent
+        if cap_micros != self.spending_cap_micros:
+            self._add(self.SpendingCapSet, cause, cap_micros=cap_micros)
+
+    def set_price_list(self, segment_micros: Mapping[str, int], cause: Cause) -> None:
+        """Set what the agent's customers pay for a segment."""
+        if self.kind is not Kind.AGENT:
+            raise NotAnAgent
+        if segment_micros != self.price_list:
+            self._add(self.PriceListSet, cause, segment_micros=dict(segment_micros))
+
+    def set_refund_rule(self, refunded_on: Sequence[str] | None, cause: Cause) -> None:
+        """Choose which final states give a charge back."""
+        wanted = None if refunded_on is None else tuple(sorted(set(refunded_on)))
+        if wanted != self.refunded_on:
+            stored = None if wanted is None else list(wanted)
+            self._add(self.RefundRuleSet, cause, refunded_on=stored)
 
     def _add(self, change: type[Event], cause: Cause, **facts: Any) -> None:
         self.trigger_event(

@@ -1,20 +1,47 @@
 """The credits of one billing account: topped up, reserved, then charged or released."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
+from semalink.domain import credit_entries as entries
 from semalink.domain.cause import Cause
-from semalink.domain.errors import InsufficientCredits, ReservationNotOpen
+from semalink.domain.credit_entries import LOW_PART, OnBehalf, Reservation
+from semalink.domain.errors import (
+    CreditLimitTooLow,
+    InsufficientCredits,
+    ReservationNotOpen,
+    SpendingCapReached,
+)
+
+
+class Charge(NamedTuple):
+    """A charge that was made: micros from the billing account, micros to whoever sent."""
+
+    amount_micros: int
+    price_micros: int
+    #: The entry that records it.
+    version: int
+
+
+@dataclass(slots=True)
+class Spending:
+    """What a customer may spend of its agent's credits in one month, and has spent, in micros."""
+
+    cap_micros: int | None
+    spent_micros: int
 
 
 class CreditAccount(Aggregate):
     """Prepaid or postpaid credits; available = posted - reserved + credit limit.
 
     Every event carries the balance after it, so that a balance at any point of history is one row.
-    Only the reservations that a command needs are loaded into ``open_reservations``.
+    Only the reservations that a command needs are loaded into ``open_reservations``, and only the
+    spending of the customers that it is about into ``spending``.
     """
 
     TOPIC = "credit_account"
@@ -22,86 +49,43 @@ class CreditAccount(Aggregate):
     posted_micros: int
     reserved_micros: int
     credit_limit_micros: int
-    #: Micros still reserved, by reservation.
-    open_reservations: dict[UUID, int]
+    #: True from a warning that little remains until enough does again.
+    is_low: bool
+    #: By reservation.
+    open_reservations: dict[UUID, Reservation]
+    #: By customer and month.
+    spending: dict[tuple[UUID, str], Spending]
 
     def __init__(self) -> None:
         """Start empty: the first event stands the account up."""
 
-    class Event(Aggregate.Event):
-        """A ledger entry: who, in which request, and the balance after it."""
+    Event = entries.Entry
 
-        actor: str
-        request_id: str
-        posted_after_micros: int
-        reserved_after_micros: int
-
-        def apply(self, account: "CreditAccount") -> None:
-            """Take over the balance after the entry."""
-            account.posted_micros = self.posted_after_micros
-            account.reserved_micros = self.reserved_after_micros
-
-    class Created(Event, Aggregate.Created):
+    class Created(entries.Entry, Aggregate.Created):
         """The account was opened with no credits."""
 
         TOPIC = "credit_account.created.1"
         credit_limit_micros: int
 
-        def apply(self, account: "CreditAccount") -> None:
+        def apply(self, account: Any) -> None:
             """Start at nothing."""
             super().apply(account)
             account.credit_limit_micros = self.credit_limit_micros
+            account.is_low = False
             account.open_reservations = {}
+            account.spending = {}
 
-    class ToppedUp(Event):
-        """Credits were bought."""
-
-        TOPIC = "credit_account.topped_up.1"
-        amount_micros: int
-        payment_reference: str
-
-    class Reserved(Event):
-        """Credits were set aside for a message."""
-
-        TOPIC = "credit_account.reserved.1"
-        reservation_id: UUID
-        amount_micros: int
-
-        def apply(self, account: "CreditAccount") -> None:
-            """Open the reservation."""
-            super().apply(account)
-            account.open_reservations[self.reservation_id] = self.amount_micros
-
-    class Charged(Event):
-        """Reserved credits were spent."""
-
-        TOPIC = "credit_account.charged.1"
-        reservation_id: UUID
-        amount_micros: int
-
-        def apply(self, account: "CreditAccount") -> None:
-            """Resolve the reservation."""
-            super().apply(account)
-            account.open_reservations.pop(self.reservation_id, None)
-
-    class Released(Event):
-        """Reserved credits were given back unspent."""
-
-        TOPIC = "credit_account.released.1"
-        reservation_id: UUID
-        amount_micros: int
-
-        def apply(self, account: "CreditAccount") -> None:
-            """Resolve the reservation."""
-            super().apply(account)
-            account.open_reservations.pop(self.reservation_id, None)
-
-    class Refunded(Event):
-        """Charged credits were given back."""
-
-        TOPIC = "credit_account.refunded.1"
-        reservation_id: UUID
-        amount_micros: int
+    ToppedUp = entries.ToppedUp
+    Reserved = entries.Reserved
+    Charged = entries.Charged
+    Released = entries.Released
+    ReservationExpired = entries.ReservationExpired
+    Refunded = entries.Refunded
+    Adjusted = entries.Adjusted
+    LimitSet = entries.LimitSet
+    TransferredOut = entries.TransferredOut
+    TransferredIn = entries.TransferredIn
+    LimitNeared = entries.LimitNeared
 
     @classmethod
     def open(cls, account_id: UUID, cause: Cause, *, credit_limit_micros: int = 0) -> Self:
@@ -115,11 +99,12 @@ class CreditAccount(Aggregate):
             request_id=cause.request_id,
             posted_after_micros=0,
             reserved_after_micros=0,
+            credit_limit_after_micros=credit_limit_micros,
             credit_limit_micros=credit_limit_micros,
         )
 
     @classmethod
-    def restore(
+    def restore(  # noqa: PLR0913 - what a head row holds
         cls,
         account_id: UUID,
         version: int,
@@ -128,6 +113,7 @@ class CreditAccount(Aggregate):
         posted_micros: int,
         reserved_micros: int,
         credit_limit_micros: int,
+        is_low: bool = False,
     ) -> Self:
         """Stand the account up from its head row, which is its snapshot."""
         account = cls.__new__(cls)
@@ -135,7 +121,9 @@ class CreditAccount(Aggregate):
         account.posted_micros = posted_micros
         account.reserved_micros = reserved_micros
         account.credit_limit_micros = credit_limit_micros
+        account.is_low = is_low
         account.open_reservations = {}
+        account.spending = {}
         return account
 
     @property
@@ -143,7 +131,15 @@ class CreditAccount(Aggregate):
         """What may still be reserved."""
         return self.posted_micros - self.reserved_micros + self.credit_limit_micros
 
-    def top_up(self, amount_micros: int, payment_reference: str, cause: Cause) -> None:
+    def top_up(
+        self,
+        amount_micros: int,
+        payment_reference: str,
+        cause: Cause,
+        *,
+        currency: str = "",
+        paid_minor_units: int | None = None,
+    ) -> None:
         """Add bought credits."""
         assert amount_micros > 0, "the edge refuses a top-up of nothing"
         self._enter(
@@ -152,50 +148,86 @@ class CreditAccount(Aggregate):
             posted_by=amount_micros,
             amount_micros=amount_micros,
             payment_reference=payment_reference,
+            currency=currency,
+            paid_minor_units=paid_minor_units,
         )
 
-    def reserve(self, reservation_id: UUID, amount_micros: int, cause: Cause) -> None:
-        """Set the price of a message aside until it is charged or released."""
+    def reserve(
+        self,
+        reservation_id: UUID,
+        amount_micros: int,
+        cause: Cause,
+        *,
+        expires_at: datetime | None = None,
+        on_behalf: OnBehalf | None = None,
+    ) -> None:
+        """Set credits aside until they are charged, released, or the time is up."""
         assert amount_micros > 0, "the rate card prices no message at nothing"
         assert reservation_id not in self.open_reservations, "a reservation is made once"
-        if amount_micros > self.available_micros:
-            raise InsufficientCredits(
-                available_micros=self.available_micros, price_micros=amount_micros
-            )
+        if on_behalf is not None:
+            self._check_cap(on_behalf)
+        self._check_available(amount_micros, on_behalf)
         self._enter(
             self.Reserved,
             cause,
             reserved_by=amount_micros,
             reservation_id=reservation_id,
             amount_micros=amount_micros,
+            expires_at=expires_at,
+            **_facts_of(on_behalf),
         )
+        if not self.is_low and self.available_micros * LOW_PART < self.credit_limit_micros:
+            self._enter(self.LimitNeared, cause, available_micros=self.available_micros)
 
-    def charge(self, reservation_id: UUID, cause: Cause) -> int:
-        """Spend what was reserved and return it in micros."""
-        amount_micros = self._open_amount(reservation_id)
+    def charge(
+        self,
+        reservation_id: UUID,
+        cause: Cause,
+        *,
+        amount_micros: int | None = None,
+        price_micros: int | None = None,
+        message_id: UUID | None = None,
+    ) -> Charge:
+        """Spend what was reserved, all of it unless an amount is given."""
+        reservation = self._open(reservation_id)
+        amount = reservation.amount_micros if amount_micros is None else amount_micros
+        if not 0 < amount <= reservation.amount_micros:
+            raise InsufficientCredits(
+                available_micros=reservation.amount_micros, price_micros=amount
+            )
+        on_behalf = reservation.on_behalf
+        price = on_behalf.price_micros if on_behalf and price_micros is None else price_micros
         self._enter(
             self.Charged,
             cause,
-            posted_by=-amount_micros,
-            reserved_by=-amount_micros,
+            posted_by=-amount,
+            reserved_by=-amount,
             reservation_id=reservation_id,
-            amount_micros=amount_micros,
+            amount_micros=amount,
+            remaining_micros=reservation.amount_micros - amount,
+            sub_account_id=on_behalf.sub_account_id if on_behalf else None,
+            price_micros=price,
+            message_id=message_id,
         )
-        return amount_micros
+        return Charge(amount, amount if price is None else price, self.version)
 
     def release(self, reservation_id: UUID, cause: Cause) -> int:
-        """Give back what was reserved and return it in micros."""
-        amount_micros = self._open_amount(reservation_id)
-        self._enter(
-            self.Released,
-            cause,
-            reserved_by=-amount_micros,
-            reservation_id=reservation_id,
-            amount_micros=amount_micros,
-        )
-        return amount_micros
+        """Give back what is still reserved and return it in micros."""
+        return self._give_back(self.Released, reservation_id, cause)
 
-    def refund(self, reservation_id: UUID, amount_micros: int, cause: Cause) -> None:
+    def expire(self, reservation_id: UUID, cause: Cause) -> int:
+        """Give back what nobody resolved in time and return it in micros."""
+        return self._give_back(self.ReservationExpired, reservation_id, cause)
+
+    def refund(
+        self,
+        reservation_id: UUID,
+        amount_micros: int,
+        cause: Cause,
+        *,
+        charge_version: int | None = None,
+        on_behalf: OnBehalf | None = None,
+    ) -> None:
         """Give back what was charged; the message that was charged decides it, once."""
         assert amount_micros > 0, "a refund of nothing is no refund"
         self._enter(
@@ -204,21 +236,113 @@ class CreditAccount(Aggregate):
             posted_by=amount_micros,
             reservation_id=reservation_id,
             amount_micros=amount_micros,
+            charge_version=charge_version,
+            **_facts_of(on_behalf),
         )
 
-    def _open_amount(self, reservation_id: UUID) -> int:
-        amount_micros = self.open_reservations.get(reservation_id)
-        if amount_micros is None:
+    def adjust(self, amount_micros: int, cause: Cause, **why: Any) -> None:
+        """Correct the balance; never below what is reserved and owed."""
+        assert amount_micros != 0, "an adjustment of nothing is none"
+        self._check_available(-amount_micros, None)
+        self._enter(
+            self.Adjusted, cause, posted_by=amount_micros, amount_micros=amount_micros, **why
+        )
+
+    def set_limit(self, credit_limit_micros: int, reason: str, cause: Cause) -> None:
+        """Change the credit limit; setting it to what it is changes nothing."""
+        assert credit_limit_micros >= 0, "a credit limit is never negative"
+        if credit_limit_micros == self.credit_limit_micros:
+            return
+        used_micros = self.reserved_micros - self.posted_micros
+        if credit_limit_micros < used_micros:
+            raise CreditLimitTooLow(used_micros=used_micros)
+        self._enter(
+            self.LimitSet,
+            cause,
+            limit_by=credit_limit_micros - self.credit_limit_micros,
+            credit_limit_micros=credit_limit_micros,
+            reason=reason,
+        )
+
+    def send_transfer(self, amount_micros: int, cause: Cause, **facts: Any) -> None:
+        """Let credits go to another account; only what was bought, not what a limit lends."""
+        free_micros = self.posted_micros - self.reserved_micros
+        if amount_micros > free_micros:
+            raise InsufficientCredits(
+                available_micros=max(free_micros, 0), price_micros=amount_micros
+            )
+        self._enter(
+            self.TransferredOut,
+            cause,
+            posted_by=-amount_micros,
+            amount_micros=amount_micros,
+            **facts,
+        )
+
+    def receive_transfer(self, amount_micros: int, cause: Cause, **facts: Any) -> None:
+        """Take credits from another account."""
+        self._enter(
+            self.TransferredIn, cause, posted_by=amount_micros, amount_micros=amount_micros, **facts
+        )
+
+    def count_spending(self, on_behalf: OnBehalf | None, price_micros: int) -> None:
+        """Add to what a customer has spent, where that is loaded."""
+        if on_behalf is not None:
+            spending = self.spending.get((on_behalf.sub_account_id, on_behalf.month))
+            if spending is not None:
+                spending.spent_micros += price_micros
+
+    def _check_cap(self, on_behalf: OnBehalf) -> None:
+        spending = self.spending[(on_behalf.sub_account_id, on_behalf.month)]
+        cap_micros = spending.cap_micros
+        if cap_micros is not None and spending.spent_micros + on_behalf.price_micros > cap_micros:
+            raise SpendingCapReached(
+                cap_micros=cap_micros,
+                spent_micros=spending.spent_micros,
+                price_micros=on_behalf.price_micros,
+            )
+
+    def _check_available(self, amount_micros: int, on_behalf: OnBehalf | None) -> None:
+        if amount_micros <= self.available_micros:
+            return
+        if on_behalf is not None:
+            # What the agent holds and pays is not the customer's to see.
+            raise InsufficientCredits(available_micros=None, price_micros=on_behalf.price_micros)
+        raise InsufficientCredits(
+            available_micros=self.available_micros, price_micros=amount_micros
+        )
+
+    def _give_back(
+        self,
+        entry: type[entries.Released | entries.ReservationExpired],
+        reservation_id: UUID,
+        cause: Cause,
+    ) -> int:
+        reservation = self._open(reservation_id)
+        self._enter(
+            entry,
+            cause,
+            reserved_by=-reservation.amount_micros,
+            reservation_id=reservation_id,
+            amount_micros=reservation.amount_micros,
+            **_facts_of(reservation.on_behalf),
+        )
+        return reservation.amount_micros
+
+    def _open(self, reservation_id: UUID) -> Reservation:
+        reservation = self.open_reservations.get(reservation_id)
+        if reservation is None:
             raise ReservationNotOpen
-        return amount_micros
+        return reservation
 
     def _enter(
         self,
-        entry: type[Event],
+        entry: type[entries.Entry],
         cause: Cause,
         *,
         posted_by: int = 0,
         reserved_by: int = 0,
+        limit_by: int = 0,
         **facts: Any,
     ) -> None:
         self.trigger_event(
@@ -228,5 +352,16 @@ class CreditAccount(Aggregate):
             request_id=cause.request_id,
             posted_after_micros=self.posted_micros + posted_by,
             reserved_after_micros=self.reserved_micros + reserved_by,
+            credit_limit_after_micros=self.credit_limit_micros + limit_by,
             **facts,
         )
+
+
+def _facts_of(on_behalf: OnBehalf | None) -> Mapping[str, Any]:
+    if on_behalf is None:
+        return {}
+    return {
+        "sub_account_id": on_behalf.sub_account_id,
+        "price_micros": on_behalf.price_micros,
+        "spending_month": on_behalf.month,
+    }

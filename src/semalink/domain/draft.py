@@ -38,3 +38,9 @@ class Draft:
     price_micros: int
     expires_at: datetime
     metadata: dict[str, str]
+    #: What leaves the credits that pay; None: the price. It differs for an agent's customer.
+    cost_micros: int | None = None
+    #: Names the prices that were applied, with their version.
+    priced_by: str = ""
+    #: Final states that give a charge back; None: as the platform does.
+    refunded_on: tuple[str, ...] | None = None

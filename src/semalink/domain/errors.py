@@ -55,6 +55,15 @@ class MessageNotFound(DomainError):
         super().__init__("There is no message with this id.")
 
 
+class AdjustmentNotFound(DomainError):
+    """No such adjustment."""
+
+    code = "adjustment_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no adjustment with this id.")
+
+
 class IdempotencyKeyReused(DomainError):
     """The key was used before, for another request."""
 
@@ -77,6 +86,77 @@ class PaymentReferenceReused(DomainError):
             "This payment reference was used for another top-up. "
             "A payment can be credited once, to one account."
         )
+
+
+class AgentRequired(FieldRefusal):
+    """An agent's customer needs an agent, and nobody else has one."""
+
+    code = "agent_required"
+    field = "agent_id"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A customer is opened under an account of the kind agent; other kinds have none."
+        )
+
+
+class PaidByAgent(DomainError):
+    """The account's agent pays, so that it has no credits of its own."""
+
+    code = "paid_by_agent"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This account's agent pays for it. Change the agent's credits, or open a customer "
+            "that pays for itself."
+        )
+
+
+class NotPaidByAgent(DomainError):
+    """The account pays for itself, so that no agent's terms hold for it."""
+
+    code = "not_paid_by_agent"
+
+    def __init__(self) -> None:
+        super().__init__("This account pays for itself; only its own credits bound what it spends.")
+
+
+class NotAnAgent(DomainError):
+    """The account has no customers."""
+
+    code = "not_an_agent"
+
+    def __init__(self) -> None:
+        super().__init__("This account is not an agent; only agents have customers and prices.")
+
+
+class NotRelated(DomainError):
+    """The two accounts are not an agent and its customer."""
+
+    code = "not_related"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Credits are transferred between an agent and a customer of it that pays for itself."
+        )
+
+
+class SamePerson(DomainError):
+    """Whoever proposed an adjustment may not approve it."""
+
+    code = "same_person"
+
+    def __init__(self) -> None:
+        super().__init__("An adjustment is approved by another person than proposed it.")
+
+
+class AdjustmentDecided(DomainError):
+    """The adjustment was approved or rejected before."""
+
+    code = "adjustment_decided"
+
+    def __init__(self) -> None:
+        super().__init__("This adjustment was approved or rejected before.")
 
 
 class InvalidNumber(FieldRefusal):
@@ -150,17 +230,46 @@ class ContentBlocked(FieldRefusal):
         super().__init__(f"The text is blocked by the content rule {rule!r}.")
 
 
+class SpendingCapReached(DomainError):
+    """The customer's cap for the month does not cover the price."""
+
+    code = "spending_cap_reached"
+
+    def __init__(self, *, cap_micros: int, spent_micros: int, price_micros: int) -> None:
+        self.cap_micros = cap_micros
+        self.spent_micros = spent_micros
+        super().__init__(
+            f"The price is {price_micros} micros, and {spent_micros} of this month's "
+            f"{cap_micros} are spent. Ask your agent to raise the cap, or wait for the next month."
+        )
+
+
 class InsufficientCredits(DomainError):
     """The available credits do not cover the price."""
 
     code = "insufficient_credits"
 
-    def __init__(self, *, available_micros: int, price_micros: int) -> None:
+    def __init__(self, *, available_micros: int | None, price_micros: int) -> None:
+        #: None where the credits are another account's, whose balance is not the caller's to see.
         self.available_micros = available_micros
         self.price_micros = price_micros
         super().__init__(
-            f"The price is {price_micros} micros and {available_micros} are available. "
+            "The account that pays has too few credits. Ask your agent to top it up."
+            if available_micros is None
+            else f"The price is {price_micros} micros and {available_micros} are available. "
             "Top up the account."
+        )
+
+
+class CreditLimitTooLow(DomainError):
+    """More than the new limit is used already."""
+
+    code = "credit_limit_too_low"
+
+    def __init__(self, *, used_micros: int) -> None:
+        self.used_micros = used_micros
+        super().__init__(
+            f"{used_micros} micros of the limit are used already; the new limit must cover them."
         )
 
 

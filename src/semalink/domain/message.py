@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -10,22 +9,7 @@ from eventsourcing.domain import Aggregate
 
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft
-
-
-class Status(StrEnum):
-    """Where a message stands, as customers see it."""
-
-    ACCEPTED = "accepted"
-    SUBMITTED = "submitted"
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    UNKNOWN = "unknown"
-
-
-FINAL_STATUSES = frozenset(Status) - {Status.ACCEPTED, Status.SUBMITTED}
+from semalink.domain.status import FINAL_STATUSES, Status
 
 
 @dataclass(frozen=True)
@@ -75,6 +59,12 @@ class Message(Aggregate):
         metadata: dict[str, str]
         #: W3C trace context of the request, for the work that follows; mostly "".
         traceparent: str
+        #: What leaves the credits that pay; None: the price. It differs for an agent's customer.
+        cost_micros: int | None = None
+        #: Names the prices that were applied, with their version; "" in the first release.
+        priced_by: str = ""
+        #: Final states that give a charge back; None: as the platform does.
+        refunded_on: tuple[str, ...] | None = None
 
         def apply(self, message: "Message") -> None:
             """Stand the message up."""
@@ -103,6 +93,7 @@ class Message(Aggregate):
     reference: str | None = None
     network: str | None = None
     charged_micros: int = 0
+    charge_version: int | None = None
     refunded_micros: int = 0
     failure_code: str | None = None
     submit_started_at: datetime | None = None
@@ -142,6 +133,8 @@ class Message(Aggregate):
         charged_micros: int
         network: str | None
         cost: str | None
+        #: Version of the ledger entry that charged it; None when nothing was charged.
+        charge_version: int | None = None
 
         def apply(self, message: "Message") -> None:
             """Move to submitted, unless a final state is known already."""
@@ -152,6 +145,7 @@ class Message(Aggregate):
             message.aggregator = self.aggregator
             message.reference = self.reference
             message.charged_micros += self.charged_micros
+            message.charge_version = self.charge_version or message.charge_version
             message.network = self.network or message.network
             message.submitted_at = self.timestamp
 
@@ -266,6 +260,9 @@ class Message(Aggregate):
             expires_at=draft.expires_at,
             metadata=draft.metadata,
             traceparent=cause.traceparent,
+            cost_micros=draft.cost_micros,
+            priced_by=draft.priced_by,
+            refunded_on=draft.refunded_on,
         )
 
     @property
@@ -300,6 +297,7 @@ class Message(Aggregate):
         charged_micros: int,
         network: str | None,
         cost: str | None,
+        charge_version: int | None = None,
     ) -> None:
         """Record that the aggregator took the message."""
         self._add(
@@ -311,6 +309,7 @@ class Message(Aggregate):
             charged_micros=charged_micros,
             network=network,
             cost=cost,
+            charge_version=charge_version,
         )
 
     def record_refusal(

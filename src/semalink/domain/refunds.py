@@ -1,11 +1,16 @@
 """Which final states give a charge back."""
 
-from semalink.domain.message import Status
+from collections.abc import Collection
+
+from semalink.domain.status import Status
 
 #: An operator that would not carry a message did not earn its price; one that tried did.
-_REFUNDED = frozenset({Status.REJECTED})
+REFUNDED = frozenset({Status.REJECTED})
+
+#: What an account's own rule may name: every end short of delivery that can follow a charge.
+REFUNDABLE = frozenset({Status.FAILED, Status.REJECTED, Status.EXPIRED, Status.UNKNOWN})
 
 
-def is_refunded(final_status: Status) -> bool:
-    """Whether a charged message that ends so is refunded, by the platform's default."""
-    return final_status in _REFUNDED
+def is_refunded(final_status: Status, refunded_on: Collection[str] | None = None) -> bool:
+    """Whether a charged message that ends so is refunded, by its account's rule or our own."""
+    return final_status in (REFUNDED if refunded_on is None else refunded_on)

@@ -88,7 +88,11 @@ class BatchSender:
         idempotency = idempotency_of(arrival, SEND_MANY.route_name, asked)
         checked = await self._check(asked, arrival)
         answer = await self._deps.sending.accept_batch(
-            arrival.caller.billing_account_id, checked, arrival.cause, idempotency
+            arrival.caller.billing_account_id,
+            checked,
+            arrival.cause,
+            idempotency,
+            arrival.caller.account_id,
         )
         if not answer.replayed:
             await _log_items(answer.value, arrival.request_id)

@@ -78,7 +78,11 @@ class MessageSender:
         idempotency = idempotency_of(arrival, SEND.route_name, asked)
         checked = check_message(asked, arrival, deps)
         answer = await deps.sending.accept(
-            caller.billing_account_id, checked, arrival.cause, idempotency
+            caller.billing_account_id,
+            checked,
+            arrival.cause,
+            idempotency,
+            caller.account_id,
         )
         if not answer.replayed:
             log_accepted(answer.value, arrival.request_id)

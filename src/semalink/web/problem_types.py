@@ -38,6 +38,12 @@ REFUSALS = (
         "Check the message id, and that the key is of the account and the mode that sent it.",
     ),
     ProblemType(
+        "adjustment_not_found",
+        404,
+        "No such adjustment",
+        "List the adjustments; ids begin with adj_ and are case-sensitive.",
+    ),
+    ProblemType(
         "idempotency_key_reused",
         422,
         "Idempotency-Key used for another request",
@@ -48,6 +54,48 @@ REFUSALS = (
         409,
         "Payment reference used for another top-up",
         "Look up what the payment was credited to before; each payment is credited once.",
+    ),
+    ProblemType(
+        "agent_required",
+        422,
+        "Customer and agent do not fit",
+        "Name an agent for a customer, and none for any other kind of account.",
+    ),
+    ProblemType(
+        "paid_by_agent",
+        409,
+        "Its agent pays",
+        "Change the credits of the agent, or open a customer that pays for itself.",
+    ),
+    ProblemType(
+        "not_paid_by_agent",
+        409,
+        "It pays for itself",
+        "Caps are for customers whose agent pays; others are bounded by their own credits.",
+    ),
+    ProblemType(
+        "not_an_agent",
+        409,
+        "Not an agent",
+        "Use an account of the kind agent; only agents have customers and price lists.",
+    ),
+    ProblemType(
+        "not_related",
+        409,
+        "Not an agent and its customer",
+        "Name an agent and a customer of it that pays for itself.",
+    ),
+    ProblemType(
+        "same_person",
+        409,
+        "Approval by another person needed",
+        "Have a second person approve or reject the adjustment.",
+    ),
+    ProblemType(
+        "adjustment_decided",
+        409,
+        "Adjustment is decided",
+        "Read the adjustment; propose a new one if the balance is still wrong.",
     ),
     ProblemType(
         "invalid_number",
@@ -81,10 +129,22 @@ REFUSALS = (
         "Change the wording that the named rule forbids.",
     ),
     ProblemType(
+        "spending_cap_reached",
+        402,
+        "Spending cap reached",
+        "Ask your agent to raise the cap, or send in the next month.",
+    ),
+    ProblemType(
         "insufficient_credits",
         402,
         "Not enough credits",
         "Top up the account, then send again with a new Idempotency-Key.",
+    ),
+    ProblemType(
+        "credit_limit_too_low",
+        409,
+        "Limit is below what is used",
+        "Set a limit that covers what is used, or have the account top up first.",
     ),
     ProblemType(
         "reservation_not_open",

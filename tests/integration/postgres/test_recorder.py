@@ -12,7 +12,8 @@ from uuid_utils.compat import uuid7
 from semalink.application.ports import ReportState
 from semalink.domain.account import Account, Kind, Tier
 from semalink.domain.credit_account import CreditAccount
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
+from semalink.domain.status import Status
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.recorder import (
     ADMIN_EVENTS,

@@ -33,7 +33,8 @@ from semalink.application.submission import (
 from semalink.domain.account import Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft, Lane, Mode
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
+from semalink.domain.status import Status
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 

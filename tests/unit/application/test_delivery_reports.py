@@ -6,7 +6,8 @@ from semalink.application.ports import ReportState
 from semalink.application.submission import Job, Next
 from semalink.domain.draft import Mode
 from semalink.domain.failure_codes import FAILURES
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
+from semalink.domain.status import Status
 from semalink_adapters.memory_ledger import MemoryLedger
 
 Accept = Callable[..., Job]

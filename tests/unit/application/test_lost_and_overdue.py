@@ -8,7 +8,8 @@ from semalink.application.ports import FailureClass, ReportState
 from semalink.application.submission import Job, Next, Overdue, Policy, Ready, Settled, TryAgain
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane, Mode
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
+from semalink.domain.status import Status
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 

@@ -12,7 +12,8 @@ from semalink.application.message_view import (
 from semalink.application.ports import ReportState
 from semalink.application.submission import Job, Next
 from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
+from semalink.domain.status import Status
 
 See = Callable[[Job], Message]
 

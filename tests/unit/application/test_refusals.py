@@ -13,7 +13,8 @@ from semalink.application.submission import (
     Wait,
 )
 from semalink.domain.draft import Mode
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
+from semalink.domain.status import Status
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 

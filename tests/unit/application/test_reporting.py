@@ -12,7 +12,8 @@ from semalink.application.relaying import ReportPayload
 from semalink.application.reporting import ReportProcessor
 from semalink.application.submission import Job, Next
 from semalink.domain.errors import AccountNotFound
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
+from semalink.domain.status import Status
 from semalink_adapters.memory_aggregator import MemoryAggregator, write_reports
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger

@@ -18,7 +18,8 @@ from semalink.application.submission import (
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane, Mode
 from semalink.domain.errors import MessageNotFound
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
+from semalink.domain.status import Status
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 

@@ -12,7 +12,8 @@ from semalink.application.ports import FailureClass, OutcomeUnknown, Receipt, Se
 from semalink.application.submission import Job, Next, Policy, Wait
 from semalink.application.submitting import Submitter
 from semalink.domain.draft import Lane, Mode
-from semalink.domain.message import Message, Status
+from semalink.domain.message import Message
+from semalink.domain.status import Status
 from semalink_adapters.memory_aggregator import MemoryAggregator
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger

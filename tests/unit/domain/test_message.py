@@ -7,7 +7,8 @@ import pytest
 
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft, Lane, Mode
-from semalink.domain.message import FINAL_STATUSES, Ending, Message, Status
+from semalink.domain.message import Ending, Message
+from semalink.domain.status import FINAL_STATUSES, Status
 
 MESSAGE_ID = UUID(int=1)
 AT = datetime(2026, 11, 23, 9, tzinfo=UTC)

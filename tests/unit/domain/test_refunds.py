@@ -1,7 +1,7 @@
 import pytest
 
-from semalink.domain.message import Status
 from semalink.domain.refunds import is_refunded
+from semalink.domain.status import Status
 
 
 @pytest.mark.parametrize("status", Status)

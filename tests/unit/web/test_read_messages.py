@@ -3,7 +3,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from semalink.domain.message import Status
+from semalink.domain.status import Status
 from semalink.web.message_reading import StatusName
 
 PATH = "/v1/messages"
