@@ -97,7 +97,8 @@ class OpenCredits(PlainCommand):
 def books_of(ledger: MemoryLedger) -> Any:
     """Everything that a refusal must leave as it was."""
     heads = {account_id: ledger.balance(account_id) for account_id in LIMITS_MICROS}
-    return deepcopy((len(ledger.log), heads, ledger.open_reservations, ledger.pending()))
+    reserved = deepcopy(ledger.open_reservations)
+    return len(ledger.log), deepcopy(heads), reserved, deepcopy(ledger.pending())
 
 
 def total(entries: Iterable[Any], *kinds: type[Any]) -> int:
@@ -274,7 +275,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert head.posted_micros == told.posted_micros
             assert head.reserved_micros == told.reserved_micros
             assert head.available_micros == told.available_micros
-            assert self.open_amounts(account_id) == told.open_reservations
+            told_amounts = {key: one.amount_micros for key, one in told.open_reservations.items()}
+            assert self.open_amounts(account_id) == told_amounts
 
     @invariant()
     def reserved_is_the_sum_of_the_open_reservations(self) -> None:
@@ -350,8 +352,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def open_amounts(self, account_id: UUID) -> dict[UUID, int]:
         return {
-            reservation_id: amount_micros
-            for reservation_id, (owner_id, amount_micros) in self.ledger.open_reservations.items()
+            reservation_id: reservation.amount_micros
+            for reservation_id, (owner_id, reservation) in self.ledger.open_reservations.items()
             if owner_id == account_id
         }
 

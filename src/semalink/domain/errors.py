@@ -269,7 +269,7 @@ class CreditLimitTooLow(DomainError):
     def __init__(self, *, used_micros: int) -> None:
         self.used_micros = used_micros
         super().__init__(
-            f"{used_micros} micros of the limit are used already; the new limit must cover them."
+            f"The account uses {used_micros} micros of its limit; the new limit must cover them."
         )
 
 

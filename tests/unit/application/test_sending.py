@@ -74,13 +74,31 @@ async def test_accept_costs_nothing_in_test_mode(
     assert [type(event) for event in new_events(ledger)] == [Message.Created]
 
 
-async def test_accept_refuses_what_the_check_refused_without_asking_the_ledger(
+async def test_accept_keeps_what_the_check_refused_for_auditors(
     ledger: MemoryLedger, sending: Sending, account_id: UUID, cause: Callable[..., Cause]
 ) -> None:
-    ledger.is_available = False
-
     with pytest.raises(EmptyText):
-        await sending.accept(account_id, EmptyText(), cause(), None)
+        await sending.accept(account_id, EmptyText(), cause(), None, OTHER_ID)
+
+    [refusal] = ledger.refusals
+    assert (refusal.account_id, refusal.command) == (OTHER_ID, "accept_message")
+    assert (refusal.code, refusal.part) == ("empty_text", None)
+    assert new_events(ledger) == []
+
+
+async def test_accept_batch_keeps_each_refused_message_for_auditors(
+    ledger: MemoryLedger,
+    sending: Sending,
+    account_id: UUID,
+    draft: Draft,
+    cause: Callable[..., Cause],
+) -> None:
+    checked = [draft, EmptyText(), replace(draft, price_micros=10**9)]
+
+    await sending.accept_batch(account_id, checked, cause(), None)
+
+    told = [(refusal.code, refusal.part) for refusal in ledger.refusals]
+    assert told == [("empty_text", 1), ("insufficient_credits", 2)]
 
 
 async def test_accept_stores_what_the_check_refused_under_its_key(

@@ -7,6 +7,7 @@ import pytest
 
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
+from semalink.domain.credit_entries import Reservation
 from semalink.domain.errors import InsufficientCredits, ReservationNotOpen
 
 ACCOUNT_ID = UUID(int=1)
@@ -81,7 +82,7 @@ def test_reserve_takes_from_available_and_leaves_posted() -> None:
     account.reserve(RESERVATION_ID, PRICE_MICROS, CAUSE)
 
     assert account.available_micros == 0
-    assert account.open_reservations == {RESERVATION_ID: PRICE_MICROS}
+    assert account.open_reservations == {RESERVATION_ID: Reservation(PRICE_MICROS)}
     assert entries(account) == [
         (CreditAccount.Reserved, PRICE_MICROS, PRICE_MICROS, PRICE_MICROS),
     ]
@@ -106,15 +107,18 @@ def test_reserve_reaches_into_the_credit_limit_and_no_further() -> None:
 
     with pytest.raises(InsufficientCredits):
         account.reserve(OTHER_RESERVATION_ID, 1, CAUSE)
-    assert entries(account) == [(CreditAccount.Reserved, 10, 0, 10)]
+    assert entries(account) == [
+        (CreditAccount.Reserved, 10, 0, 10),
+        (CreditAccount.LimitNeared, None, 0, 10),
+    ]
 
 
 def test_charge_spends_what_was_reserved() -> None:
     account = reserved()
 
-    charged_micros = account.charge(RESERVATION_ID, CAUSE)
+    charge = account.charge(RESERVATION_ID, CAUSE)
 
-    assert charged_micros == PRICE_MICROS
+    assert charge == (PRICE_MICROS, PRICE_MICROS, account.version)
     assert account.open_reservations == {}
     assert entries(account) == [(CreditAccount.Charged, PRICE_MICROS, 0, 0)]
 
@@ -140,11 +144,14 @@ def test_release_gives_back_what_was_reserved() -> None:
     assert entries(account) == [(CreditAccount.Released, PRICE_MICROS, PRICE_MICROS, 0)]
 
 
-@pytest.mark.parametrize("first", [CreditAccount.charge, CreditAccount.release])
-@pytest.mark.parametrize("second", [CreditAccount.charge, CreditAccount.release])
+RESOLVERS = [CreditAccount.charge, CreditAccount.release, CreditAccount.expire]
+
+
+@pytest.mark.parametrize("first", RESOLVERS)
+@pytest.mark.parametrize("second", RESOLVERS)
 def test_charge_and_release_refuse_when_the_reservation_was_resolved(
-    first: Callable[[CreditAccount, UUID, Cause], int],
-    second: Callable[[CreditAccount, UUID, Cause], int],
+    first: Callable[[CreditAccount, UUID, Cause], object],
+    second: Callable[[CreditAccount, UUID, Cause], object],
 ) -> None:
     account = reserved()
     first(account, RESERVATION_ID, CAUSE)
@@ -176,8 +183,8 @@ def test_restore_goes_on_where_the_head_row_stands() -> None:
 
     account.reserve(RESERVATION_ID, 16, CAUSE)
 
-    [entry] = account.collect_events()
-    assert entry.originator_version == 8
+    entry, warning = account.collect_events()
+    assert (entry.originator_version, warning.originator_version) == (8, 9)
     assert account.available_micros == 0
 
 

@@ -10,8 +10,16 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.AccountNotFound(), "account_not_found", None),
     (errors.ApiKeyNotFound(), "api_key_not_found", None),
     (errors.MessageNotFound(), "message_not_found", None),
+    (errors.AdjustmentNotFound(), "adjustment_not_found", None),
     (errors.IdempotencyKeyReused(), "idempotency_key_reused", None),
     (errors.PaymentReferenceReused(), "payment_reference_reused", None),
+    (errors.AgentRequired(), "agent_required", "/agent_id"),
+    (errors.PaidByAgent(), "paid_by_agent", None),
+    (errors.NotPaidByAgent(), "not_paid_by_agent", None),
+    (errors.NotAnAgent(), "not_an_agent", None),
+    (errors.NotRelated(), "not_related", None),
+    (errors.SamePerson(), "same_person", None),
+    (errors.AdjustmentDecided(), "adjustment_decided", None),
     (errors.InvalidNumber("Too short."), "invalid_number", "/to"),
     (errors.UnsupportedDestination("TZ"), "unsupported_destination", "/to"),
     (errors.UnsupportedDestination(""), "unsupported_destination", "/to"),
@@ -20,10 +28,16 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.TextTooLong(segments=11, segments_max=10), "text_too_long", "/text"),
     (errors.ContentBlocked("lottery"), "content_blocked", "/text"),
     (
+        errors.SpendingCapReached(cap_micros=3, spent_micros=2, price_micros=2),
+        "spending_cap_reached",
+        None,
+    ),
+    (
         errors.InsufficientCredits(available_micros=1, price_micros=2),
         "insufficient_credits",
         None,
     ),
+    (errors.CreditLimitTooLow(used_micros=5), "credit_limit_too_low", None),
     (errors.ReservationNotOpen(), "reservation_not_open", None),
 ]
 
