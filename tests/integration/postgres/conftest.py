@@ -185,8 +185,9 @@ class Books:
             "SELECT reservation_id, amount_micros FROM open_reservations WHERE account_id = %s",
             account_id,
         )
-        assert dict(reservations) == account.open_reservations
-        assert sum(account.open_reservations.values()) == reserved
+        told = {key: one.amount_micros for key, one in account.open_reservations.items()}
+        assert dict(reservations) == told
+        assert sum(told.values()) == reserved
 
 
 def _seal(previous: bytes, account_id: UUID, version: int, topic: str, state: bytes) -> bytes:

@@ -41,7 +41,12 @@ def _events(event_class: type[Any]) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         str | None: st.none() | TEXTS,
         datetime | None: st.none() | TIMES,
+        UUID | None: st.none() | st.uuids(),
+        int | None: st.none() | MICROS,
         list[str]: st.lists(TEXTS),
+        list[str] | None: st.none() | st.lists(TEXTS),
+        tuple[str, ...] | None: st.none() | st.lists(TEXTS).map(tuple),
+        dict[str, int]: st.dictionaries(TEXTS, MICROS),
         dict[str, str]: st.dictionaries(TEXTS, TEXTS),
     }
     strategies = {

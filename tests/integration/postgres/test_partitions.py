@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from uuid_utils.compat import uuid7
 
 from semalink_adapters.postgres.batch import LOAD_MESSAGES
-from semalink_adapters.postgres.partitions import ensure, first_id_of, month_start
+from semalink_adapters.postgres.partitions import PARTITIONED, ensure, first_id_of, month_start
 from semalink_adapters.postgres.reads import SELECT_STREAM
 
 LATER = datetime(2031, 11, 30, 23, 59, 59, 999_999, tzinfo=UTC)
@@ -40,7 +40,7 @@ def test_ensure_makes_partitions_once(connection: psycopg.Connection[Any]) -> No
 
     assert first == [
         f"{table}_{month}"
-        for table in ("message_events", "inbound_reports")
+        for table in PARTITIONED
         for month in ("2031_10", "2031_11", "2031_12", "2032_01", "2032_02")
     ]
     assert second == []
@@ -54,7 +54,7 @@ def test_ensure_makes_each_partition_once_when_several_try_at_once(database_url:
     with ThreadPoolExecutor(6) as threads:
         made = [name for names in threads.map(ensure_alone, range(6)) for name in names]
 
-    assert len(made) == len(set(made)) == 10
+    assert len(made) == len(set(made)) == 5 * len(PARTITIONED)
 
 
 def test_ensure_waits_for_no_writer_and_stops_none(
@@ -67,7 +67,7 @@ def test_ensure_waits_for_no_writer_and_stops_none(
         made = ensure(connection, LATER)
 
         writer.execute(INSERT_EVENT, (uuid7(), 1))
-    assert len(made) == 10
+    assert len(made) == 5 * len(PARTITIONED)
 
 
 def test_partition_holds_its_month_to_the_last_millisecond(
