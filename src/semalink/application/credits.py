@@ -100,12 +100,15 @@ class ProposeAdjustment:
         return self.account_id
 
     def needs(self, needs: Needs) -> None:
-        """The account and its credits."""
+        """The account and its credits, and the adjustment, which is there when this is repeated."""
+        needs.adjustments.add(self.adjustment_id)
         needs.accounts.add(self.account_id)
         needs.credit_accounts.add(self.account_id)
 
     def decide(self, books: Books) -> AdjustmentRecorded:
-        """Record the proposal; nothing moves yet."""
+        """Record the proposal; nothing moves yet, and proposing it twice changes nothing."""
+        if books.has_adjustment(self.adjustment_id):
+            return _recorded(books.adjustment(self.adjustment_id))
         own_credits(books, self.account_id)
         adjustment = Adjustment.propose(
             self.adjustment_id,

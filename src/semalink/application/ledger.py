@@ -194,6 +194,10 @@ class Books:
         self._touched.append(adjustment)
         return adjustment
 
+    def has_adjustment(self, adjustment_id: UUID) -> bool:
+        """Tell whether the adjustment was proposed before."""
+        return adjustment_id in self._adjustments
+
     def has_account(self, account_id: UUID) -> bool:
         """Tell whether the account was opened before."""
         return account_id in self._accounts

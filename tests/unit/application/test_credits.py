@@ -186,6 +186,17 @@ def test_adjustment_that_is_not_there_is_refused(
         ledger.decide(ApproveAdjustment(ADJUSTMENT_ID, account_id, cause()))
 
 
+def test_adjustment_proposed_twice_is_one(
+    ledger: MemoryLedger, propose: Callable[..., None]
+) -> None:
+    propose(5)
+    before = len(ledger.log)
+
+    propose(5)
+
+    assert len(ledger.log) == before
+
+
 def test_adjustment_proposed_twice_under_one_key_is_one(
     ledger: MemoryLedger, account_id: UUID, propose: Callable[..., None]
 ) -> None:
