@@ -58,7 +58,7 @@ async def reserve(
     async def one_after_another() -> None:
         for turn in turns:
             started = time.perf_counter()
-            await ledger.execute(_command(account_ids[turn % len(account_ids)], turn))
+            await ledger.execute(accepting(account_ids[turn % len(account_ids)], turn))
             seconds.append(time.perf_counter() - started)
 
     started = time.perf_counter()
@@ -68,7 +68,8 @@ async def reserve(
     return Figures(total / elapsed, seconds[total // 2] * 1_000, seconds[int(total * 0.99)] * 1_000)
 
 
-def _command(account_id: UUID, turn: int) -> AcceptMessage:
+def accepting(account_id: UUID, turn: int, *, keyed: bool = True) -> AcceptMessage:
+    """Return a command that accepts one message, with an idempotency key unless told not to."""
     now = utc_now()
     draft = Draft(
         account_id=account_id,
@@ -92,5 +93,5 @@ def _command(account_id: UUID, turn: int) -> AcceptMessage:
         account_id,
         draft,
         Cause("key:bench", now, f"req_{key}"),
-        Idempotency(account_id, key, hashlib.sha256(key.encode()).digest()),
+        Idempotency(account_id, key, hashlib.sha256(key.encode()).digest()) if keyed else None,
     )

@@ -201,6 +201,9 @@ class BatchStore:
         state = self._mapper.to_stored_event(event).state
         return Witness(_log_of(event), event.originator_id, event.originator_version, state)
 
+    def _seal(self, previous: bytes, entry: StoredEvent) -> bytes:
+        return entry_hash(previous, entry)
+
     def _map(self, events: Sequence[Any]) -> list[StoredEvent]:
         return [self._mapper.to_stored_event(event) for event in events]
 
@@ -212,7 +215,7 @@ class BatchStore:
         entry_hashes = []
         for event, entry in zip(events, entries, strict=True):
             account_id = event.originator_id
-            hashes[account_id] = entry_hash(hashes.get(account_id, GENESIS), entry)
+            hashes[account_id] = self._seal(hashes.get(account_id, GENESIS), entry)
             entry_hashes.append(hashes[account_id])
         message_ids = [getattr(event, "reservation_id", None) for event in events]
         recorder = self._recorders[LEDGER_ENTRIES]

@@ -68,11 +68,12 @@ class GroupCommit:
         on_commit: Callable[[], None] | None = None,
         on_batch: Callable[[int, float], None] | None = None,
         application_name: str = "semalink-ledger",
+        store: BatchStore | None = None,
     ) -> None:
         self._on_commit = on_commit
         self._on_batch = on_batch
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._store = BatchStore()
+        self._store = store or BatchStore()
         self._connection = WriterConnection(database_url, application_name)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
