@@ -36,6 +36,16 @@ HTTP_REQUEST_SECONDS = Declared(
     ("route", "method", "code"),
     _REQUEST_BUCKETS,
 )
+ACCOUNTS_LOW = Declared(
+    "semalink_accounts_low_credit",
+    Kind.GAUGE,
+    "Accounts with less than a fifth of their credit limit left.",
+)
+RESERVATIONS_EXPIRED = Declared(
+    "semalink_reservations_expired_total",
+    Kind.COUNTER,
+    "Reservations that were given back because nobody resolved them in time.",
+)
 ACCEPT_TO_SUBMIT_SECONDS = Declared(
     "semalink_accept_to_submit_seconds",
     Kind.HISTOGRAM,
@@ -154,6 +164,8 @@ LOOP_LAG_SECONDS = Declared(
 )
 
 DECLARED = (
+    ACCOUNTS_LOW,
+    RESERVATIONS_EXPIRED,
     HTTP_REQUEST_SECONDS,
     ACCEPT_TO_SUBMIT_SECONDS,
     MESSAGES,

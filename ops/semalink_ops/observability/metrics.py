@@ -59,6 +59,8 @@ class Metrics:
         self._ledger_waiting = self._gauge(declared.LEDGER_WAITING)
         self._reports = _Family(self._counter(declared.REPORTS))
         self._reports_shelved = self._gauge(declared.REPORTS_SHELVED)
+        self._accounts_low = self._gauge(declared.ACCOUNTS_LOW)
+        self._reservations_expired = self._counter(declared.RESERVATIONS_EXPIRED)
         self._loop_lag = self._gauge(declared.LOOP_LAG_SECONDS)
 
     def request_ended(self, route: str, method: str, code: int, seconds: float) -> None:
@@ -133,6 +135,14 @@ class Metrics:
     def reports_shelved(self, count: int) -> None:
         """Set how many delivery reports wait for their message."""
         self._reports_shelved.set(count)
+
+    def accounts_low(self, count: int) -> None:
+        """Set how many accounts came near their credit limit."""
+        self._accounts_low.set(count)
+
+    def reservations_expired(self, count: int) -> None:
+        """Count reservations that nobody resolved in time."""
+        self._reservations_expired.inc(count)
 
     def loop_lagged(self, seconds: float) -> None:
         """Set how late the event loop is."""

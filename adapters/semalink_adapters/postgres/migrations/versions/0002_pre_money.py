@@ -11,6 +11,7 @@ depends_on = None
 # set a limit, name a customer or charge a part.
 _MONEY = """
 ALTER TABLE credit_heads ADD COLUMN is_low boolean NOT NULL DEFAULT false;
+CREATE INDEX credit_heads_low ON credit_heads (account_id) WHERE is_low;
 
 ALTER TABLE open_reservations
     ADD COLUMN expires_at timestamptz,

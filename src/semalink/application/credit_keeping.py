@@ -1,0 +1,72 @@
+"""What must be done with credits now and then: reservations that nobody resolved in time."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from semalink.application.bus import NotReady
+from semalink.application.credits import ExpireReservation
+from semalink.application.ledger import Ledger, LedgerUnavailable
+from semalink.domain.cause import Cause
+
+#: Reservations that one sweep looks at; the next one goes on.
+PAGE_SIZE = 500
+
+
+class CreditWatch(Protocol):
+    """A look at what is due; raises NotReady while the database is away."""
+
+    async def due_reservations(self, at: datetime, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """Return (reservation, billing account) whose time is up, oldest first."""
+        ...
+
+    async def low_accounts(self) -> frozenset[UUID]:
+        """Return the accounts that were warned and have not recovered."""
+        ...
+
+
+class CreditKeeper:
+    """Expires reservations and tells who came near its limit."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        watch: CreditWatch,
+        *,
+        now: Callable[[], datetime],
+        new_request_id: Callable[[], str],
+        on_low: Callable[[UUID], None],
+    ) -> None:
+        self._ledger = ledger
+        self._watch = watch
+        self._now = now
+        self._new_request_id = new_request_id
+        self._on_low = on_low
+        self._low: frozenset[UUID] = frozenset()
+
+    async def expire_due(self) -> int:
+        """Give back what nobody resolved in time; returns how many were. Raises NotReady.
+
+        Repeating it changes nothing, so several may do it at once.
+        """
+        expired = 0
+        for reservation_id, account_id in await self._watch.due_reservations(
+            self._now(), PAGE_SIZE
+        ):
+            cause = Cause("worker:credits", self._now(), self._new_request_id())
+            command = ExpireReservation(reservation_id, account_id, cause)
+            try:
+                answer = await self._ledger.execute(command)
+            except LedgerUnavailable as away:
+                raise NotReady(str(away)) from away
+            expired += answer.value
+        return expired
+
+    async def look_for_low(self) -> int:
+        """Tell each account that came near its limit since the last look; return how many are."""
+        low = await self._watch.low_accounts()
+        for account_id in sorted(low - self._low):
+            self._on_low(account_id)
+        self._low = low
+        return len(low)
