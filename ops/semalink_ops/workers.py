@@ -19,8 +19,8 @@ from semalink.application.submission import Job, Policy, Wait
 from semalink.application.submitting import Submitter
 from semalink.domain.ids import MESSAGE_PREFIX, format_id
 from semalink.domain.routing import DEFAULT_ORDER
-from semalink.projections import messages
-from semalink.projections.runner import PAGE_SIZE, Projection, ProjectionRunner
+from semalink.projections.registry import PROJECTIONS
+from semalink.projections.runner import PAGE_SIZE, ProjectionRunner
 from semalink_adapters.jetstream.consumer import Limits, consume_batches, consume_each
 from semalink_adapters.jetstream.lanes import PriorityGate
 from semalink_adapters.jetstream.marks import read_marks
@@ -52,8 +52,6 @@ RETRY_SECONDS = 0.5
 #: A relay that takes longer gives its lock up to another one.
 STEP_SECONDS_MAX = 30.0
 DRAIN_SECONDS = 18.0
-
-PROJECTIONS = (Projection(messages.NAME, messages.LOG, messages.project),)
 
 QUEUE_BY_STREAM = {queue.stream: queue.name for queue in QUEUES}
 

@@ -1,25 +1,45 @@
-"""The read model ``messages``: one row a message, for lists."""
+"""The read model ``messages``: one row a message, for lists.
 
-from collections.abc import Iterable, Sequence
+- ``message_id``, ``account_id``: the message and who sent it.
+- ``status``: accepted, submitted, delivered, failed, rejected, expired or unknown.
+- ``mode``, ``recipient``, ``sender``, ``lane``, ``country``, ``encoding``, ``segments``,
+  ``metadata``, ``accepted_at``, ``expires_at``: as it was accepted.
+- ``network``: as told last by the numbering plan, the aggregator or a report.
+- ``price_micros``: what the sender pays; ``cost_micros``: what leaves the credits that pay, which
+  differs for an agent's customer and is never shown to it.
+- ``charged_micros``, ``refunded_micros``: what left and came back, in cost.
+- ``possible_duplicate``: whether it may have been handed over twice.
+- ``aggregator``, ``reference``: who carries it, under which id of theirs.
+- ``provider_cost_micros``, ``provider_currency``: what the aggregator says that it took, in
+  micros of that currency; null where it said nothing readable.
+- ``failure_code``: why it was not delivered.
+- ``submitted_at``, ``finished_at``: when it was taken, and when its state became final.
+- ``version``: of its last event.
+"""
+
+import re
+from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from semalink.application.message_view import MessageView, Route, failure_of
 from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
 from semalink.domain.message import Message
+from semalink.domain.money import parse_credits
+from semalink.projections.projection import Projection, Recorded, Table, Target
 
-NAME = "messages"
-LOG = "message_events"
-
+#: Those that customers see, as ``view_from_row`` reads them.
 MESSAGE_COLUMNS = (
     "message_id, account_id, status, mode, recipient, sender, lane, country, network, encoding,"
     " segments, price_micros, charged_micros, refunded_micros, possible_duplicate, aggregator,"
     " reference, failure_code, metadata, accepted_at, submitted_at, finished_at, expires_at"
 )
+
+_ALL_COLUMNS = f"{MESSAGE_COLUMNS}, cost_micros, provider_cost_micros, provider_currency, version"
 
 _RECORD = """(
     message_id uuid, account_id uuid, status text, mode text, recipient text, sender text,
@@ -27,18 +47,19 @@ _RECORD = """(
     price_micros bigint, charged_micros bigint, refunded_micros bigint,
     possible_duplicate boolean, aggregator text, reference text, failure_code text,
     metadata text, accepted_at timestamptz, submitted_at timestamptz,
-    finished_at timestamptz, expires_at timestamptz, version bigint)"""
+    finished_at timestamptz, expires_at timestamptz, cost_micros bigint,
+    provider_cost_micros bigint, provider_currency text, version bigint)"""
 
-_VALUES = MESSAGE_COLUMNS.replace("metadata", "CAST(metadata AS json)")
+_VALUES = _ALL_COLUMNS.replace("metadata", "CAST(metadata AS json)")
 
-INSERT_NEW = text(f"""
-INSERT INTO messages ({MESSAGE_COLUMNS}, version)
-SELECT {_VALUES}, version
+_INSERT_NEW = f"""
+INSERT INTO $messages ({_ALL_COLUMNS})
+SELECT {_VALUES}
 FROM json_to_recordset(CAST(:rows AS json)) AS new {_RECORD}
-ON CONFLICT (message_id) DO NOTHING""")  # noqa: S608 - constants
+ON CONFLICT (message_id) DO NOTHING"""  # noqa: S608 - constants
 
-UPDATE_KNOWN = text(f"""
-UPDATE messages AS m SET
+_UPDATE_KNOWN = f"""
+UPDATE $messages AS m SET
     status = CASE WHEN c.status = 'submitted' AND m.status <> 'accepted' THEN m.status
                   ELSE COALESCE(c.status, m.status) END,
     network = COALESCE(c.network, m.network),
@@ -51,9 +72,14 @@ UPDATE messages AS m SET
                         ELSE COALESCE(c.failure_code, m.failure_code) END,
     submitted_at = COALESCE(c.submitted_at, m.submitted_at),
     finished_at = COALESCE(c.finished_at, m.finished_at),
+    provider_cost_micros = COALESCE(c.provider_cost_micros, m.provider_cost_micros),
+    provider_currency = COALESCE(c.provider_currency, m.provider_currency),
     version = c.version
 FROM json_to_recordset(CAST(:rows AS json)) AS c {_RECORD}
-WHERE m.message_id = c.message_id AND m.version < c.version""")  # noqa: S608 - constants
+WHERE m.message_id = c.message_id AND m.version < c.version"""  # noqa: S608 - constants
+
+#: As Africa's Talking writes a cost: "KES 0.8000".
+_COST = re.compile(r"([A-Z]{3}) ([0-9]{1,12})(?:\.([0-9]{1,6})0*)?", re.ASCII)
 
 
 class Changes:
@@ -92,6 +118,7 @@ def _(event: Message.Created, changes: Changes) -> None:
         "encoding": event.encoding,
         "segments": event.segments,
         "price_micros": event.price_micros,
+        "cost_micros": event.price_micros if event.cost_micros is None else event.cost_micros,
         "charged_micros": 0,
         "refunded_micros": 0,
         "possible_duplicate": False,
@@ -122,6 +149,9 @@ def _(event: Message.Submitted, changes: Changes) -> None:
     if event.charged_micros:
         row["charged_micros"] = event.charged_micros
     row["submitted_at"] = event.timestamp
+    provider_cost = parse_provider_cost(event.cost)
+    if provider_cost is not None:
+        row["provider_currency"], row["provider_cost_micros"] = provider_cost
     if event.network:
         row["network"] = _storable(event.network)
 
@@ -156,20 +186,29 @@ def _(event: Any, changes: Changes) -> None:
     changes.row(event)
 
 
+def parse_provider_cost(cost: str | None) -> tuple[str, int] | None:
+    """Return the currency and the exact micros of a cost such as "KES 0.8000"; None: unreadable."""
+    match = _COST.fullmatch(cost) if cost else None
+    if match is None:
+        return None
+    currency, whole, decimals = match.groups(default="0")
+    return currency, parse_credits(f"{whole}.{decimals}")
+
+
 def _storable(word: str) -> str:
     # A provider's word must not stop the projection: PostgreSQL stores no NUL in a text.
     return word.replace("\0", "\ufffd")
 
 
-def project(events: Iterable[object], tx: Connection) -> None:
+def project(events: Sequence[Recorded], tx: Connection, target: Target) -> None:
     """Apply a page of events in two statements."""
     changes = Changes()
-    for event in events:
-        fold(event, changes)
-    for statement, rows in ((INSERT_NEW, changes.new), (UPDATE_KNOWN, changes.known)):
+    for recorded in events:
+        fold(recorded.event, changes)
+    for statement, rows in ((_INSERT_NEW, changes.new), (_UPDATE_KNOWN, changes.known)):
         if rows:
             encoded = msgspec.json.encode(list(rows.values())).decode()
-            tx.execute(statement, {"rows": encoded})
+            tx.execute(target.statement(statement), {"rows": encoded})
 
 
 def view_from_row(row: Sequence[Any]) -> MessageView:
@@ -204,3 +243,51 @@ def view_from_row(row: Sequence[Any]) -> MessageView:
         finished_at=finished_at,
         expires_at=expires_at,
     )
+
+
+_TABLE = Table(
+    "messages",
+    """
+    message_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    status text NOT NULL,
+    mode text NOT NULL,
+    recipient text NOT NULL,
+    sender text NOT NULL,
+    lane text NOT NULL,
+    country text NOT NULL,
+    network text,
+    encoding text NOT NULL,
+    segments integer NOT NULL,
+    price_micros bigint NOT NULL,
+    charged_micros bigint DEFAULT 0 NOT NULL,
+    refunded_micros bigint DEFAULT 0 NOT NULL,
+    possible_duplicate boolean DEFAULT false NOT NULL,
+    aggregator text,
+    reference text,
+    failure_code text,
+    metadata json NOT NULL,
+    accepted_at timestamptz NOT NULL,
+    submitted_at timestamptz,
+    finished_at timestamptz,
+    expires_at timestamptz NOT NULL,
+    version bigint NOT NULL,
+    cost_micros bigint NOT NULL,
+    provider_cost_micros bigint,
+    provider_currency text""",
+    ("message_id",),
+    {
+        "messages_by_account": "(account_id, mode, message_id DESC)",
+        "messages_by_recipient": "(account_id, recipient, message_id DESC)",
+    },
+    "fillfactor = 80",
+)
+
+MESSAGES = Projection(
+    "messages",
+    "message_events",
+    (_TABLE,),
+    project,
+    loads_whole_streams=True,
+    stream_column="message_id",
+)

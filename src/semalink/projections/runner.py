@@ -1,26 +1,17 @@
 """Feeds a log to a read model: page by page, each with its cursor in one transaction."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
+
+from semalink.projections.log_pages import LOOK_UP_BY_KEY, LogReader, Place, Read, place_of
+from semalink.projections.projection import LIVE, Projection
 
 PAGE_SIZE = 2_000
 
-#: A page ends below the oldest transaction that may still commit, so nothing is ever skipped.
-#: The order is by the column: a bare ``xid`` would be the text that is selected.
-_READ_PAGE = """
-SELECT xid::text, notification_id, topic, state, recorded_at FROM {log} AS e
-WHERE (e.xid, e.notification_id) > (CAST(:xid AS xid8), :position)
-  AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY e.xid, e.notification_id LIMIT :page_size"""
-
-#: Plans that were made while a table was empty would read it whole ever after.
-_LOOK_UP_BY_KEY = text("""
-SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)""")
 # An advisory lock, because a locked row would give the transaction its id, and a reader that holds
 # an id holds back all other readers while it works through its page.
 _LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
@@ -32,15 +23,6 @@ _MOVE_CURSOR = text(
     "UPDATE cursors SET xid = CAST(:xid AS xid8), position = :position, moved_at = now()"
     " WHERE name = :name"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """A read model: its name, the log it reads and how it applies a page of events."""
-
-    name: str
-    log: str
-    project: Callable[[Iterable[Any], Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +39,14 @@ class Page:
 class ProjectionRunner:
     """Applies one projection; a second runner of the same one stands by."""
 
-    def __init__(
-        self, engine: Engine, projection: Projection, read: Callable[[str, bytes], Any]
-    ) -> None:
+    def __init__(self, engine: Engine, projection: Projection, read: Read) -> None:
         self._engine = engine
         self._projection = projection
-        self._read = read
-        self._read_page = text(_READ_PAGE.format(log=projection.log))
+        self._log = LogReader(projection.log, read)
+        #: How many events the next page has at most.
+        self.page_size = PAGE_SIZE
+        #: The first event of the page that was last begun: topic, stream and version.
+        self.began_at: tuple[str, str, int] | None = None
         with engine.begin() as tx:
             tx.execute(_MAKE_CURSOR, {"name": projection.name})
 
@@ -75,26 +58,30 @@ class ProjectionRunner:
     def step(self) -> Page:
         """Apply the next page and move the cursor, or do nothing when another runner is at it."""
         with self._engine.begin() as tx:
-            tx.execute(_LOOK_UP_BY_KEY)
-            if not tx.execute(_LOCK, {"name": self._projection.name}).scalar_one():
+            tx.execute(LOOK_UP_BY_KEY)
+            if not tx.execute(_LOCK, {"name": self.name}).scalar_one():
                 return Page(0, 0.0)
-            cursor = tx.execute(_READ_CURSOR, {"name": self._projection.name}).one()
-            rows = tx.execute(
-                self._read_page,
-                {"xid": cursor.xid, "position": cursor.position, "page_size": PAGE_SIZE},
-            ).all()
+            rows = self._log.page(tx, read_cursor(tx, self.name), self.page_size)
             if not rows:
                 return Page(0, 0.0)
-            self._projection.project((self._read(row.topic, bytes(row.state)) for row in rows), tx)
-            last = rows[-1]
-            tx.execute(
-                _MOVE_CURSOR,
-                {
-                    "name": self._projection.name,
-                    "xid": last.xid,
-                    "position": last.notification_id,
-                },
-            )
+            first = rows[0]
+            self.began_at = first.topic, str(first.originator_id), first.originator_version
+            self._apply(tx, rows)
             now = tx.execute(text("SELECT clock_timestamp()")).scalar_one()
-            lag_seconds = (now - last.recorded_at).total_seconds()
+            lag_seconds = (now - rows[-1].recorded_at).total_seconds()
             return Page(len(rows), lag_seconds, Counter(row.topic for row in rows))
+
+    def _apply(self, tx: Connection, rows: Sequence[Row[Any]]) -> None:
+        self._projection.project(self._log.recorded(rows), tx, LIVE)
+        move_cursor(tx, self.name, place_of(rows[-1]))
+
+
+def read_cursor(tx: Connection, name: str) -> Place:
+    """Return how far a projection has come."""
+    row = tx.execute(_READ_CURSOR, {"name": name}).one()
+    return Place(int(row.xid), row.position)
+
+
+def move_cursor(tx: Connection, name: str, place: Place) -> None:
+    """Set how far a projection has come."""
+    tx.execute(_MOVE_CURSOR, {"name": name, "xid": str(place.xid), "position": place.position})

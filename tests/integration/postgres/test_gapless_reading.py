@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import Connection, create_engine
 from uuid_utils.compat import uuid7
 
-from semalink.projections.runner import Projection, ProjectionRunner
+from semalink.projections.projection import Projection, Recorded, Target
+from semalink.projections.runner import ProjectionRunner
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_adapters.postgres.outbox import PostgresOutbox
@@ -152,11 +153,11 @@ def _project_all(database_url: str) -> list[UUID]:
     """Return what a projection is given in one step."""
     seen: list[UUID] = []
 
-    def project(events: Iterable[Any], _: Connection) -> None:
+    def project(events: Iterable[Recorded], _: Connection, __: Target) -> None:
         seen.extend(event.originator_id for event in events)
 
     engine = create_engine(sqlalchemy_url(database_url))
-    projection = Projection("seen", "message_events", project)
+    projection = Projection("seen", "message_events", (), project)
     ProjectionRunner(engine, projection, EventMapper.read).step()
     engine.dispose()
     return seen
@@ -168,13 +169,13 @@ async def test_projection_sees_each_event_once_when_writers_commit_late(
     writers = _Writers(database_url, template, seed=random.getrandbits(32))
     seen: list[UUID] = []
 
-    def project(events: Iterable[Any], _: Connection) -> None:
+    def project(events: Iterable[Recorded], _: Connection, __: Target) -> None:
         seen.extend(event.originator_id for event in events)
 
     def read_all() -> None:
         engine = create_engine(sqlalchemy_url(database_url))
         runner = ProjectionRunner(
-            engine, Projection("seen", "message_events", project), EventMapper.read
+            engine, Projection("seen", "message_events", (), project), EventMapper.read
         )
         deadline = time.monotonic() + 60
         while not (writers.are_done and writers.have_all_in(seen, writers.report_ids)):
@@ -263,11 +264,11 @@ async def test_projection_is_applied_by_one_runner_while_another_stands_by(
     engine = create_engine(sqlalchemy_url(database_url))
     counts: list[int] = []
 
-    def project(events: Iterable[Any], _: Connection) -> None:
+    def project(events: Iterable[Recorded], _: Connection, __: Target) -> None:
         assert len(list(events)) == 1
         counts.append(standby.step().event_count)
 
-    projection = Projection("contended", "message_events", project)
+    projection = Projection("contended", "message_events", (), project)
     standby = ProjectionRunner(engine, projection, EventMapper.read)
     active = ProjectionRunner(engine, projection, EventMapper.read)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from semalink.projections import runner
+from semalink.projections.log_pages import page_query
 from semalink_adapters.postgres import batch, outbox, reads, reports, tables
 from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
 
@@ -17,7 +17,7 @@ SOME_ID = UUID("01a205f4-df04-75df-a46a-627e62b795df")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 READ_PAGE = (
-    runner._READ_PAGE.format(log="message_events")
+    page_query("message_events")
     .replace(":xid", "%s")
     .replace(":position", "%s")
     .replace(":page_size", "%s")

@@ -22,8 +22,8 @@ from semalink.application.accounts import (
 from semalink.application.ports import FailureClass, ReportState, SendFailed
 from semalink.application.reading import Caller, MessageFilter, ReadsUnavailable
 from semalink.domain.ids import parse_id
-from semalink.projections import messages
-from semalink.projections.runner import Projection, ProjectionRunner
+from semalink.projections.messages import MESSAGES
+from semalink.projections.runner import ProjectionRunner
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_adapters.postgres.reads import PostgresReads
@@ -42,8 +42,7 @@ def reads(pool: AsyncConnectionPool[Any]) -> PostgresReads:
 def project(database_url: str) -> Any:
     """Brings the list of messages up to date."""
     engine = create_engine(sqlalchemy_url(database_url))
-    projection = Projection(messages.NAME, messages.LOG, messages.project)
-    runner = ProjectionRunner(engine, projection, EventMapper.read)
+    runner = ProjectionRunner(engine, MESSAGES, EventMapper.read)
 
     def catch_up(count: int) -> None:
         # Others on the server may hold readers back for a moment.

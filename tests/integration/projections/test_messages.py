@@ -1,7 +1,7 @@
 """The list of messages says what replaying each message says, however the log is paged."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,9 @@ from semalink.application.message_view import MessageView, view_of
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft
 from semalink.domain.message import Message
-from semalink.projections.messages import MESSAGE_COLUMNS, project, view_from_row
+from semalink.projections import messages
+from semalink.projections.messages import MESSAGE_COLUMNS, view_from_row
+from semalink.projections.projection import LIVE, Recorded
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -148,6 +150,14 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+def project(events: Iterable[Any], tx: Connection) -> None:
+    """Apply a page as the runner would."""
+    page = [
+        Recorded(event.originator_id, event.originator_version, START, event) for event in events
+    ]
+    messages.project(page, tx, LIVE)
+
+
 def _listed(tx: Connection) -> dict[str, MessageView]:
     rows = tx.execute(text(f"SELECT {MESSAGE_COLUMNS} FROM messages")).all()
     return {view.id: view for view in map(view_from_row, rows)}
@@ -215,6 +225,6 @@ def test_project_stores_a_network_that_no_text_column_can_hold(engine: Engine) -
 
 def test_project_does_nothing_with_foreign_events(engine: Engine) -> None:
     with engine.begin() as tx:
-        project([object()], tx)
+        messages.project([Recorded(uuid7(), 1, START, object())], tx, LIVE)
 
         assert _listed(tx) == {}

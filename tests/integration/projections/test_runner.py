@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from semalink.projections.runner import Page, Projection, ProjectionRunner
+from semalink.projections.projection import Projection, Recorded, Target
+from semalink.projections.runner import Page, ProjectionRunner
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 
 
@@ -37,8 +38,8 @@ def _seen(engine: Engine) -> list[int]:
         return list(tx.execute(text("SELECT number FROM seen ORDER BY number")).scalars())
 
 
-def _store(events: Iterable[int], tx: Connection) -> None:
-    for number in events:
+def _store(events: Iterable[Recorded], tx: Connection, _: Target) -> None:
+    for number in (recorded.event for recorded in events):
         tx.execute(text("INSERT INTO seen VALUES (:number)"), {"number": number})
         if number < 0:
             raise ArithmeticError(number)
@@ -49,7 +50,7 @@ def _runner(engine: Engine) -> ProjectionRunner:
         assert topic == "number"
         return int(state)
 
-    return ProjectionRunner(engine, Projection("seen", "admin_events", _store), read)
+    return ProjectionRunner(engine, Projection("seen", "admin_events", (), _store), read)
 
 
 def _step(runner: ProjectionRunner) -> Page:
