@@ -10,11 +10,13 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
+from semalink.application.reconciliation import Reconciliation
 from semalink.application.report_intake import ReportIntake
 from semalink.application.sending import Sending
 from semalink.domain.blocklist import Blocklist
 from semalink.domain.content_check import Rules
 from semalink.domain.rate_card import RateCard
+from semalink.domain.reconciliation import ProviderRates
 from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE
 from semalink.web.app import create_admin, create_api, create_intake
 from semalink.web.auth import KeyRing
@@ -27,6 +29,7 @@ from semalink.web.dependencies import (
 )
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.raw_reports import RawReportWriter
+from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_ops.bootstrap import Core, Poker, open_core
 from semalink_ops.observability.health import render_metrics
 from semalink_ops.observability.request_observer import RequestTelemetry
@@ -76,6 +79,9 @@ async def build_admin(settings: Settings) -> AsyncIterator[Application]:
                 key_pepper=_pepper(settings),
                 aggregators=DEFAULT_ORDER,
                 on_key_revoked=lambda _: revoked.poke(),
+                reconciliation=Reconciliation(
+                    PostgresReconciliation(core.pool), load_provider_rates(settings)
+                ),
             )
         )
 
@@ -108,6 +114,11 @@ def load_rules(settings: Settings) -> Rules:
         rate_card=RateCard.from_mapping(_read_toml(settings.rate_card_path)),
         blocklist=Blocklist.from_mapping(_read_toml(settings.blocklist_path)),
     )
+
+
+def load_provider_rates(settings: Settings) -> ProviderRates:
+    """Read what aggregators charge; raises what is wrong with it."""
+    return ProviderRates.from_mapping(_read_toml(settings.provider_rates_path))
 
 
 def dlr_secrets(settings: Settings) -> Mapping[str, Sequence[str]]:

@@ -104,6 +104,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shared_senders: SenderIds = ("SEMALINK",)
     #: Prices by country and network.
     rate_card_path: TomlPath = _PACKAGE / "rate_card.toml"
+    #: What aggregators charge us a segment, for reconciling with them.
+    provider_rates_path: TomlPath = _PACKAGE / "provider_rates.toml"
+    #: How often the balance at each aggregator is written down.
+    provider_balance_seconds: Seconds = 600
     #: What no message may say.
     blocklist_path: TomlPath = _PACKAGE / "blocklist.toml"
     #: How long a message that names no limit may wait to be sent.

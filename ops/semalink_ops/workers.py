@@ -38,6 +38,7 @@ from semalink_ops.observability.metrics import Metrics
 from semalink_ops.observability.step_log import LoggedLedger
 from semalink_ops.observability.tracing import Tracing
 from semalink_ops.preferences import CachedPreferences
+from semalink_ops.provider_balances import note_balances
 from semalink_ops.runtime import background, new_request_id, utc_now, wait_for_stop
 
 SWEEP_SECONDS = 1.0
@@ -99,19 +100,19 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
             drain_seconds=DRAIN_SECONDS,
             not_ready_seconds=(0.2, 1.0),
         )
-        await asyncio.gather(
-            *(
-                consume_each(
-                    JetStreamSource(core.connection, core.bus, queue),
-                    handler.handle,
-                    stop=stop,
-                    limits=limits,
-                    lane=lane,
-                    observer=core.bus_metrics,
-                )
-                for queue, lane in ((SMS_PRIORITY, gate.priority), (SMS_NORMAL, gate.normal))
+        lanes = [
+            consume_each(
+                JetStreamSource(core.connection, core.bus, queue),
+                handler.handle,
+                stop=stop,
+                limits=limits,
+                lane=lane,
+                observer=core.bus_metrics,
             )
-        )
+            for queue, lane in ((SMS_PRIORITY, gate.priority), (SMS_NORMAL, gate.normal))
+        ]
+        async with background(note_balances(core, aggregators, stop)):
+            await asyncio.gather(*lanes)
 
 
 class NoAggregator(Exception):

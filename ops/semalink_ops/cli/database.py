@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
+
+from psycopg_pool import AsyncConnectionPool
 
 from semalink.domain.cause import Cause
 from semalink.domain.ids import ACCOUNT_PREFIX, REQUEST_PREFIX, parse_id
@@ -32,6 +34,7 @@ class Database:
     settings: Settings
     reads: PostgresReads
     ledger: GroupCommit
+    pool: AsyncConnectionPool[Any]
 
     def cause(self) -> Cause:
         """Return what the events of this command record: whoever is at the terminal, now."""
@@ -67,7 +70,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     await pool.open(wait=False)
     try:
         async with GroupCommit(url, application_name=_APPLICATION_NAME) as ledger:
-            yield Database(settings, PostgresReads(pool), ledger)
+            yield Database(settings, PostgresReads(pool), ledger, pool)
     finally:
         await pool.close()
 

@@ -49,6 +49,7 @@ def _applications() -> Mapping[str, Any]:
                 key_ring=absent,
                 key_pepper=b"",
                 aggregators=DEFAULT_ORDER,
+                reconciliation=absent,
                 on_key_revoked=absent,
             )
         ),

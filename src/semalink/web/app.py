@@ -8,6 +8,7 @@ from semalink.web.admin.accounts import account_routes
 from semalink.web.admin.api_keys import api_key_routes
 from semalink.web.admin.credits import credit_routes
 from semalink.web.admin.messages import any_message_routes
+from semalink.web.admin.reconciliation import reconciliation_routes
 from semalink.web.admin.sending import sending_settings_routes
 from semalink.web.balance import balance_routes
 from semalink.web.batch import batch_routes
@@ -53,6 +54,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *credit_routes(deps),
         *sending_settings_routes(deps),
         *any_message_routes(deps),
+        *reconciliation_routes(deps.reconciliation),
         *health_routes(deps.edge.health),
     ]
     pages = _pages(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from semalink.application.ledger import Ledger
 from semalink.application.reading import Caller, Reads
+from semalink.application.reconciliation import Reconciliation
 from semalink.application.sending import Sending
 from semalink.domain.content_check import Rules
 from semalink.web.auth import KeyRing
@@ -89,6 +90,7 @@ class AdminDependencies:
     key_pepper: bytes
     #: Aggregators that an account may prefer.
     aggregators: Sequence[str]
+    reconciliation: Reconciliation
     #: Told after a key was revoked, so that no process goes on trusting it.
     on_key_revoked: Callable[[UUID], None]
 

@@ -44,6 +44,7 @@ def describe(
 
 
 _TAGS = {
+    "Finance": "Months, statements, and what aggregators charged.",
     "Accounts": "Accounts, their keys, senders and routes.",
     "Credits": "What is paid for, and what is left.",
     "Delivery reports": "What aggregators say became of messages.",
@@ -149,6 +150,7 @@ def _query_parameters(operation: Operation) -> list[Document]:
         {
             "name": name,
             "in": "query",
+            "required": name in schema.get("required", ()),
             "description": operation.query_notes[name],
             "schema": _without_null(facts),
         }

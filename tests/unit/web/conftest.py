@@ -1,9 +1,9 @@
 """A platform in memory: two accounts with keys, and the applications that serve them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from semalink.application.accounts import (
     TopUp,
 )
 from semalink.application.reading import Caller
+from semalink.application.reconciliation import Reconciliation, Sent, Suspect
 from semalink.application.report_intake import ReportStoreUnavailable
 from semalink.application.sending import Sending
 from semalink.domain.account import Kind, Tier
@@ -26,6 +27,7 @@ from semalink.domain.blocklist import Blocklist
 from semalink.domain.cause import Cause
 from semalink.domain.content_check import Rules
 from semalink.domain.rate_card import RateCard
+from semalink.domain.reconciliation import ProviderRates, Snapshot
 from semalink.web.api_key import make_key
 from semalink.web.app import create_admin, create_api, create_intake
 from semalink.web.auth import KeyRing
@@ -52,6 +54,19 @@ RULES = Rules(
     ),
     blocklist=Blocklist.from_mapping({"rules": {"pin_theft": {"phrases": ["send your pin"]}}}),
 )
+
+
+class NothingSent:
+    """A book of a platform through which nothing was sent yet."""
+
+    async def sent(self, first: date, last: date, route: str | None) -> Sequence[Sent]:
+        return []
+
+    async def snapshots(self, route: str, first: date, last: date) -> Sequence[Snapshot]:
+        return []
+
+    async def suspects(self, day: date, route: str, limit: int) -> Sequence[Suspect]:
+        return []
 
 
 class Clock:
@@ -208,6 +223,7 @@ class Platform:
                 key_ring=self.key_ring,
                 key_pepper=PEPPER,
                 aggregators=("celcom", "africastalking"),
+                reconciliation=Reconciliation(NothingSent(), ProviderRates({})),
                 on_key_revoked=self._revoke,
             )
         )

@@ -5,7 +5,13 @@ import rich_click as click
 from semalink_ops.cli.lazy import LazyGroup, Place
 
 #: In the order of a first visit; each command is a module of its own in this package.
-_COMMANDS: dict[str, Place] = {}
+_COMMANDS: dict[str, Place] = {
+    "reconcile": Place(
+        "semalink_ops.cli.ledger.reconcile",
+        "reconcile",
+        "Compare what aggregators charged with what they should have.",
+    )
+}
 
 
 @click.group("ledger", cls=LazyGroup, places=_COMMANDS)
