@@ -23,6 +23,7 @@ from semalink.application.ledger import (
 )
 from semalink.application.submission import Job
 from semalink.domain.account import Account
+from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import Reservation
@@ -104,6 +105,7 @@ class MemoryLedger:
         #: Every event of each kind of aggregate, by the aggregate's id.
         self.streams: dict[type[Any], dict[UUID, list[Any]]] = {
             Account: {},
+            AccountingMonth: {},
             Adjustment: {},
             CreditAccount: {},
             Message: {},
@@ -183,6 +185,7 @@ class MemoryLedger:
             messages=self._load_each(Message, needs.messages),
             accounts=self._load_each(Account, needs.accounts),
             adjustments=self._load_each(Adjustment, needs.adjustments),
+            accounting_months=self._load_each(AccountingMonth, needs.accounting_months),
         )
 
     def _load_each(self, kind: type[T], wanted: set[UUID]) -> dict[UUID, T]:

@@ -10,6 +10,7 @@ from eventsourcing.persistence import StoredEvent
 
 from semalink.application.ledger import Books, Command, Decisions, Needs, StoredOutcome
 from semalink.domain.account import Account
+from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import OnBehalf, Reservation
@@ -149,7 +150,8 @@ class BatchStore:
                 connection.execute(LOCK_ACCOUNTS, (keys,), prepare=True)
             reservations = _ask(connection, LOAD_RESERVATIONS, list(needs.reservations))
             messages = _ask(connection, LOAD_MESSAGES, list(needs.messages))
-            settings = _ask(connection, LOAD_ACCOUNTS, [*needs.accounts, *needs.adjustments])
+            configured = [*needs.accounts, *needs.adjustments, *needs.accounting_months]
+            settings = _ask(connection, LOAD_ACCOUNTS, configured)
             spending = _ask_spending(connection, needs)
             # Last, because it gives the transaction its id.
             asked = (
@@ -162,12 +164,13 @@ class BatchStore:
         _read_reservations(reservations, credit_accounts)
         _read_spending(spending, credit_accounts)
         loaded_messages = {message.id: message for message in self._read(messages, Message)}
-        configured = self._read(settings, Account | Adjustment)
+        settled = self._read(settings, Account | Adjustment | AccountingMonth)
         books = Books(
             credit_accounts=credit_accounts,
             messages=loaded_messages,
-            accounts={one.id: one for one in configured if isinstance(one, Account)},
-            adjustments={one.id: one for one in configured if isinstance(one, Adjustment)},
+            accounts={one.id: one for one in settled if isinstance(one, Account)},
+            adjustments={one.id: one for one in settled if isinstance(one, Adjustment)},
+            accounting_months={one.id: one for one in settled if isinstance(one, AccountingMonth)},
         )
         return Loaded(xid, books, known, loaded_messages, credit_accounts, hashes)
 

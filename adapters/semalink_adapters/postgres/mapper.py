@@ -8,11 +8,12 @@ import msgspec
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from eventsourcing.utils import resolve_topic
 
-from semalink.domain import account, adjustment, credit_account, message
+from semalink.domain import account, accounting_month, adjustment, credit_account, message
 
 #: Importing the aggregates registers their topics with the library.
 AGGREGATES = (
     account.Account,
+    accounting_month.AccountingMonth,
     adjustment.Adjustment,
     credit_account.CreditAccount,
     message.Message,

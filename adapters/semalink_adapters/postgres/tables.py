@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from semalink.application.ledger import Refusal
 from semalink.domain import credit_entries
 from semalink.domain.account import Account
+from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.message import Message
@@ -103,6 +104,12 @@ VALUES (%s, %s, %s, %s, %s, 'proposed', %s, %s)"""
 DECIDE_ADJUSTMENT = """
 UPDATE adjustments SET state = %s, decided_by = %s, decided_at = %s, entry_version = %s
 WHERE adjustment_id = %s"""
+
+INSERT_MONTH = """
+INSERT INTO accounting_months (
+    month, account_count, entry_count, posted_micros, reserved_micros, positions_sha256,
+    closed_by, closed_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
 
 _RESERVATION = (
     pack_uuids, pack_uuids, pack_bigints, pack_moments, pack_uuids, pack_bigints, pack_texts,
@@ -347,6 +354,20 @@ def _adjustment_rejected(changes: RowChanges, event: Adjustment.Rejected) -> Non
     changes.single.append((DECIDE_ADJUSTMENT, parameters))
 
 
+def _month_closed(changes: RowChanges, event: AccountingMonth.Created) -> None:
+    parameters = (
+        event.month,
+        event.account_count,
+        event.entry_count,
+        event.posted_micros,
+        event.reserved_micros,
+        event.positions_sha256,
+        event.actor,
+        event.timestamp,
+    )
+    changes.single.append((INSERT_MONTH, parameters))
+
+
 _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     CreditAccount.Reserved: _reserved,
     CreditAccount.Charged: _charged,
@@ -373,4 +394,5 @@ _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     Adjustment.Created: _adjustment_proposed,
     Adjustment.Applied: _adjustment_applied,
     Adjustment.Rejected: _adjustment_rejected,
+    AccountingMonth.Created: _month_closed,
 }

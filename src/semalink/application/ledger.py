@@ -8,6 +8,7 @@ from uuid import UUID
 from eventsourcing.domain import Aggregate, AggregateEvent
 
 from semalink.domain.account import Account
+from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
@@ -135,6 +136,7 @@ class Needs:
     messages: set[UUID] = field(default_factory=set)
     accounts: set[UUID] = field(default_factory=set)
     adjustments: set[UUID] = field(default_factory=set)
+    accounting_months: set[UUID] = field(default_factory=set)
     #: Customers of agents, with the months whose spending counts. Their payer must be locked.
     spending: set[tuple[UUID, str]] = field(default_factory=set)
 
@@ -143,7 +145,8 @@ class Books:
     """The aggregates of one batch, as loaded and as changed by the commands so far."""
 
     __slots__ = (
-        "_accounts", "_adjustments", "_credit_accounts", "_messages", "_touched", "parts_refused",
+        "_accounting_months", "_accounts", "_adjustments", "_credit_accounts", "_messages",
+        "_touched", "parts_refused",
     )  # fmt: skip
 
     def __init__(
@@ -153,11 +156,13 @@ class Books:
         messages: dict[UUID, Message],
         accounts: dict[UUID, Account],
         adjustments: dict[UUID, Adjustment] | None = None,
+        accounting_months: dict[UUID, AccountingMonth] | None = None,
     ) -> None:
         self._credit_accounts = credit_accounts
         self._messages = messages
         self._accounts = accounts
         self._adjustments = adjustments or {}
+        self._accounting_months = accounting_months or {}
         self._touched: list[Aggregate] = []
         #: What the command in hand refused of itself without being refused, by place.
         self.parts_refused: list[tuple[int, DomainError]] = []
@@ -198,11 +203,17 @@ class Books:
         """Tell whether the adjustment was proposed before."""
         return adjustment_id in self._adjustments
 
+    def accounting_month(self, month_id: UUID) -> AccountingMonth | None:
+        """Return a month that was closed before; None for an open one."""
+        return self._accounting_months.get(month_id)
+
     def has_account(self, account_id: UUID) -> bool:
         """Tell whether the account was opened before."""
         return account_id in self._accounts
 
-    def add(self, aggregate: CreditAccount | Message | Account | Adjustment) -> None:
+    def add(
+        self, aggregate: CreditAccount | Message | Account | Adjustment | AccountingMonth
+    ) -> None:
         """Take a new aggregate into the books."""
         if isinstance(aggregate, Message):
             self._messages[aggregate.id] = aggregate
@@ -210,6 +221,8 @@ class Books:
             self._credit_accounts[aggregate.id] = aggregate
         elif isinstance(aggregate, Adjustment):
             self._adjustments[aggregate.id] = aggregate
+        elif isinstance(aggregate, AccountingMonth):
+            self._accounting_months[aggregate.id] = aggregate
         else:
             self._accounts[aggregate.id] = aggregate
         self._touched.append(aggregate)

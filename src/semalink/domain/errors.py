@@ -64,6 +64,46 @@ class AdjustmentNotFound(DomainError):
         super().__init__("There is no adjustment with this id.")
 
 
+class StatementNotFound(DomainError):
+    """The account has no statement of this month."""
+
+    code = "statement_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("This account has no statement of that month.")
+
+
+class MonthNotClosed(DomainError):
+    """The month is still open, so that there is no statement of it yet."""
+
+    code = "month_not_closed"
+
+    def __init__(self) -> None:
+        super().__init__("This month is not closed yet; there is a statement once it is.")
+
+
+class MonthNotFinished(DomainError):
+    """The month cannot be closed before it is over."""
+
+    code = "month_not_finished"
+
+    def __init__(self, month: str) -> None:
+        super().__init__(f"The month {month} is not over yet, in East Africa Time.")
+
+
+class MonthOutOfOrder(DomainError):
+    """Another month has to be closed before this one."""
+
+    code = "month_out_of_order"
+
+    def __init__(self, next_month: str | None) -> None:
+        super().__init__(
+            "There is no entry yet, so that there is no month to close."
+            if next_month is None
+            else f"Months are closed in order; the next one is {next_month}."
+        )
+
+
 class IdempotencyKeyReused(DomainError):
     """The key was used before, for another request."""
 

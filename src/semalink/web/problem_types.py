@@ -44,6 +44,32 @@ REFUSALS = (
         "List the adjustments; ids begin with adj_ and are case-sensitive.",
     ),
     ProblemType(
+        "statement_not_found",
+        404,
+        "No such statement",
+        "List the statements of the account; a month in which nothing happened may have none.",
+    ),
+    ProblemType(
+        "month_not_closed",
+        409,
+        "The month is open",
+        "Ask again when finance has closed the month, in the first days of the next one.",
+        retryable=True,
+    ),
+    ProblemType(
+        "month_not_finished",
+        409,
+        "The month is not over",
+        "Close the month when it has ended in East Africa Time (UTC+3).",
+        retryable=True,
+    ),
+    ProblemType(
+        "month_out_of_order",
+        409,
+        "Another month comes first",
+        "Close the month that the answer names; months are closed in order.",
+    ),
+    ProblemType(
         "idempotency_key_reused",
         422,
         "Idempotency-Key used for another request",
