@@ -169,6 +169,10 @@ def _sections(statement: Statement) -> Iterator[str]:
             for day in statement.days
         ),
     )
+    yield from _sums(statement)
+
+
+def _sums(statement: Statement) -> Iterator[str]:
     yield _table(
         "Customers",
         ("Account",),

@@ -2,10 +2,11 @@
 
 from semalink.projections.balances import BALANCES
 from semalink.projections.entries import ENTRIES
+from semalink.projections.journal import JOURNAL
 from semalink.projections.messages import MESSAGES
 from semalink.projections.projection import Projection
 
 #: In the order in which a round of the projector serves them.
-PROJECTIONS: tuple[Projection, ...] = (MESSAGES, BALANCES, ENTRIES)
+PROJECTIONS: tuple[Projection, ...] = (MESSAGES, BALANCES, ENTRIES, JOURNAL)
 
 BY_NAME = {projection.name: projection for projection in PROJECTIONS}
