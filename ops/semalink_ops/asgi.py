@@ -28,6 +28,7 @@ from semalink.web.dependencies import (
     IntakeDependencies,
 )
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
+from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_ops.bootstrap import Core, Poker, open_core
@@ -74,6 +75,7 @@ async def build_admin(settings: Settings) -> AsyncIterator[Application]:
             AdminDependencies(
                 edge=_edge(core, ("database", "ledger")),
                 reads=core.reads,
+                history=PostgresHistory(core.pool),
                 ledger=core.ledger,
                 key_ring=_key_ring(core),
                 key_pepper=_pepper(settings),

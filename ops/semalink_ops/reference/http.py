@@ -45,6 +45,7 @@ def _applications() -> Mapping[str, Any]:
             AdminDependencies(
                 edge=edge,
                 reads=absent,
+                history=absent,
                 ledger=absent,
                 key_ring=absent,
                 key_pepper=b"",

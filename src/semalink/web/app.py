@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from semalink.web.admin.accounts import account_routes
 from semalink.web.admin.api_keys import api_key_routes
 from semalink.web.admin.credits import credit_routes
+from semalink.web.admin.history import history_routes
 from semalink.web.admin.messages import any_message_routes
 from semalink.web.admin.reconciliation import reconciliation_routes
 from semalink.web.admin.sending import sending_settings_routes
@@ -55,6 +56,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *sending_settings_routes(deps),
         *any_message_routes(deps),
         *reconciliation_routes(deps.reconciliation),
+        *history_routes(deps),
         *health_routes(deps.edge.health),
     ]
     pages = _pages(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from semalink.application.history import History
 from semalink.application.ledger import Ledger
 from semalink.application.reading import Caller, Reads
 from semalink.application.reconciliation import Reconciliation
@@ -85,6 +86,7 @@ class AdminDependencies:
 
     edge: Edge
     reads: Reads
+    history: History
     ledger: Ledger
     key_ring: KeyRing
     key_pepper: bytes

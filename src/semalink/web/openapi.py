@@ -49,6 +49,7 @@ _TAGS = {
     "Credits": "What is paid for, and what is left.",
     "Delivery reports": "What aggregators say became of messages.",
     "Health": "Whether this process works, and its figures.",
+    "History": "Who did what, when and why, and what was refused.",
     "Messages": "Sending, pricing and following messages.",
     "Reference": "This document, and a page for every error.",
 }

@@ -109,7 +109,7 @@ def test_partition_has_the_indexes_and_defaults_of_its_parent(
         " FROM message_events_2031_11"
     ).fetchone()
 
-    assert children == (2,)
+    assert children == (3,)
     assert row == (True, True, True)
 
 

@@ -40,6 +40,7 @@ from semalink.web.dependencies import (
 )
 from semalink.web.problems import RateLimited
 from semalink_adapters.memory import MemoryReads
+from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 
 PEPPER = b"pepper of the tests, 32 bytes long"
@@ -146,6 +147,7 @@ class Platform:
         self.new_id = Ids()
         self.ledger = MemoryLedger()
         self.reads = MemoryReads(self.ledger)
+        self.history = MemoryHistory(self.ledger, self.clock)
         self.observer = Observer()
         self.reports = Reports()
         self.key_ring = KeyRing(self.reads, PEPPER, self.clock.monotonic)
@@ -219,6 +221,7 @@ class Platform:
             AdminDependencies(
                 edge=self.edge,
                 reads=self.reads,
+                history=self.history,
                 ledger=self.ledger,
                 key_ring=self.key_ring,
                 key_pepper=PEPPER,
