@@ -1,51 +1,35 @@
 """Reads of what a ledger in memory holds; for tests."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 from uuid import UUID
 
-import msgspec
-
+from semalink.application.event_view import history_of
 from semalink.application.message_view import MessageView, view_of
 from semalink.application.reading import (
     AccountView,
     ApiKeyView,
-    BalanceView,
     Caller,
     EventView,
     MessageFilter,
-    ReadsUnavailable,
 )
 from semalink.domain.account import Account
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.ids import (
     ACCOUNT_PREFIX,
     API_KEY_PREFIX,
-    EVENT_PREFIX,
-    MESSAGE_PREFIX,
     format_id,
 )
 from semalink.domain.message import Message
+from semalink.domain.price_list import PriceList, Terms
+from semalink_adapters.memory_credit_reads import MemoryCreditReads
 from semalink_adapters.memory_ledger import MemoryLedger
 
-_ENVELOPE = frozenset(
-    {
-        "originator_id",
-        "originator_version",
-        "originator_topic",
-        "timestamp",
-        "actor",
-        "request_id",
-    }
-)
-_PUBLIC_NAMES = {"message": "message", "credit_account": "credit"}
 
-
-class MemoryReads:
+class MemoryReads(MemoryCreditReads):
     """Reads what a memory ledger holds."""
 
     def __init__(self, ledger: MemoryLedger) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         #: When False, nothing can be read.
         self.is_available = True
         #: How often a key was looked up.
@@ -65,6 +49,7 @@ class MemoryReads:
                     frozenset(issued.scopes),
                     frozenset(account.senders),
                     account.tier.value,
+                    self._terms(account),
                 )
         return None
 
@@ -78,7 +63,9 @@ class MemoryReads:
 
     async def history(self, message_id: UUID, account_id: UUID | None) -> list[EventView] | None:
         """Return every step of a message and its credits, oldest first."""
-        if await self.message(message_id, account_id) is None:
+        self._check()
+        message = self._ledger.load(Message, message_id)
+        if message is None or account_id not in (None, message.asked.account_id):
             return None
         steps = list(self._ledger.streams[Message][message_id])
         entries = [
@@ -89,7 +76,8 @@ class MemoryReads:
         ]
         # A message and the credits that it moves share the time of the decision.
         ordered = sorted([*steps, *entries], key=lambda event: event.timestamp)
-        return [_event_view(sequence, event) for sequence, event in enumerate(ordered, 1)]
+        is_sponsored = message.asked.account_id != message.asked.billing_account_id
+        return history_of(ordered, hides_payer=account_id is not None and is_sponsored)
 
     async def messages(
         self, account_id: UUID, wanted: MessageFilter, *, before: UUID | None, limit: int
@@ -104,24 +92,6 @@ class MemoryReads:
             if below and message.asked.account_id == account_id and _fits(message, wanted):
                 found.append(view_of(message))
         return found[:limit]
-
-    async def balance(self, account_id: UUID) -> BalanceView | None:
-        """Return the balance of the account that pays for ``account_id``."""
-        self._check()
-        account = self._ledger.load(Account, account_id)
-        if account is None:
-            return None
-        credit = self._ledger.load(CreditAccount, account.billing_account_id)
-        assert credit is not None, "an account is opened together with its credits"
-        return BalanceView(
-            account_id=format_id(ACCOUNT_PREFIX, account.id),
-            billing_account_id=format_id(ACCOUNT_PREFIX, account.billing_account_id),
-            posted_micros=credit.posted_micros,
-            reserved_micros=credit.reserved_micros,
-            credit_limit_micros=credit.credit_limit_micros,
-            available_micros=credit.available_micros,
-            as_of=credit.modified_on,
-        )
 
     async def account(self, account_id: UUID) -> AccountView | None:
         """Return one account."""
@@ -159,6 +129,15 @@ class MemoryReads:
             if account.id == account_id
         ]
 
+    def _terms(self, account: Account) -> Terms:
+        payer = self._ledger.load(Account, account.billing_account_id)
+        assert payer is not None, "whoever pays is there"
+        refunded_on = payer.refunded_on if account.refunded_on is None else account.refunded_on
+        if payer.id == account.id:
+            return Terms(refunded_on=refunded_on)
+        prices = PriceList.from_mapping(payer.price_list)
+        return Terms(prices, format_id(ACCOUNT_PREFIX, payer.id), refunded_on)
+
     def _keys(self) -> Iterator[tuple[Account, Account.ApiKeyIssued]]:
         for account_id in self._ledger.ids(Account):
             account = self._ledger.load(Account, account_id)
@@ -166,11 +145,6 @@ class MemoryReads:
             for event in self._ledger.streams[Account][account_id]:
                 if isinstance(event, Account.ApiKeyIssued):
                     yield account, event
-
-    def _check(self) -> None:
-        if not self.is_available:
-            msg = "The database is away."
-            raise ReadsUnavailable(msg)
 
 
 def _fits(message: Message, wanted: MessageFilter) -> bool:
@@ -199,27 +173,8 @@ def _account_view(account: Account) -> AccountView:
         tier=account.tier.value,
         preferred_aggregator=account.preferred_aggregator,
         opened_at=account.created_on,
-    )
-
-
-def _event_view(sequence: int, event: Any) -> EventView:
-    kind, name, _ = event.TOPIC.split(".")
-    prefixes = {
-        "account_id": ACCOUNT_PREFIX,
-        "billing_account_id": ACCOUNT_PREFIX,
-        "reservation_id": MESSAGE_PREFIX,
-    }
-    facts = {
-        key: format_id(prefixes[key], value) if key in prefixes else msgspec.to_builtins(value)
-        for key, value in vars(event).items()
-        if key not in _ENVELOPE
-    }
-    return EventView(
-        id=f"{EVENT_PREFIX}{event.originator_id.hex}_{event.originator_version}",
-        sequence=sequence,
-        name=f"{_PUBLIC_NAMES[kind]}.{name}",
-        at=event.timestamp,
-        actor=event.actor,
-        request_id=event.request_id,
-        data=facts,
+        agent_id=format_id(ACCOUNT_PREFIX, account.agent_id) if account.agent_id else None,
+        spending_cap_micros=account.spending_cap_micros,
+        price_list=dict(account.price_list),
+        refunded_on=None if account.refunded_on is None else list(account.refunded_on),
     )

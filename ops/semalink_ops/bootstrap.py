@@ -24,7 +24,8 @@ from semalink_adapters.jetstream.bus import JetStreamBus
 from semalink_adapters.jetstream.connection import BusConnection
 from semalink_adapters.jetstream.streams import Topology, check_drift, ensure
 from semalink_adapters.postgres.group_commit import GroupCommit
-from semalink_adapters.postgres.reads import PostgresReads, open_pool
+from semalink_adapters.postgres.queries import open_pool
+from semalink_adapters.postgres.reads import PostgresReads
 from semalink_ops.observability import tracing
 from semalink_ops.observability.bus_observer import BusMetrics
 from semalink_ops.observability.metrics import Metrics, watch_loop

@@ -1,45 +1,40 @@
 """Reads for the HTTP edge: from the logs where one thing is asked for, else from read models."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
-import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
-
+from semalink.application.event_view import history_of
 from semalink.application.message_view import MessageView, view_of
 from semalink.application.reading import (
     AccountView,
     ApiKeyView,
-    BalanceView,
     Caller,
     EventView,
     MessageFilter,
-    ReadsUnavailable,
 )
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.ids import (
     ACCOUNT_PREFIX,
     API_KEY_PREFIX,
-    EVENT_PREFIX,
-    MESSAGE_PREFIX,
     format_id,
 )
 from semalink.domain.message import Message
+from semalink.domain.price_list import PriceList, Terms
 from semalink.projections.messages import MESSAGE_COLUMNS, view_from_row
+from semalink_adapters.postgres.credit_reads import PostgresCreditReads
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.partitions import first_id_of
-from semalink_adapters.postgres.sessions import CONNECT_TIMEOUT_SECONDS, KEEPALIVES, KEPT_ALIVE
-from semalink_adapters.postgres.writer_connection import Fault, fault_of
 
 SELECT_CALLER = """
 SELECT k.account_id, a.billing_account_id, k.api_key_id, k.mode, k.scopes, a.tier,
-       ARRAY(SELECT s.sender FROM approved_senders AS s WHERE s.account_id = k.account_id)
-FROM api_keys AS k JOIN accounts AS a ON a.account_id = k.account_id
+       ARRAY(SELECT s.sender FROM approved_senders AS s WHERE s.account_id = k.account_id),
+       CASE WHEN p.account_id <> a.account_id THEN p.price_list END,
+       COALESCE(a.refunded_on, p.refunded_on)
+FROM api_keys AS k
+JOIN accounts AS a ON a.account_id = k.account_id
+JOIN accounts AS p ON p.account_id = a.billing_account_id
 WHERE k.key_hash = %s AND k.revoked_at IS NULL"""
 
 SELECT_STREAM = """
@@ -51,37 +46,22 @@ SELECT topic, state FROM message_events WHERE originator_id = %(id)s
 UNION ALL
 SELECT topic, state FROM ledger_entries WHERE message_id = %(id)s"""
 
-SELECT_BALANCE = """
-SELECT h.account_id, h.posted_micros, h.reserved_micros, h.credit_limit_micros,
-       clock_timestamp()
-FROM accounts AS a JOIN credit_heads AS h ON h.account_id = a.billing_account_id
-WHERE a.account_id = %s"""
-
 SELECT_ACCOUNTS = """
-SELECT account_id, billing_account_id, name, kind, tier, preferred_aggregator, opened_at
+SELECT account_id, billing_account_id, name, kind, tier, preferred_aggregator, opened_at,
+       agent_id, spending_cap_micros, price_list, refunded_on
 FROM accounts """
 
 SELECT_KEYS = """
 SELECT api_key_id, account_id, name, scopes, mode, last_four, issued_at, revoked_at
 FROM api_keys WHERE account_id = %s ORDER BY api_key_id"""
 
-#: Facts that every event has and that a history shows apart from the rest.
-_ENVELOPE = frozenset(
-    {
-        "originator_id",
-        "originator_version",
-        "originator_topic",
-        "timestamp",
-        "actor",
-        "request_id",
-    }
-)
 _ENDINGS = (Message.Failed, Message.Rejected, Message.Expired, Message.Unknown)
 #: Which step of a message an entry of its credits belongs to.
 _CAUSES: dict[type, tuple[type, ...]] = {
     CreditAccount.Reserved: (Message.Created,),
     CreditAccount.Charged: (Message.Submitted,),
     CreditAccount.Released: _ENDINGS,
+    CreditAccount.ReservationExpired: _ENDINGS,
     CreditAccount.Refunded: _ENDINGS,
 }
 
@@ -90,67 +70,16 @@ _IDS_APART = timedelta(minutes=1)
 _FIRST_MOMENT = datetime(1970, 1, 2, tzinfo=UTC)
 _LAST_MOMENT = datetime(9999, 1, 1, tzinfo=UTC)
 
-_PUBLIC_NAMES = {"message": "message", "credit_account": "credit"}
 
-
-#: What takes longer is answered as being away.
-READ_SECONDS_MAX = 5.0
-
-
-class PostgresReads:
+class PostgresReads(PostgresCreditReads):
     """Reads over a pool; each raises ReadsUnavailable at once while the database is away."""
-
-    def __init__(
-        self, pool: AsyncConnectionPool[Any], *, seconds_max: float = READ_SECONDS_MAX
-    ) -> None:
-        self._pool = pool
-        self._seconds_max = seconds_max
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        try:
-            async with self._pool.connection() as connection:
-                yield connection
-        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as away:
-            msg = "The database is away."
-            raise ReadsUnavailable(msg) from away
-
-    async def _all(self, statement: str, parameters: Any) -> list[Any]:
-        # A task of its own: a server that hangs answers not even the request to cancel, so the
-        # caller must be able to go on without it.
-        reading = asyncio.ensure_future(self._all_with_retry(statement, parameters))
-        await asyncio.wait((reading,), timeout=self._seconds_max)
-        if reading.done():
-            return reading.result()
-        reading.add_done_callback(_forget)
-        reading.cancel()
-        msg = "The database hangs."
-        raise ReadsUnavailable(msg)
-
-    async def _all_with_retry(self, statement: str, parameters: Any) -> list[Any]:
-        try:
-            return await self._all_at_once(statement, parameters)
-        except ReadsUnavailable as away:
-            cause = away.__cause__
-            if not isinstance(cause, psycopg.Error) or isinstance(cause, PoolTimeout):
-                raise
-            if fault_of(cause) is not Fault.BROKEN:
-                raise
-        # The server may have been restarted behind connections that were idle.
-        await self._pool.check()
-        return await self._all_at_once(statement, parameters)
-
-    async def _all_at_once(self, statement: str, parameters: Any) -> list[Any]:
-        async with self._connection() as connection:
-            cursor = await connection.execute(statement, parameters, binary=True)
-            return await cursor.fetchall()
 
     async def caller(self, key_hash: bytes) -> Caller | None:
         """Return who a key that was not revoked speaks for, by its keyed hash."""
         rows = await self._all(SELECT_CALLER, (key_hash,))
         if not rows:
             return None
-        account_id, billing_account_id, api_key_id, mode, scopes, tier, senders = rows[0]
+        account_id, billing_account_id, api_key_id, mode, scopes, tier, senders, *terms = rows[0]
         return Caller(
             account_id,
             billing_account_id,
@@ -159,6 +88,7 @@ class PostgresReads:
             frozenset(scopes),
             frozenset(senders),
             tier,
+            _terms(billing_account_id, *terms),
         )
 
     async def message(self, message_id: UUID, account_id: UUID | None) -> MessageView | None:
@@ -174,10 +104,11 @@ class PostgresReads:
         """Return every step of a message and its credits, oldest first."""
         rows = await self._all(SELECT_HISTORY, {"id": message_id})
         events = [EventMapper.read(topic, state) for topic, state in rows]
-        owner = next((event.account_id for event in events if type(event) is Message.Created), None)
-        if owner is None or account_id not in (None, owner):
+        asked = next((event for event in events if type(event) is Message.Created), None)
+        if asked is None or account_id not in (None, asked.account_id):
             return None
-        return [_event_view(sequence, event) for sequence, event in enumerate(_in_order(events), 1)]
+        is_sponsored = asked.account_id != asked.billing_account_id
+        return history_of(_in_order(events), hides_payer=account_id is not None and is_sponsored)
 
     async def messages(
         self, account_id: UUID, wanted: MessageFilter, *, before: UUID | None, limit: int
@@ -222,22 +153,6 @@ class PostgresReads:
         )
         return [view_from_row(row) for row in await self._all(statement, parameters)]
 
-    async def balance(self, account_id: UUID) -> BalanceView | None:
-        """Return the balance of the account that pays for ``account_id``, as of now."""
-        rows = await self._all(SELECT_BALANCE, (account_id,))
-        if not rows:
-            return None
-        billing_account_id, posted, reserved, limit, as_of = rows[0]
-        return BalanceView(
-            account_id=format_id(ACCOUNT_PREFIX, account_id),
-            billing_account_id=format_id(ACCOUNT_PREFIX, billing_account_id),
-            posted_micros=posted,
-            reserved_micros=reserved,
-            credit_limit_micros=limit,
-            available_micros=posted - reserved + limit,
-            as_of=as_of,
-        )
-
     async def account(self, account_id: UUID) -> AccountView | None:
         """Return one account."""
         rows = await self._all(SELECT_ACCOUNTS + "WHERE account_id = %s", (account_id,))
@@ -266,16 +181,26 @@ def _id_near(moment: datetime | None, apart: timedelta) -> UUID | None:
     return first_id_of(min(max(moment, _FIRST_MOMENT), _LAST_MOMENT) + apart)
 
 
-def _forget(reading: "asyncio.Future[Any]") -> None:
-    if not reading.cancelled():
-        # Marks a failure as seen: nobody waits for it any more.
-        reading.exception()
-
-
 def _account_view(row: Any) -> AccountView:
+    agent_id = row[7]
     return AccountView(
-        format_id(ACCOUNT_PREFIX, row[0]), format_id(ACCOUNT_PREFIX, row[1]), *row[2:]
+        format_id(ACCOUNT_PREFIX, row[0]),
+        format_id(ACCOUNT_PREFIX, row[1]),
+        *row[2:7],
+        agent_id=format_id(ACCOUNT_PREFIX, agent_id) if agent_id else None,
+        spending_cap_micros=row[8],
+        price_list=row[9],
+        refunded_on=row[10],
     )
+
+
+def _terms(
+    payer_id: UUID, prices: dict[str, int] | None, refunded_on: Sequence[str] | None
+) -> Terms:
+    rule = None if refunded_on is None else tuple(refunded_on)
+    if prices is None:
+        return Terms(refunded_on=rule)
+    return Terms(PriceList.from_mapping(prices), format_id(ACCOUNT_PREFIX, payer_id), rule)
 
 
 def _in_order(events: Sequence[Any]) -> Iterator[Any]:
@@ -289,59 +214,8 @@ def _in_order(events: Sequence[Any]) -> Iterator[Any]:
         caused = [
             entry
             for entry in entries
-            if entry.timestamp == step.timestamp and isinstance(step, _CAUSES[type(entry)])
+            if entry.timestamp == step.timestamp and isinstance(step, _CAUSES.get(type(entry), ()))
         ]
         yield from caused
         entries = [entry for entry in entries if entry not in caused]
     yield from entries
-
-
-def _event_view(sequence: int, event: Any) -> EventView:
-    kind, name, _ = event.TOPIC.split(".")
-    facts = {key: value for key, value in vars(event).items() if key not in _ENVELOPE}
-    return EventView(
-        id=f"{EVENT_PREFIX}{event.originator_id.hex}_{event.originator_version}",
-        sequence=sequence,
-        name=f"{_PUBLIC_NAMES[kind]}.{name}",
-        at=event.timestamp,
-        actor=event.actor,
-        request_id=event.request_id,
-        data=_public_facts(facts),
-    )
-
-
-def _public_facts(facts: dict[str, Any]) -> dict[str, Any]:
-    prefixes = {
-        "account_id": ACCOUNT_PREFIX,
-        "billing_account_id": ACCOUNT_PREFIX,
-        "reservation_id": MESSAGE_PREFIX,
-    }
-    return {
-        key: format_id(prefixes[key], value)
-        if key in prefixes
-        else msgspec.to_builtins(value, builtin_types=())
-        for key, value in facts.items()
-    }
-
-
-def open_pool(database_url: str, *, size: int = 8) -> AsyncConnectionPool[Any]:
-    """Return a pool that is not open yet and that gives up fast when the database is away."""
-    return AsyncConnectionPool(
-        database_url,
-        min_size=1,
-        max_size=size,
-        open=False,
-        timeout=1.0,
-        reconnect_timeout=10.0,
-        kwargs={
-            "autocommit": True,
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "options": (
-                f"{KEPT_ALIVE} -c statement_timeout=10s"
-                # A process that froze holds back no reader of the logs for longer.
-                " -c idle_in_transaction_session_timeout=5s"
-            ),
-            "application_name": "semalink-reads",
-            **KEEPALIVES,
-        },
-    )

@@ -14,7 +14,8 @@ from psycopg_pool import AsyncConnectionPool
 from semalink.domain.cause import Cause
 from semalink.domain.ids import ACCOUNT_PREFIX, REQUEST_PREFIX, parse_id
 from semalink_adapters.postgres.group_commit import GroupCommit
-from semalink_adapters.postgres.reads import PostgresReads, open_pool
+from semalink_adapters.postgres.queries import open_pool
+from semalink_adapters.postgres.reads import PostgresReads
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.failures import fail
 from semalink_ops.cli.quiet import silence_logs

@@ -14,7 +14,8 @@ from semalink.domain.ids import API_KEY_PREFIX, REQUEST_PREFIX, format_id
 from semalink.domain.money import MICROS_PER_CREDIT
 from semalink.web.api_key import make_key
 from semalink_adapters.postgres.group_commit import GroupCommit
-from semalink_adapters.postgres.reads import PostgresReads, open_pool
+from semalink_adapters.postgres.queries import open_pool
+from semalink_adapters.postgres.reads import PostgresReads
 from semalink_ops.embedded.data_folder import write_private
 from semalink_ops.key_issue import (
     CUSTOMER_SCOPES,

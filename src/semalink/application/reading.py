@@ -8,7 +8,9 @@ from uuid import UUID
 
 import msgspec
 
+from semalink.application.credit_reading import CreditReads
 from semalink.application.message_view import MessageView
+from semalink.domain.price_list import OWN_TERMS, Terms
 
 
 class ReadsUnavailable(Exception):
@@ -28,6 +30,13 @@ class Caller:
     #: Sender ids that this account was approved for, besides the shared ones.
     senders: frozenset[str]
     tier: str
+    #: What it pays by and is refunded by.
+    terms: Terms = OWN_TERMS
+
+    @property
+    def is_paid_by_agent(self) -> bool:
+        """Whether the credits are another account's, whose figures are not the caller's to see."""
+        return self.account_id != self.billing_account_id
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -44,18 +53,6 @@ class EventView(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
-class BalanceView(msgspec.Struct, frozen=True):
-    """The credits of a billing account, in micros of a credit: 1 credit = 1,000,000 micros."""
-
-    account_id: str
-    billing_account_id: str
-    posted_micros: int
-    reserved_micros: int
-    credit_limit_micros: int
-    available_micros: int
-    as_of: datetime
-
-
 class AccountView(msgspec.Struct, frozen=True):
     """An account, as operators see it."""
 
@@ -66,6 +63,13 @@ class AccountView(msgspec.Struct, frozen=True):
     tier: str
     preferred_aggregator: str | None
     opened_at: datetime
+    agent_id: str | None = None
+    #: Micros of its agent's credits that it may spend a month.
+    spending_cap_micros: int | None = None
+    #: Micros a segment that an agent's customers pay, by "KE" or "KE/safaricom".
+    price_list: dict[str, int] = {}
+    #: Final states after which a charge is given back; null: as the platform does.
+    refunded_on: list[str] | None = None
 
 
 class ApiKeyView(msgspec.Struct, frozen=True):
@@ -94,7 +98,7 @@ class MessageFilter:
     accepted_before: datetime | None = None
 
 
-class Reads(Protocol):
+class Reads(CreditReads, Protocol):
     """Reads; each method raises ReadsUnavailable while the database is away."""
 
     async def caller(self, key_hash: bytes) -> Caller | None:
@@ -109,17 +113,16 @@ class Reads(Protocol):
         ...
 
     async def history(self, message_id: UUID, account_id: UUID | None) -> list[EventView] | None:
-        """Return every step of a message and its credits, oldest first; None as for message."""
+        """Return every step of a message and its credits, oldest first; None as for message.
+
+        An account whose agent pays sees nothing of the agent's balance and cost.
+        """
         ...
 
     async def messages(
         self, account_id: UUID, wanted: MessageFilter, *, before: UUID | None, limit: int
     ) -> Sequence[MessageView]:
         """Return messages, newest first, starting below the id ``before``; from the read model."""
-        ...
-
-    async def balance(self, account_id: UUID) -> BalanceView | None:
-        """Return the balance of the account that pays for ``account_id``, as of now."""
         ...
 
     async def account(self, account_id: UUID) -> AccountView | None:

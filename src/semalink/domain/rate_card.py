@@ -45,6 +45,11 @@ class RateCard:
             raise InvalidRateCard("prices must hold a table for at least one country.")
         return cls(name, version, dict(_read_prices(prices)))
 
+    @property
+    def label(self) -> str:
+        """Name and version, as events record them."""
+        return f"{self.name}@{self.version}"
+
     def rate_micros(self, country: str, network: str | None) -> int:
         """Return the price of one segment: the network's own, else the country's."""
         rate = self.segment_micros.get((country, network))

@@ -7,7 +7,8 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from semalink.application.reading import BalanceView, Reads
+from semalink.application.credit_reading import BalanceView
+from semalink.application.reading import Reads
 from semalink.domain.errors import AccountNotFound
 from semalink.web import examples
 from semalink.web.arrival import arrival_of

@@ -9,9 +9,10 @@ import msgspec
 
 from semalink.application.reading import Caller
 from semalink.application.sending import Checked
-from semalink.domain.content_check import Content, Rules, check, collect
+from semalink.domain.content_check import CheckedContent, Content, Rules, check, collect
 from semalink.domain.draft import Draft
 from semalink.domain.errors import DomainError
+from semalink.domain.price_list import Price, price_message
 from semalink.web.arrival import Arrival
 from semalink.web.dependencies import ApiDependencies
 
@@ -93,6 +94,13 @@ def rules_for(caller: Caller, rules: Rules) -> Rules:
     )
 
 
+def price_of(checked: CheckedContent, caller: Caller, rules: Rules) -> Price:
+    """Return what a checked content is sold to this caller for, and what it costs who pays."""
+    return price_message(
+        rules.rate_card, caller.terms, checked.country, checked.network, checked.segments
+    )
+
+
 def check_message(asked: SendMessage, arrival: Arrival, deps: ApiDependencies) -> Checked:
     """Return a draft that may be accepted, or why it may not; the arrival learns every reason."""
     content = Content(asked.to, asked.text, asked.sender)
@@ -112,6 +120,7 @@ def draft_of(
     except DomainError as refusal:
         return refusal
     caller = arrival.caller
+    price = price_of(checked, caller, rules)
     seconds = asked.ttl_seconds
     ttl = default_ttl if seconds is None else timedelta(seconds=seconds)
     return Draft(
@@ -126,7 +135,10 @@ def draft_of(
         lane=asked.lane,
         encoding=checked.encoding.value,
         segments=checked.segments,
-        price_micros=checked.price_micros,
+        price_micros=price.price_micros,
         expires_at=arrival.at + ttl,
         metadata=asked.metadata or {},
+        cost_micros=price.cost_micros,
+        priced_by=price.priced_by,
+        refunded_on=caller.terms.refunded_on,
     )

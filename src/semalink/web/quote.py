@@ -13,7 +13,7 @@ from semalink.domain.segments import ForcingCharacter
 from semalink.web import examples
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
-from semalink.web.content import CONTENT_PROBLEMS, Quote, rules_for
+from semalink.web.content import CONTENT_PROBLEMS, Quote, price_of, rules_for
 from semalink.web.dependencies import ApiDependencies
 from semalink.web.messages import SEND_SCOPES
 from semalink.web.operation import Operation, Success, route
@@ -85,7 +85,7 @@ class Quoter:
         arrival.refusals = collect(content, rules)
         checked = check(content, rules)
         quoted = Quoted(
-            price_micros=checked.price_micros,
+            price_micros=price_of(checked, arrival.caller, rules).price_micros,
             segments=checked.segments,
             encoding=checked.encoding.value,
             units=checked.measure.units,

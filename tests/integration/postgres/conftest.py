@@ -34,7 +34,7 @@ from semalink.domain.draft import Draft
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.hash_chain import GENESIS
 from semalink_adapters.postgres.mapper import EventMapper
-from semalink_adapters.postgres.reads import open_pool
+from semalink_adapters.postgres.queries import open_pool
 
 PRICE_MICROS = 1_000_000
 RECIPIENT = "+254712345678"

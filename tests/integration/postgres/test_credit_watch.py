@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 from semalink.application.bus import NotReady
 from semalink.application.credits import SetCreditLimit
 from semalink_adapters.postgres.credit_watch import PostgresCreditWatch
-from semalink_adapters.postgres.reads import open_pool
+from semalink_adapters.postgres.queries import open_pool
 
 
 async def test_due_reservations_are_those_whose_time_is_up(

@@ -9,8 +9,8 @@ from uuid_utils.compat import uuid7
 
 from semalink.application.bus import NotReady
 from semalink_adapters.postgres import raw_reports
+from semalink_adapters.postgres.queries import open_pool
 from semalink_adapters.postgres.raw_reports import RawReportWriter
-from semalink_adapters.postgres.reads import open_pool
 
 
 def _writer(pool: AsyncConnectionPool[Any]) -> RawReportWriter:

@@ -13,7 +13,7 @@ from semalink.domain.account import Kind, Tier
 from semalink.domain.errors import AccountNotFound
 from semalink.domain.ids import ACCOUNT_PREFIX, format_id, parse_id
 from semalink.web import examples
-from semalink.web.admin.ids import account_id_of
+from semalink.web.admin.ids import account_id_of, account_uuid
 from semalink.web.admin.roles import ADMINS, ANYONE
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
@@ -31,11 +31,16 @@ Name = Annotated[
 
 
 class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An account to be opened; it pays for itself and holds nothing yet."""
+    """An account to be opened; it holds nothing yet.
+
+    A customer names its agent, which pays for it unless it pays for itself.
+    """
 
     name: Name
     kind: Literal["direct", "agent", "customer"] = "direct"
     tier: Literal["starter", "growth", "enterprise"] = "starter"
+    agent_id: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    pays_itself: bool = False
 
 
 class Accounts(msgspec.Struct, frozen=True):
@@ -64,7 +69,14 @@ OPEN = Operation(
     scopes=ADMINS,
     takes_idempotency_key=True,
     body=NewAccount,
-    body_examples={"direct": {"name": "Acme Stores", "kind": "direct", "tier": "starter"}},
+    body_examples={
+        "direct": {"name": "Acme Stores", "kind": "direct", "tier": "starter"},
+        "agent's customer": {
+            "name": "Duka la Mama",
+            "kind": "customer",
+            "agent_id": examples.ACCOUNT_ID,
+        },
+    },
     success=Success(
         201,
         "The account is open.",
@@ -72,6 +84,7 @@ OPEN = Operation(
         examples.ACCOUNT,
         headers={"Location": "Where the account can be read.", **REPLAYED_NOTE},
     ),
+    problems=("account_not_found", "agent_required", "not_an_agent"),
 )
 LIST = Operation(
     method="GET",
@@ -121,7 +134,16 @@ class AccountPages:
         kind, tier = Kind(asked.kind), Tier(asked.tier)
         idempotency = idempotency_of(arrival, OPEN.route_name, asked)
         answer = await self._deps.ledger.execute(
-            OpenAccount(account_id, asked.name, kind, tier, arrival.cause, idempotency)
+            OpenAccount(
+                account_id,
+                asked.name,
+                kind,
+                tier,
+                arrival.cause,
+                idempotency,
+                agent_id=None if asked.agent_id is None else account_uuid(asked.agent_id),
+                pays_itself=asked.pays_itself,
+            )
         )
         opened = _view_of(answer.value)
         location = (b"location", f"{OPEN.path}/{opened.id}".encode())
@@ -152,14 +174,16 @@ class AccountPages:
 
 def _view_of(opened: AccountOpened) -> AccountView:
     public_id = format_id(ACCOUNT_PREFIX, opened.account_id)
+    payer_id = opened.billing_account_id or opened.account_id
     return AccountView(
         id=public_id,
-        billing_account_id=public_id,
+        billing_account_id=format_id(ACCOUNT_PREFIX, payer_id),
         name=opened.name,
         kind=opened.kind.value,
         tier=opened.tier.value,
         preferred_aggregator=None,
         opened_at=opened.opened_at,
+        agent_id=format_id(ACCOUNT_PREFIX, opened.agent_id) if opened.agent_id else None,
     )
 
 

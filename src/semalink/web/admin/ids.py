@@ -9,12 +9,17 @@ from semalink.domain.errors import AccountNotFound, ApiKeyNotFound
 from semalink.domain.ids import ACCOUNT_PREFIX, API_KEY_PREFIX, parse_id
 
 
-def account_id_of(request: Request[Any, Any, Any]) -> UUID:
-    """Return the account that a path names; raises AccountNotFound when it is no id."""
-    account_id = parse_id(ACCOUNT_PREFIX, request.path_params["account_id"])
+def account_uuid(text: str) -> UUID:
+    """Return the UUID behind an account id; raises AccountNotFound when it is none."""
+    account_id = parse_id(ACCOUNT_PREFIX, text)
     if account_id is None:
         raise AccountNotFound
     return account_id
+
+
+def account_id_of(request: Request[Any, Any, Any]) -> UUID:
+    """Return the account that a path names; raises AccountNotFound when it is no id."""
+    return account_uuid(request.path_params["account_id"])
 
 
 def api_key_id_of(request: Request[Any, Any, Any]) -> UUID:

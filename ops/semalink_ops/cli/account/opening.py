@@ -1,4 +1,4 @@
-"""The command `account`: open, list, show and credit accounts."""
+"""Opening, listing and showing accounts."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 import rich_click as click
 from uuid_utils.compat import uuid7
 
-from semalink.application.accounts import OpenAccount, TopUp, TopUpRecorded
-from semalink.application.reading import AccountView, BalanceView
+from semalink.application.accounts import OpenAccount
+from semalink.application.credit_reading import BalanceView
+from semalink.application.reading import AccountView
 from semalink.domain.account import Kind, Tier
-from semalink.domain.ids import ACCOUNT_PREFIX, format_id, parse_id
-from semalink.domain.money import format_credits, parse_credits
+from semalink.domain.ids import ACCOUNT_PREFIX, parse_id
 from semalink_ops.cli import exit_codes
+from semalink_ops.cli.credits_type import credits_or_dash
 from semalink_ops.cli.database import Database, run_on_database
 from semalink_ops.cli.failures import fail
 from semalink_ops.cli.output import json_option, say, show_facts, show_json, show_table
@@ -20,31 +21,7 @@ from semalink_ops.cli.settings_source import data_dir_option
 _PAGE = 500
 
 
-class _Credits(click.ParamType[int]):
-    """An amount of credits in decimals, kept in micros."""
-
-    name = "credits"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the micros of an amount such as "1250.75"."""
-        try:
-            amount_micros = parse_credits(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if amount_micros <= 0:
-            self.fail("The amount must be more than nothing.", param, ctx)
-        return amount_micros
-
-
-@click.group("account")
-def account() -> None:
-    """Open, list and credit accounts.
-
-    These commands work on the database itself, so they need its settings and no API key.
-    """
-
-
-@account.command("create", epilog='Example: semalink account create "Acme Ltd" --tier growth')
+@click.command("create", epilog='Example: semalink account create "Acme Ltd" --tier growth')
 @click.argument("name")
 @click.option(
     "--kind",
@@ -60,14 +37,34 @@ def account() -> None:
     show_default=True,
     help="The service level, which sets the rate limits.",
 )
+@click.option("--agent", metavar="ACCOUNT", help="Whose customer it is; --kind is then customer.")
+@click.option("--pays-itself", is_flag=True, help="A customer with credits of its own.")
 @json_option
 @data_dir_option
-def create(*, name: str, kind: str, tier: str, as_json: bool, data_dir: Path) -> None:
+def create(  # noqa: PLR0913 - the options of one command
+    *,
+    name: str,
+    kind: str,
+    tier: str,
+    agent: str | None,
+    pays_itself: bool,
+    as_json: bool,
+    data_dir: Path,
+) -> None:
     """Open an account with no credits, and print its id."""
 
     async def open_account(database: Database) -> AccountView | None:
         account_id = uuid7()
-        command = OpenAccount(account_id, name, Kind(kind), Tier(tier), database.cause())
+        agent_id = None if agent is None else await database.account_id(agent)
+        command = OpenAccount(
+            account_id,
+            name,
+            Kind(kind) if agent_id is None else Kind.CUSTOMER,
+            Tier(tier),
+            database.cause(),
+            agent_id=agent_id,
+            pays_itself=pays_itself,
+        )
         await database.ledger.execute(command)
         return await database.reads.account(account_id)
 
@@ -77,10 +74,13 @@ def create(*, name: str, kind: str, tier: str, as_json: bool, data_dir: Path) ->
         show_json(opened)
         return
     click.echo(opened.id)
+    if opened.billing_account_id != opened.id:
+        say("Its agent pays for it. Next: semalink key create " + opened.id)
+        return
     say(f"Next: semalink account top-up {opened.id} 1000 --reference <the payment's reference>")
 
 
-@account.command("list", epilog="Example: semalink account list --json")
+@click.command("list", epilog="Example: semalink account list --json")
 @click.option("--after", metavar="ACCOUNT", help="Start after this account.")
 @click.option(
     "--limit",
@@ -113,7 +113,7 @@ def list_accounts(*, after: str | None, limit: int, as_json: bool, data_dir: Pat
         say(f"There may be more: semalink account list --after {next_cursor}")
 
 
-@account.command(
+@click.command(
     "show", epilog="Example: semalink account show acct_0198c0de5ca17000800000000000000a"
 )
 @click.argument("account_id", metavar="ACCOUNT")
@@ -138,59 +138,25 @@ def show(*, account_id: str, as_json: bool, data_dir: Path) -> None:
             "name": view.name,
             "kind": view.kind,
             "tier": view.tier,
+            "agent": view.agent_id,
             "billed to": view.billing_account_id,
             "preferred route": view.preferred_aggregator,
             "opened at": view.opened_at,
-            "available": format_credits(balance.available_micros),
-            "reserved": format_credits(balance.reserved_micros),
-            "posted": format_credits(balance.posted_micros),
-            "credit limit": format_credits(balance.credit_limit_micros),
+            "refunded on": view.refunded_on and ", ".join(view.refunded_on),
+            **_balance_facts(balance),
         }
     )
 
 
-@account.command(
-    "top-up",
-    epilog="Example: semalink account top-up acct_0198c0de5ca17000800000000000000a 1000 "
-    "--reference INV-2041",
-)
-@click.argument("account_id", metavar="ACCOUNT")
-@click.argument("amount_micros", metavar="CREDITS", type=_Credits())
-@click.option("--reference", required=True, help="The payment's own reference, credited once.")
-@json_option
-@data_dir_option
-def top_up(
-    *, account_id: str, amount_micros: int, reference: str, as_json: bool, data_dir: Path
-) -> None:
-    """Credit a payment.
-
-    Giving the same reference again changes nothing, so it is safe to repeat.
-    """
-
-    async def credit(database: Database) -> tuple[TopUpRecorded, bool]:
-        paid_to = await database.account_id(account_id)
-        command = TopUp(paid_to, amount_micros, reference, database.cause())
-        answer = await database.ledger.execute(command)
-        return answer.value, answer.replayed
-
-    recorded, is_repetition = run_on_database(data_dir, credit)
-    if as_json:
-        show_json(
-            {
-                "account_id": format_id(ACCOUNT_PREFIX, recorded.account_id),
-                "amount_micros": recorded.amount_micros,
-                "payment_reference": recorded.payment_reference,
-                "posted_micros": recorded.posted_micros,
-                "available_micros": recorded.available_micros,
-                "replayed": is_repetition,
-            }
-        )
-        return
-    if is_repetition:
-        say("This payment was credited before; nothing was changed.")
-    show_facts(
-        {
-            "credited": format_credits(recorded.amount_micros),
-            "available": format_credits(recorded.available_micros),
+def _balance_facts(balance: BalanceView) -> dict[str, Any]:
+    if balance.paid_by == "agent":
+        return {
+            "spending cap": credits_or_dash(balance.spending_cap_micros),
+            "spent this month": credits_or_dash(balance.spent_this_month_micros),
         }
-    )
+    return {
+        "available": credits_or_dash(balance.available_micros),
+        "reserved": credits_or_dash(balance.reserved_micros),
+        "posted": credits_or_dash(balance.posted_micros),
+        "credit limit": credits_or_dash(balance.credit_limit_micros),
+    }

@@ -1,0 +1,175 @@
+"""Events as those who may read them see them: operators all, a customer nothing of its agent's."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from semalink.application.credit_reading import EntryView
+from semalink.application.reading import EventView
+from semalink.domain.credit_account import CreditAccount
+from semalink.domain.ids import (
+    ACCOUNT_PREFIX,
+    ADJUSTMENT_PREFIX,
+    EVENT_PREFIX,
+    MESSAGE_PREFIX,
+    TRANSFER_PREFIX,
+    format_id,
+)
+
+#: Facts that every event has and that a history shows apart from the rest.
+_ENVELOPE = frozenset(
+    {
+        "originator_id",
+        "originator_version",
+        "originator_topic",
+        "timestamp",
+        "actor",
+        "request_id",
+    }
+)
+_PUBLIC_NAMES = {"message": "message", "credit_account": "credit"}
+_PREFIXES = {
+    "account_id": ACCOUNT_PREFIX,
+    "billing_account_id": ACCOUNT_PREFIX,
+    "sub_account_id": ACCOUNT_PREFIX,
+    "counterpart_id": ACCOUNT_PREFIX,
+    "reservation_id": MESSAGE_PREFIX,
+    "message_id": MESSAGE_PREFIX,
+    "adjustment_id": ADJUSTMENT_PREFIX,
+    "transfer_id": TRANSFER_PREFIX,
+}
+#: What of a message's steps tells of whoever pays for it.
+_PAYERS = frozenset({"billing_account_id", "cost", "cost_micros", "priced_by", "charge_version"})
+#: What of its credits a customer may see whose agent pays.
+_CUSTOMERS = frozenset({"reservation_id", "price_micros", "spending_month", "expires_at"})
+#: What an entry shows in fields of its own.
+_COLUMNS = frozenset(
+    {
+        "amount_micros",
+        "posted_after_micros",
+        "reserved_after_micros",
+        "credit_limit_after_micros",
+        "reservation_id",
+        "message_id",
+        "sub_account_id",
+        "price_micros",
+    }
+)
+
+
+def history_of(events: Iterable[Any], *, hides_payer: bool) -> list[EventView]:
+    """Return a history; where the payer is hidden, credits show the customer's prices only."""
+    view = _customers_view if hides_payer else _view
+    return [view(sequence, event) for sequence, event in enumerate(events, 1)]
+
+
+def entry_view(entry: Any, recorded_at: datetime) -> EntryView:
+    """Return a ledger entry as the account that pays sees it."""
+    facts = {key: value for key, value in _facts(entry).items() if key not in _COLUMNS}
+    message_id = getattr(entry, "message_id", None) or getattr(entry, "reservation_id", None)
+    customer_id = getattr(entry, "sub_account_id", None)
+    posted, reserved = entry.posted_after_micros, entry.reserved_after_micros
+    limit = entry.credit_limit_after_micros
+    return EntryView(
+        id=_event_id(entry),
+        entry=entry.originator_version,
+        name=public_name(entry),
+        at=entry.timestamp,
+        recorded_at=recorded_at,
+        actor=entry.actor,
+        request_id=entry.request_id,
+        amount_micros=getattr(entry, "amount_micros", None),
+        posted_after_micros=posted,
+        reserved_after_micros=reserved,
+        credit_limit_after_micros=limit,
+        available_after_micros=posted - reserved + limit,
+        message_id=message_id and format_id(MESSAGE_PREFIX, message_id),
+        customer_id=customer_id and format_id(ACCOUNT_PREFIX, customer_id),
+        price_micros=getattr(entry, "price_micros", None),
+        data=_public(facts),
+    )
+
+
+def movement_view(entry: Any, recorded_at: datetime) -> EntryView:
+    """Return a ledger entry as the customer sees it for whom its agent pays."""
+    message_id = _message_of(entry)
+    price = entry.price_micros
+    return EntryView(
+        id=_movement_id(message_id, entry),
+        entry=None,
+        name=public_name(entry),
+        at=entry.timestamp,
+        recorded_at=recorded_at,
+        actor=entry.actor,
+        request_id=entry.request_id,
+        amount_micros=price,
+        posted_after_micros=None,
+        reserved_after_micros=None,
+        credit_limit_after_micros=None,
+        available_after_micros=None,
+        message_id=format_id(MESSAGE_PREFIX, message_id),
+        customer_id=None,
+        price_micros=price,
+        data={},
+    )
+
+
+def public_name(event: Any) -> str:
+    """Return the name of an event as the API tells it, such as "credit.charged"."""
+    kind, name, _ = event.TOPIC.split(".")
+    return f"{_PUBLIC_NAMES[kind]}.{name}"
+
+
+def _view(sequence: int, event: Any) -> EventView:
+    return _shown(sequence, event, _event_id(event), _facts(event))
+
+
+def _customers_view(sequence: int, event: Any) -> EventView:
+    facts = _facts(event)
+    if isinstance(event, CreditAccount.Event):
+        # The id of the entry would tell whose credits these are, and how many entries they have.
+        shown = {key: value for key, value in facts.items() if key in _CUSTOMERS}
+        return _shown(sequence, event, _movement_id(_message_of(event), event), shown)
+    shown = {key: value for key, value in facts.items() if key not in _PAYERS}
+    return _shown(sequence, event, _event_id(event), shown)
+
+
+def _shown(sequence: int, event: Any, event_id: str, facts: Mapping[str, Any]) -> EventView:
+    return EventView(
+        id=event_id,
+        sequence=sequence,
+        name=public_name(event),
+        at=event.timestamp,
+        actor=event.actor,
+        request_id=event.request_id,
+        data=_public(facts),
+    )
+
+
+def _event_id(event: Any) -> str:
+    return f"{EVENT_PREFIX}{event.originator_id.hex}_{event.originator_version}"
+
+
+def _movement_id(message_id: UUID, entry: Any) -> str:
+    return f"{EVENT_PREFIX}{message_id.hex}_{public_name(entry).replace('.', '_')}"
+
+
+def _message_of(entry: Any) -> UUID:
+    message_id: UUID = getattr(entry, "message_id", None) or entry.reservation_id
+    return message_id
+
+
+def _facts(event: Any) -> dict[str, Any]:
+    return {key: value for key, value in vars(event).items() if key not in _ENVELOPE}
+
+
+def _public(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: format_id(_PREFIXES[key], value)
+        if key in _PREFIXES and value is not None
+        else msgspec.to_builtins(value, builtin_types=())
+        for key, value in facts.items()
+    }
