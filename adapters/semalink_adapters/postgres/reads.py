@@ -186,7 +186,11 @@ def _account_view(row: Any) -> AccountView:
     return AccountView(
         format_id(ACCOUNT_PREFIX, row[0]),
         format_id(ACCOUNT_PREFIX, row[1]),
-        *row[2:7],
+        name=row[2],
+        kind=row[3],
+        tier=row[4],
+        preferred_aggregator=row[5],
+        opened_at=row[6],
         agent_id=format_id(ACCOUNT_PREFIX, agent_id) if agent_id else None,
         spending_cap_micros=row[8],
         price_list=row[9],

@@ -17,7 +17,11 @@ _COMMANDS = {
     "history": Place(
         "semalink_ops.cli.history", "history", "Show every step of a message and its credits."
     ),
-    "account": Place("semalink_ops.cli.account", "account", "Open, list and credit accounts."),
+    "account": Place(
+        "semalink_ops.cli.account",
+        "account",
+        "Open, list and credit accounts, and set their terms.",
+    ),
     "ledger": Place("semalink_ops.cli.ledger", "ledger", "Check, replay and export the ledger."),
     "key": Place("semalink_ops.cli.key", "key", "Create, list and revoke API keys."),
     "doctor": Place(

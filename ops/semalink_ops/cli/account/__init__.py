@@ -8,16 +8,44 @@ _HERE = "semalink_ops.cli.account"
 
 #: In the order of a first visit.
 _COMMANDS = {
-    "create": Place(f"{_HERE}.opening", "create", "Open an account with no credits."),
-    "list": Place(f"{_HERE}.opening", "list_accounts", "List accounts."),
+    "create": Place(
+        f"{_HERE}.opening", "create", "Open an account with no credits, and print its id."
+    ),
+    "list": Place(
+        f"{_HERE}.opening", "list_accounts", "List accounts in the order of their opening."
+    ),
     "show": Place(f"{_HERE}.opening", "show", "Show an account and its balance."),
     "top-up": Place(f"{_HERE}.money", "top_up", "Credit a payment."),
-    "limit": Place(f"{_HERE}.money", "limit", "Set how far an account may go below nothing."),
-    "transfer": Place(f"{_HERE}.money", "transfer", "Move credits between agent and customer."),
-    "adjust": Place(f"{_HERE}.adjusting", "adjust", "Correct balances, two people at a time."),
-    "cap": Place(f"{_HERE}.terms", "cap", "Bound what a customer spends of its agent's credits."),
-    "prices": Place(f"{_HERE}.terms", "prices", "Show or set what an agent's customers pay."),
-    "refund-rule": Place(f"{_HERE}.terms", "refund_rule", "Choose what gives a charge back."),
+    "limit": Place(
+        f"{_HERE}.money",
+        "limit",
+        "Set how far an account may go below what it bought; 0 is prepaid.",
+    ),
+    "transfer": Place(
+        f"{_HERE}.money",
+        "transfer",
+        "Move credits between an agent and a customer of it that pays for itself.",
+    ),
+    "adjust": Place(
+        f"{_HERE}.adjusting",
+        "adjust",
+        "Correct balances: one person proposes, another approves or rejects.",
+    ),
+    "cap": Place(
+        f"{_HERE}.terms",
+        "cap",
+        "Bound what a customer may spend of its agent's credits in a month; none lifts it.",
+    ),
+    "prices": Place(
+        f"{_HERE}.terms",
+        "prices",
+        "Show what an agent's customers pay a segment, or set it from a TOML or JSON file.",
+    ),
+    "refund-rule": Place(
+        f"{_HERE}.terms",
+        "refund_rule",
+        "Choose the final states that give an account's charges back.",
+    ),
 }
 
 

@@ -121,7 +121,9 @@ def reject(*, adjustment_id: str, reason: str, as_json: bool, data_dir: Path) ->
     type=click.Choice([str(one) for one in AdjustmentState]),
     help="Only those that stand so.",
 )
-@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 500), default=100, show_default=True, help="At most so many."
+)
 @json_option
 @data_dir_option
 def list_adjustments(*, state: str | None, limit: int, as_json: bool, data_dir: Path) -> None:

@@ -60,6 +60,10 @@ def top_up(  # noqa: PLR0913 - the options of one command
         return answer.value, answer.replayed
 
     recorded, is_repetition = run_on_database(data_dir, credit)
+    _show_receipt(recorded, is_repetition=is_repetition, as_json=as_json)
+
+
+def _show_receipt(recorded: TopUpRecorded, *, is_repetition: bool, as_json: bool) -> None:
     if as_json:
         show_json(
             {

@@ -6,11 +6,21 @@ from semalink_ops.cli.lazy import LazyGroup, Place
 
 #: In the order of a first visit; each command is a module of its own in this package.
 _COMMANDS: dict[str, Place] = {
+    "balance": Place(
+        "semalink_ops.cli.ledger.balance",
+        "balance",
+        "Show the balance of an account, now or at any point of its history.",
+    ),
+    "entries": Place(
+        "semalink_ops.cli.ledger.entries",
+        "entries",
+        "List the entries of an account, newest first, with the balance after each.",
+    ),
     "reconcile": Place(
         "semalink_ops.cli.ledger.reconcile",
         "reconcile",
         "Compare what aggregators charged with what they should have.",
-    )
+    ),
 }
 
 

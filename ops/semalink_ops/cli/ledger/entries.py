@@ -22,7 +22,9 @@ from semalink_ops.cli.settings_source import data_dir_option
 @click.option("--from", "at_from", type=Moment(), help="Only from this time on.")
 @click.option("--before", "at_before", type=Moment(), help="Only before this time.")
 @click.option("--below", type=click.IntRange(1), help="Only below this entry: the next page.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many."
+)
 @json_option
 @data_dir_option
 def entries(  # noqa: PLR0913 - the options of one command
