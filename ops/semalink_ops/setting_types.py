@@ -50,6 +50,12 @@ class Pepper(Secret):
     PATTERN = r"\S{32,}"
 
 
+class SigningSeed(Secret):
+    """The seed of a signing key: 32 bytes in base64."""
+
+    PATTERN = r"[A-Za-z0-9+/]{43}="
+
+
 class PathSecret(Secret):
     """The last segment of a callback address; long enough not to be guessed."""
 
@@ -77,6 +83,17 @@ KeyPepper = Annotated[
 DlrSecret = Annotated[
     PathSecret,
     _kind("at least 16 letters, digits, '-' and '_'", "$(openssl rand -hex 16)"),
+]
+SigningKey = Annotated[
+    SigningSeed,
+    _kind("32 bytes that nobody can guess, in base64", "$(openssl rand -base64 32)"),
+]
+PublicKeys = Annotated[
+    tuple[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]{43}=$")], ...],
+    _kind(
+        "public keys in base64 with commas between",
+        "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+    ),
 ]
 ProviderKey = Annotated[Secret, _kind("the key that the aggregator gave you", "the-key")]
 Name = Annotated[str, _kind("a name without blanks", "name", pattern=r"^\S+$")]

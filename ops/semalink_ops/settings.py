@@ -20,11 +20,13 @@ from semalink_ops.setting_types import (
     Name,
     Port,
     ProviderKey,
+    PublicKeys,
     Ratio,
     Replicas,
     Seconds,
     Secret,
     SenderIds,
+    SigningKey,
     TomlPath,
     TraceTarget,
 )
@@ -74,6 +76,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Keys the hash under which API keys are stored; changing it ends all of them.
     key_pepper: KeyPepper
+
+    #: Signs checkpoints over the ledger; unset, none are made.
+    ledger_signing_key: SigningKey | None = None
+    #: Public keys that signed checkpoints before, so that those are still known.
+    ledger_retired_keys: PublicKeys = ()
+    #: How often a checkpoint is signed while credits move.
+    checkpoint_seconds: Seconds = 5
 
     #: Where the sandbox is found by the workers.
     sandbox_url: HttpUrl = "http://127.0.0.1:8083"

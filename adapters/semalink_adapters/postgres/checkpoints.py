@@ -108,6 +108,14 @@ def numbered(connection: psycopg.Connection[Any], number: int) -> SignedCheckpoi
     return _one(connection, SELECT_ONE, number)
 
 
+def newest(
+    connection: psycopg.Connection[Any], before: int | None, limit: int
+) -> list[SignedCheckpoint]:
+    """Return checkpoints, the newest first, from before a number."""
+    cursor = connection.execute(SELECT_NEWEST, (before, limit), binary=True)
+    return [from_row(row) for row in cursor]
+
+
 def leaves_at(connection: psycopg.Connection[Any], number: int) -> list[Leaf]:
     """Return what a checkpoint was taken over, in the order of the account ids."""
     cursor = connection.execute(SELECT_LEAVES, (number,), binary=True)

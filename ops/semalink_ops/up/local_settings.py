@@ -1,6 +1,8 @@
 """The settings of a platform that runs on one machine, with the sandbox as both aggregators."""
 
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 
 from semalink_ops.settings import PREFIX, Settings, variable
 from semalink_ops.up.own_files import Secrets
@@ -33,6 +35,7 @@ def local_settings(
         "host": HOST,
         "unknown_after_seconds": str(_UNKNOWN_AFTER_SECONDS),
         "key_pepper": secrets.get("key_pepper"),
+        "ledger_signing_key": _seed_from(secrets.get("ledger_signing_key")),
         "sandbox_dlr_secret": secrets.get("sandbox_dlr_secret"),
     }
     if _CELCOM not in given:
@@ -60,6 +63,11 @@ def local_settings(
         "workers": str(workers),
     }
     return Settings.from_environment({**_variables(ours), **servers, **given, **_variables(fixed)})
+
+
+def _seed_from(secret: str) -> str:
+    # A kept secret is a text of any length; a seed is 32 bytes.
+    return b64encode(sha256(secret.encode()).digest()).decode()
 
 
 def _variables(settings: Mapping[str, str]) -> dict[str, str]:

@@ -44,7 +44,9 @@ EFFECTS = {
 }
 
 
-class _State(msgspec.Struct, gc=False):
+class EntryState(msgspec.Struct, gc=False):
+    """What counts in the state of any entry."""
+
     originator_id: UUID
     originator_version: int
     posted_after_micros: int
@@ -56,7 +58,7 @@ class _State(msgspec.Struct, gc=False):
     reservation_id: UUID | None = None
 
 
-_decoder = msgspec.json.Decoder(_State)
+decode_state = msgspec.json.Decoder(EntryState).decode
 
 
 class EntryRow(NamedTuple):
@@ -159,17 +161,17 @@ class AccountAudit:
         self._find(Kind.MISSING_ENTRY, detail, first)
         self._follows = self._is_whole = False
 
-    def _read(self, version: int, topic: str, raw: bytes) -> _State | None:
+    def _read(self, version: int, topic: str, raw: bytes) -> EntryState | None:
         if topic not in EFFECTS:
             self._find(Kind.UNREADABLE_ENTRY, "no such kind of entry is known", version)
             return None
         try:
-            return _decoder.decode(raw)
+            return decode_state(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._find(Kind.UNREADABLE_ENTRY, "its state cannot be read", version)
             return None
 
-    def _weigh(self, effect: Effect, state: _State, version: int) -> None:
+    def _weigh(self, effect: Effect, state: EntryState, version: int) -> None:
         after = _balance_after(state)
         if self._follows:
             posted, reserved, limit = self._balance
@@ -186,7 +188,7 @@ class AccountAudit:
         if reserved < 0 or posted - reserved + limit < 0:
             self._find(Kind.OVERDRAWN, f"posted, reserved, limit: {after}", version)
 
-    def _settle(self, effect: Effect, state: _State, version: int) -> None:
+    def _settle(self, effect: Effect, state: EntryState, version: int) -> None:
         reservation_id = state.reservation_id
         if reservation_id is None:
             self._find(Kind.UNREADABLE_ENTRY, "it names no reservation", version)
@@ -255,7 +257,7 @@ class AccountAudit:
         )
 
 
-def _balance_after(state: _State) -> tuple[int, int, int]:
+def _balance_after(state: EntryState) -> tuple[int, int, int]:
     return (
         state.posted_after_micros,
         state.reserved_after_micros,

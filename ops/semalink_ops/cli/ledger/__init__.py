@@ -16,6 +16,21 @@ _COMMANDS: dict[str, Place] = {
         "entries",
         "List the entries of an account, newest first, with the balance after each.",
     ),
+    "verify": Place(
+        "semalink_ops.cli.ledger.verify",
+        "verify",
+        "Recompute the ledger from its entries, and compare everything that is kept of it.",
+    ),
+    "replay": Place(
+        "semalink_ops.cli.ledger.replay",
+        "replay",
+        "Rebuild every balance from the entries into a scratch schema, and compare.",
+    ),
+    "checkpoint": Place(
+        "semalink_ops.cli.ledger.checkpoint",
+        "checkpoint",
+        "Sign the chains of all accounts as they are now, or list what was signed.",
+    ),
     "reconcile": Place(
         "semalink_ops.cli.ledger.reconcile",
         "reconcile",
