@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from bench import end_to_end, hot_account, ledger, load, platform
+from bench import end_to_end, export, hot_account, ledger, load, platform
 from bench.baselines import DATABASE_URL, PORT
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_ops.embedded.ports import free_port
@@ -24,6 +24,7 @@ def main() -> None:
         asyncio.run(_measure_ledger(servers, quick=quick))
         hot_account.measure(servers.postgres.dsn, quick=quick)
         _measure_http(servers, quick=quick)
+    export.measure(quick=quick)
     end_to_end.measure(quick=quick)
 
 

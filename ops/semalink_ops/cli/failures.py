@@ -33,6 +33,8 @@ _EXIT_CODES = {
     "semalink_ops.embedded.guarded.EmbeddedServerFailed": exit_codes.FAILED,
     "semalink_ops.embedded.ports.NoFreePort": exit_codes.FAILED,
     "semalink_ops.observability.tracing.TracesUnavailable": exit_codes.USAGE,
+    "semalink_ops.ledger_tools.export_source.ExportImpossible": exit_codes.FAILED,
+    "semalink_adapters.postgres.ledger_export.LedgerChanged": exit_codes.DIFFERENCES,
     "semalink_ops.up.failures.UpFailed": exit_codes.FAILED,
     "psycopg.OperationalError": exit_codes.UNAVAILABLE,
     "sqlalchemy.exc.OperationalError": exit_codes.UNAVAILABLE,

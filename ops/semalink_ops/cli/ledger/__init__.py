@@ -31,6 +31,16 @@ _COMMANDS: dict[str, Place] = {
         "checkpoint",
         "Sign the chains of all accounts as they are now, or list what was signed.",
     ),
+    "export": Place(
+        "semalink_ops.cli.ledger.export",
+        "export_ledger",
+        "Export entries of the ledger, with what proves them on any machine.",
+    ),
+    "verifier": Place(
+        "semalink_ops.cli.ledger.export",
+        "verifier",
+        "Print the program that checks an export on any machine.",
+    ),
     "reconcile": Place(
         "semalink_ops.cli.ledger.reconcile",
         "reconcile",
