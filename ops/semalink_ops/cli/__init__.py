@@ -15,7 +15,9 @@ _COMMANDS = {
     "up": Place("semalink_ops.cli.up", "up", "Run the whole platform on this machine."),
     "send": Place("semalink_ops.cli.send", "send", "Send one message through the API."),
     "history": Place(
-        "semalink_ops.cli.history", "history", "Show every step of a message and its credits."
+        "semalink_ops.cli.history",
+        "history",
+        "Show every step of a message, or who did what, when and why.",
     ),
     "account": Place(
         "semalink_ops.cli.account",

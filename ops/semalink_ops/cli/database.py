@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from semalink.domain.cause import Cause
 from semalink.domain.ids import ACCOUNT_PREFIX, REQUEST_PREFIX, parse_id
 from semalink_adapters.postgres.group_commit import GroupCommit
+from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.queries import open_pool
 from semalink_adapters.postgres.reads import PostgresReads
 from semalink_ops.cli import exit_codes
@@ -34,6 +35,7 @@ class Database:
 
     settings: Settings
     reads: PostgresReads
+    history: PostgresHistory
     ledger: GroupCommit
     pool: AsyncConnectionPool[Any]
 
@@ -71,7 +73,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     await pool.open(wait=False)
     try:
         async with GroupCommit(url, application_name=_APPLICATION_NAME) as ledger:
-            yield Database(settings, PostgresReads(pool), ledger, pool)
+            yield Database(settings, PostgresReads(pool), PostgresHistory(pool), ledger, pool)
     finally:
         await pool.close()
 
