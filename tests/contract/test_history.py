@@ -26,7 +26,7 @@ from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.history import PostgresHistory
-from semalink_adapters.postgres.reads import open_pool
+from semalink_adapters.postgres.queries import open_pool
 
 PRICE_MICROS = 800_000
 NUMBER = "+254712345678"
