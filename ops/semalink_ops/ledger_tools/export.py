@@ -83,6 +83,8 @@ def export(
         with NdjsonWriter(partial / "accounts.ndjson") as file:
             file.write(list(_account_lines(source, accounts)))
         manifest = _manifest(partial, source, totals, signer)
+        if wanted.range.account_id is not None:
+            manifest["account"] = format_id(ACCOUNT_PREFIX, wanted.range.account_id)
     _finish(partial, wanted, manifest, signer)
     return manifest
 
@@ -185,6 +187,8 @@ def _manifest(
         "format": FORMAT,
         "from": None if source.since is None else _text(source.since),
         "to": _text(source.until),
+        # One account only, where that was asked for.
+        "account": None,
         "accounts": len(source.cuts),
         "entries": sum(of_name["count"] for of_name in totals.values()),
         "totals": totals,

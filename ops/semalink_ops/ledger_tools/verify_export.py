@@ -449,6 +449,8 @@ def verify(folder: Path, key: str | None) -> int:
         check = Check(folder, manifest, findings)
         check.files()
         check.ledger()
+        since, until = manifest["from"] or "the first entry", manifest["to"]
+        print(f"From {since} up to {until}, {manifest['account'] or 'all accounts'}:")
         print(f"{check.accounts} accounts, {sum(check.counts.values())} entries. {said}")
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         findings.add(MANIFEST, f"it cannot be followed: {error!r}")
