@@ -1,4 +1,4 @@
-"""The worker processes: SMS, delivery reports, relay, projector."""
+"""The worker processes: SMS, delivery reports, relay."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,8 +9,6 @@ import msgspec
 import nats.errors
 import psycopg
 import structlog
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from semalink.application.bus import Delivery, NotReady, PoisonMessage
 from semalink.application.relaying import POKE_SUBJECT, JobPayload, Relay, ReportPayload
@@ -19,16 +17,12 @@ from semalink.application.submission import Job, Policy, Wait
 from semalink.application.submitting import Submitter
 from semalink.domain.ids import MESSAGE_PREFIX, format_id
 from semalink.domain.routing import DEFAULT_ORDER
-from semalink.projections.registry import PROJECTIONS
-from semalink.projections.runner import PAGE_SIZE, ProjectionRunner
 from semalink_adapters.jetstream.consumer import Limits, consume_batches, consume_each
 from semalink_adapters.jetstream.lanes import PriorityGate
 from semalink_adapters.jetstream.marks import read_marks
 from semalink_adapters.jetstream.source import JetStreamSource
 from semalink_adapters.jetstream.streams import DLR_INBOUND, QUEUES, SMS_NORMAL, SMS_PRIORITY
 from semalink_adapters.postgres.housekeeping import keep_house
-from semalink_adapters.postgres.mapper import EventMapper
-from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_adapters.postgres.outbox import PostgresOutbox
 from semalink_adapters.postgres.reports import PostgresReports
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
@@ -45,8 +39,6 @@ SWEEP_SECONDS = 1.0
 POLL_SECONDS = 0.1
 #: Lets a page fill while the one before is on its way.
 LINGER_SECONDS = 0.01
-#: A list may lag so long behind one message.
-PROJECTION_SECONDS = 0.1
 REPAIR_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 3_600.0
 RETRY_SECONDS = 0.5
@@ -55,17 +47,6 @@ STEP_SECONDS_MAX = 30.0
 DRAIN_SECONDS = 18.0
 
 QUEUE_BY_STREAM = {queue.stream: queue.name for queue in QUEUES}
-
-#: Events that bring a message into a state, which their metric counts.
-STATE_BY_TOPIC = {
-    "message.accepted.1": "accepted",
-    "message.submitted.1": "submitted",
-    "message.delivered.1": "delivered",
-    "message.failed.1": "failed",
-    "message.rejected.1": "rejected",
-    "message.expired.1": "expired",
-    "message.unknown.1": "unknown",
-}
 
 _log = structlog.get_logger(__name__)
 _jobs = msgspec.json.Decoder(JobPayload)
@@ -341,43 +322,3 @@ async def _wait_for_poke(poked: asyncio.Event, stop: asyncio.Event) -> None:
             await poked.wait()
     except TimeoutError:
         return
-
-
-async def run_projector(core: Core, stop: asyncio.Event) -> None:
-    """Keep the read models up to date until the stop."""
-    engine = create_engine(
-        sqlalchemy_url(core.settings.database_url.reveal()),
-        pool_size=1,
-        max_overflow=1,
-        hide_parameters=True,
-        # A process that froze in the middle of a page leaves it to another one.
-        connect_args={"options": "-c idle_in_transaction_session_timeout=5s"},
-    )
-    try:
-        while not stop.is_set():
-            try:
-                await _project(core, engine, stop)
-            except (OperationalError, InterfaceError):
-                _log.warning("projector_lost_database")
-                await wait_for_stop(stop, RETRY_SECONDS)
-    finally:
-        engine.dispose()
-
-
-async def _project(core: Core, engine: Engine, stop: asyncio.Event) -> None:
-    runners = [
-        await asyncio.to_thread(ProjectionRunner, engine, projection, EventMapper.read)
-        for projection in PROJECTIONS
-    ]
-    while not stop.is_set():
-        full = False
-        for runner in runners:
-            page = await asyncio.to_thread(runner.step)
-            core.metrics.projection_lagged(runner.name, page.lag_seconds)
-            for topic, count in page.topics.items():
-                if topic in STATE_BY_TOPIC:
-                    core.metrics.messages_reached(STATE_BY_TOPIC[topic], count)
-            full = full or page.event_count == PAGE_SIZE
-        # Many events a page cost little more than one, so a quiet moment is left between pages.
-        if not full:
-            await wait_for_stop(stop, PROJECTION_SECONDS)

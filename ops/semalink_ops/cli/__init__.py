@@ -42,6 +42,9 @@ _COMMANDS = {
         "semalink_ops.cli.workers", "relay", "Carry work from the event log to the broker."
     ),
     "projector": Place("semalink_ops.cli.workers", "projector", "Keep the read models up to date."),
+    "projections": Place(
+        "semalink_ops.cli.projections", "projections", "List, rebuild and verify the read models."
+    ),
     "sandbox": Place(
         "semalink_ops.cli.servers", "sandbox", "Run a local aggregator that sends nothing."
     ),

@@ -44,11 +44,11 @@ def relay(*, data_dir: Path) -> None:
 @data_dir_option
 def projector(*, data_dir: Path) -> None:
     """Keep the read models up to date."""
-    _run("projector", "run_projector", data_dir)
+    _run("projector", "run_projector", data_dir, "semalink_ops.projecting")
 
 
-def _run(process: str, body: str, data_dir: Path) -> None:
+def _run(process: str, body: str, data_dir: Path, module: str = "semalink_ops.workers") -> None:
     settings = read_settings(data_dir)
     # Imported by name, so that what the commands share can be listed without waiting for it.
-    bodies = import_module("semalink_ops.workers")
+    bodies = import_module(module)
     import_module("semalink_ops.worker_process").run(process, settings, getattr(bodies, body))

@@ -95,6 +95,12 @@ PROJECTION_LAG_SECONDS = Declared(
     "Age of the oldest event that a read model does not show yet; 0 when there is none.",
     ("projection",),
 )
+PROJECTION_FAILING = Declared(
+    "semalink_projection_failing",
+    Kind.GAUGE,
+    "1 while a read model stands still at an event that it fails at, else 0.",
+    ("projection",),
+)
 CONSUMER_PENDING = Declared(
     "semalink_consumer_pending",
     Kind.GAUGE,
@@ -175,6 +181,7 @@ DECLARED = (
     OUTBOX_PUBLISHED,
     PUBLISH_FAILURES,
     PROJECTION_LAG_SECONDS,
+    PROJECTION_FAILING,
     CONSUMER_PENDING,
     CONSUMER_DELIVERIES,
     CONSUMER_REDELIVERIES,

@@ -49,6 +49,7 @@ class Metrics:
         self._published = _Family(self._counter(declared.OUTBOX_PUBLISHED))
         self._publish_failures = _Family(self._counter(declared.PUBLISH_FAILURES))
         self._projection_lag = _Family(self._gauge(declared.PROJECTION_LAG_SECONDS))
+        self._projection_failing = _Family(self._gauge(declared.PROJECTION_FAILING))
         self._pending = _Family(self._gauge(declared.CONSUMER_PENDING))
         self._deliveries = _Family(self._counter(declared.CONSUMER_DELIVERIES))
         self._redeliveries = _Family(self._counter(declared.CONSUMER_REDELIVERIES))
@@ -98,6 +99,10 @@ class Metrics:
     def projection_lagged(self, projection: str, seconds: float) -> None:
         """Set how far a read model is behind."""
         self._projection_lag.at(projection).set(seconds)
+
+    def projection_failing(self, projection: str, *, failing: bool) -> None:
+        """Set whether a read model stands still at an event that it fails at."""
+        self._projection_failing.at(projection).set(failing)
 
     def queue_measured(self, queue: str, pending: int) -> None:
         """Set how many messages wait in a queue."""

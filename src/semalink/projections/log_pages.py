@@ -1,6 +1,6 @@
 """Reads a log page by page, in the order of commits or stream by stream, and skips nothing."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -32,6 +32,14 @@ _READ_STREAMS = """
 SELECT {columns} FROM {log} AS e
 WHERE (e.originator_id, e.originator_version) > (CAST(:id AS uuid), :version){until}
 ORDER BY e.originator_id, e.originator_version LIMIT :page_size"""
+
+_ONLY = " AND e.originator_id = ANY(CAST(:ids AS uuid[]))"
+
+_READ_EARLIER = """
+SELECT {columns}
+FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS p(id, version)
+JOIN {log} AS e ON e.originator_id = p.id AND e.originator_version < p.version
+ORDER BY e.originator_version"""
 
 #: Two transactions that wrote to one stream have their numbers from when each began to write, so
 #: the second may have the smaller one. Both are below the horizon together.
@@ -93,18 +101,35 @@ class LogReader:
         raise LogOutOfOrder(self.log)
 
     def streams(
-        self, tx: Connection, after: tuple[UUID, int], until: Place, size: int
+        self,
+        tx: Connection,
+        after: tuple[UUID, int],
+        until: Place,
+        size: int,
+        only: Sequence[UUID] | None = None,
     ) -> Sequence[Row[Any]]:
         """Return the next rows stream by stream, of what is not beyond the place."""
-        statement = text(_READ_STREAMS.format(columns=_COLUMNS, log=self.log, until=_UNTIL))
-        parameters = {
+        limits = _UNTIL if only is None else _UNTIL + _ONLY
+        statement = text(_READ_STREAMS.format(columns=_COLUMNS, log=self.log, until=limits))
+        parameters: dict[str, Any] = {
             "id": after[0],
             "version": after[1],
             "until_xid": str(until.xid),
             "until_position": until.position,
             "page_size": size,
         }
+        if only is not None:
+            parameters["ids"] = [str(stream) for stream in only]
         return tx.execute(statement, parameters).all()
+
+    def earlier(self, tx: Connection, before: Mapping[UUID, int]) -> Sequence[Recorded]:
+        """Return what came in each stream before a version of it."""
+        statement = text(_READ_EARLIER.format(columns=_COLUMNS, log=self.log))
+        parameters = {
+            "ids": [str(stream) for stream in before],
+            "versions": list(before.values()),
+        }
+        return self.recorded(tx.execute(statement, parameters))
 
     def recorded(self, rows: Iterable[Row[Any]]) -> list[Recorded]:
         """Return the events of rows, each stream in the order of its versions."""

@@ -205,10 +205,25 @@ def project(events: Sequence[Recorded], tx: Connection, target: Target) -> None:
     changes = Changes()
     for recorded in events:
         fold(recorded.event, changes)
+    if target.is_new:
+        _copy(changes, tx, target)
+        return
     for statement, rows in ((_INSERT_NEW, changes.new), (_UPDATE_KNOWN, changes.known)):
         if rows:
             encoded = msgspec.json.encode(list(rows.values())).decode()
             tx.execute(target.statement(statement), {"rows": encoded})
+
+
+def _copy(changes: Changes, tx: Connection, target: Target) -> None:
+    assert not changes.known, "a new table is loaded with whole messages"
+    driver: Any = tx.connection.driver_connection
+    names = _ALL_COLUMNS.split(", ")
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY {target.name('messages')} ({_ALL_COLUMNS}) FROM STDIN") as rows,
+    ):
+        for row in changes.new.values():
+            rows.write_row([row.get(name) for name in names])
 
 
 def view_from_row(row: Sequence[Any]) -> MessageView:

@@ -36,6 +36,14 @@ class Table:
     storage: str = ""
 
 
+#: Reads what came in each stream before a version.
+Earlier = Callable[[Connection, Mapping[UUID, int]], Sequence[Recorded]]
+
+
+def _nothing_came_before(_: Connection, __: Mapping[UUID, int]) -> Sequence[Recorded]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Which set of tables is written: the live one, or one that is being built beside it."""
@@ -44,6 +52,8 @@ class Target:
     suffix: str = ""
     #: True while nothing of the streams of a page is in the tables yet.
     is_new: bool = False
+    #: Reads what came in the streams of a page before it, for folds that must know.
+    earlier: Earlier = _nothing_came_before
 
     def name(self, table: str) -> str:
         """Return the name that a table has in this set."""

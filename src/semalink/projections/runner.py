@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, text
 
 from semalink.projections.log_pages import LOOK_UP_BY_KEY, LogReader, Place, Read, place_of
-from semalink.projections.projection import LIVE, Projection
+from semalink.projections.projection import Projection, Target
 
 PAGE_SIZE = 2_000
 
@@ -43,6 +43,7 @@ class ProjectionRunner:
         self._engine = engine
         self._projection = projection
         self._log = LogReader(projection.log, read)
+        self._target = Target(earlier=self._log.earlier)
         #: How many events the next page has at most.
         self.page_size = PAGE_SIZE
         #: The first event of the page that was last begun: topic, stream and version.
@@ -72,7 +73,7 @@ class ProjectionRunner:
             return Page(len(rows), lag_seconds, Counter(row.topic for row in rows))
 
     def _apply(self, tx: Connection, rows: Sequence[Row[Any]]) -> None:
-        self._projection.project(self._log.recorded(rows), tx, LIVE)
+        self._projection.project(self._log.recorded(rows), tx, self._target)
         move_cursor(tx, self.name, place_of(rows[-1]))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -97,3 +98,24 @@ def test_step_keeps_nothing_of_a_page_that_failed(engine: Engine) -> None:
             _step(runner)
 
     assert _seen(engine) == [1]
+
+
+def test_step_keeps_a_stream_in_order_when_its_writers_crossed(engine: Engine) -> None:
+    stream = uuid4()
+    with engine.begin() as tx:
+        for version, xid in ((1, 11), (2, 10), (3, 12)):
+            tx.execute(
+                text(
+                    "INSERT INTO admin_events"
+                    " (originator_id, originator_version, topic, state, xid) VALUES (:id, :version, 'number', :state, CAST(:xid AS xid8))"
+                ),
+                {"id": stream, "version": version, "state": b"%d" % version, "xid": str(xid)},
+            )
+    runner = _runner(engine)
+    runner.page_size = 1
+
+    pages = [_step(runner).event_count, _step(runner).event_count]
+
+    assert pages == [2, 1]
+    with engine.begin() as tx:
+        assert list(tx.execute(text("SELECT number FROM seen")).scalars()) == [1, 2, 3]
