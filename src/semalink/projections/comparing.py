@@ -136,6 +136,6 @@ def _parameters(only: Sequence[UUID] | None, limit: int) -> dict[str, Any]:
 
 
 def column_names(table: Table) -> list[str]:
-    """Return the names of a table's columns, in their order."""
-    lines = (line.strip() for line in table.columns.split(","))
-    return [line.split()[0] for line in lines]
+    """Return the names of a table's columns, in their order; its constraints are none."""
+    words = (line.split()[0] for line in table.columns.split(","))
+    return [word for word in words if word not in ("CHECK", "CONSTRAINT")]

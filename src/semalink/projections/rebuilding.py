@@ -48,8 +48,7 @@ _LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
 _SECONDARY_INDEXES = text("""
 SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE i.indrelid = to_regclass(:table) AND NOT i.indisprimary""")
-_PRIMARY_KEY = text("""
-SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:table) AND contype = 'p'""")
+_CONSTRAINTS = text("SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:table)")
 
 
 class RebuildUnderWay(Exception):
@@ -253,6 +252,8 @@ def _rename(tx: Connection, table: str, suffix: str) -> None:
     name = table + suffix
     for index in tx.execute(_SECONDARY_INDEXES, {"table": name}).scalars().all():
         tx.execute(text(f"ALTER INDEX {index} RENAME TO {index.removesuffix(suffix)}"))
-    [key] = tx.execute(_PRIMARY_KEY, {"table": name}).scalars().all()
-    tx.execute(text(f"ALTER TABLE {name} RENAME CONSTRAINT {key} TO {table}_pkey"))
+    for constraint in tx.execute(_CONSTRAINTS, {"table": name}).scalars().all():
+        plain = constraint.replace(name, table, 1)
+        if plain != constraint:
+            tx.execute(text(f"ALTER TABLE {name} RENAME CONSTRAINT {constraint} TO {plain}"))
     tx.execute(text(f"ALTER TABLE {name} RENAME TO {table}"))

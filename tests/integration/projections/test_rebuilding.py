@@ -26,8 +26,6 @@ from semalink.projections.verifying import NoSample, verify
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_ops.cli import exit_codes, run
 
-NAMES = [projection.name for projection in PROJECTIONS if projection.log != "admin_events"]
-
 
 def _world(seed: int = 17, message_count: int = 60, step_count: int = 600) -> MessageWorld:
     return MessageWorld(random.Random(seed), message_count, step_count)
@@ -82,10 +80,17 @@ def _shape(engine: Engine, table: str) -> tuple[Any, ...]:
             text("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = :t ORDER BY 1"),
             {"t": table},
         ).all()
+        constraints = tx.execute(
+            text(
+                "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+                " WHERE conrelid = to_regclass(:table) ORDER BY 1"
+            ),
+            {"table": table},
+        ).all()
         options = tx.execute(
             text("SELECT reloptions FROM pg_class WHERE relname = :table"), {"table": table}
         ).all()
-    return columns, indexes, options
+    return columns, indexes, constraints, options
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda one: one.name)

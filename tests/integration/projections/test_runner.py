@@ -107,7 +107,8 @@ def test_step_keeps_a_stream_in_order_when_its_writers_crossed(engine: Engine) -
             tx.execute(
                 text(
                     "INSERT INTO admin_events"
-                    " (originator_id, originator_version, topic, state, xid) VALUES (:id, :version, 'number', :state, CAST(:xid AS xid8))"
+                    " (originator_id, originator_version, topic, state, xid)"
+                    " VALUES (:id, :version, 'number', :state, CAST(:xid AS xid8))"
                 ),
                 {"id": stream, "version": version, "state": b"%d" % version, "xid": str(xid)},
             )
