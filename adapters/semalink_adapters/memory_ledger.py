@@ -247,6 +247,9 @@ class MemoryLedger:
             self.open_reservations.pop(one, None)
         for one, reservation in credit_account.open_reservations.items():
             self.open_reservations[one] = (account_id, reservation)
+        if getattr(entry, "price_released_micros", 0):
+            slot = entry.sub_account_id, entry.spending_month
+            self.spent[slot] = self.spent.get(slot, 0) - entry.price_released_micros
         sign = _SPENDING.get(type(entry))
         if sign and entry.sub_account_id is not None:
             slot = entry.sub_account_id, entry.spending_month

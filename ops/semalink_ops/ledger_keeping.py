@@ -24,7 +24,8 @@ async def keep_credits(core: Core, stop: asyncio.Event) -> None:
         PostgresCreditWatch(core.pool),
         now=utc_now,
         new_request_id=lambda: new_request_id("job_"),
-        on_low=_tell,
+        on_low=_tell_low,
+        on_stuck=_tell_stuck,
     )
     while not await wait_for_stop(stop, SWEEP_SECONDS):
         try:
@@ -34,5 +35,10 @@ async def keep_credits(core: Core, stop: asyncio.Event) -> None:
             _log.warning("credit_keeping_postponed")
 
 
-def _tell(account_id: UUID) -> None:
+def _tell_low(account_id: UUID) -> None:
     _log.warning("credit_limit_neared", account_id=format_id(ACCOUNT_PREFIX, account_id))
+
+
+def _tell_stuck(reservation_id: UUID) -> None:
+    # `semalink ledger verify` says what is wrong with it.
+    _log.error("reservation_stuck", reservation_id=reservation_id.hex)

@@ -1,7 +1,7 @@
 """What is due in the credits, as the tables beside the ledger know it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +9,14 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from semalink.application.bus import NotReady
+from semalink.application.credit_keeping import Due
 
 SELECT_DUE = """
-SELECT reservation_id, account_id FROM open_reservations
-WHERE expires_at <= %s ORDER BY expires_at LIMIT %s"""
+SELECT expires_at, reservation_id, account_id FROM open_reservations
+WHERE expires_at <= %s AND (expires_at, reservation_id) > (%s, %s)
+ORDER BY expires_at, reservation_id LIMIT %s"""
+
+_FIRST = Due(datetime(2000, 1, 1, tzinfo=UTC), UUID(int=0), UUID(int=0))
 
 SELECT_LOW = "SELECT account_id FROM credit_heads WHERE is_low"
 
@@ -23,9 +27,11 @@ class PostgresCreditWatch:
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
 
-    async def due_reservations(self, at: datetime, limit: int) -> Sequence[tuple[UUID, UUID]]:
-        """Return (reservation, billing account) whose time is up, oldest first."""
-        return [(row[0], row[1]) for row in await self._all(SELECT_DUE, (at, limit))]
+    async def due_reservations(self, at: datetime, limit: int, after: Due | None) -> Sequence[Due]:
+        """Return reservations whose time is up, oldest first, from behind the one given."""
+        behind = after or _FIRST
+        parameters = (at, behind.expires_at, behind.reservation_id, limit)
+        return [Due(*row) for row in await self._all(SELECT_DUE, parameters)]
 
     async def low_accounts(self) -> frozenset[UUID]:
         """Return the accounts that were warned and have not recovered."""

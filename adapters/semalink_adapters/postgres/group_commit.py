@@ -16,6 +16,7 @@ from semalink.application.ledger import (
     Command,
     Decisions,
     LedgerUnavailable,
+    Undecidable,
     decide_batch,
 )
 from semalink_adapters.postgres.batch import BatchStore, Loaded
@@ -42,7 +43,7 @@ INTERRUPT_SECONDS = 10.0
 _log = structlog.get_logger(__name__)
 
 
-class RefusedByDatabase(Exception):
+class RefusedByDatabase(Undecidable):
     """The database cannot store what a command decided: a bug, told without any values."""
 
     def __init__(self, sqlstate: str | None, constraint: str | None) -> None:

@@ -174,11 +174,11 @@ class RowChanges:
         if self.reservations.pop(reservation_id, None) is None:
             self.resolved.append(reservation_id)
 
-    def spend(self, event: Any, sign: int) -> None:
+    def spend(self, event: Any, price_micros: int) -> None:
         """Count what a customer spends of its agent's credits."""
         if event.sub_account_id is not None:
             slot = event.sub_account_id, event.spending_month
-            self.spending[slot] = self.spending.get(slot, 0) + sign * event.price_micros
+            self.spending[slot] = self.spending.get(slot, 0) + price_micros
 
     def finish(self, message_id: UUID) -> None:
         """Take a message off the work list."""
@@ -195,10 +195,12 @@ def _reserved(changes: RowChanges, event: credit_entries.Reserved) -> None:
         event.price_micros,
         event.spending_month,
     )
-    changes.spend(event, 1)
+    changes.spend(event, event.price_micros or 0)
 
 
 def _charged(changes: RowChanges, event: credit_entries.Charged) -> None:
+    if event.price_released_micros:
+        changes.spend(event, -event.price_released_micros)
     if not event.remaining_micros:
         changes.resolve(event.reservation_id)
         return
@@ -218,11 +220,11 @@ def _given_back(
     changes: RowChanges, event: credit_entries.Released | credit_entries.ReservationExpired
 ) -> None:
     changes.resolve(event.reservation_id)
-    changes.spend(event, -1)
+    changes.spend(event, -(event.price_micros or 0))
 
 
 def _refunded(changes: RowChanges, event: credit_entries.Refunded) -> None:
-    changes.spend(event, -1)
+    changes.spend(event, -(event.price_micros or 0))
 
 
 def _refusal_row(refusal: Refusal) -> tuple[Any, ...]:

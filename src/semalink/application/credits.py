@@ -1,5 +1,6 @@
 """Moving credits by hand: limits, adjustments, transfers; and reservations that nobody resolved."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
@@ -10,7 +11,10 @@ from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
 from semalink.domain.adjustment import Adjustment, AdjustmentState, Category
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
-from semalink.domain.errors import NotRelated, PaidByAgent
+from semalink.domain.errors import AdjustmentNotFound, NotRelated, PaidByAgent
+
+#: Scope of the ids of transfers, under which each happens once.
+TRANSFER_SCOPE = UUID("00000000-0000-8000-8000-000000000002")
 
 
 class BalanceAfter(msgspec.Struct, frozen=True):
@@ -152,7 +156,10 @@ class ApproveAdjustment(PlainCommand):
 
     def decide(self, books: Books) -> AdjustmentRecorded:
         """Approve and apply, in one."""
-        adjustment = books.adjustment(self.adjustment_id)
+        adjustment = _adjustment_of(books, self.adjustment_id, self.account_id)
+        if adjustment.was_approved_by(self.cause.actor):
+            # The answer to this very approval was lost on its way.
+            return _recorded(adjustment)
         adjustment.check_approval(self.cause.actor)
         credit_account = books.credit_account(adjustment.account_id)
         credit_account.adjust(
@@ -187,7 +194,7 @@ class RejectAdjustment(PlainCommand):
 
     def decide(self, books: Books) -> AdjustmentRecorded:
         """Reject it."""
-        adjustment = books.adjustment(self.adjustment_id)
+        adjustment = _adjustment_of(books, self.adjustment_id, self.account_id)
         adjustment.reject(self.reason, self.cause)
         return _recorded(adjustment)
 
@@ -206,6 +213,15 @@ class TransferCredits:
 
     weight: ClassVar[int] = 1
     _decoder: ClassVar = msgspec.json.Decoder(TransferRecorded)
+
+    def __post_init__(self) -> None:
+        """Make the transfer its own key where the caller brings none: it happens once."""
+        if self.idempotency is None:
+            parts = (self.from_account_id.bytes, self.to_account_id.bytes)
+            asked = b"".join(parts) + self.amount_micros.to_bytes(16, signed=True)
+            fingerprint = hashlib.sha256(asked).digest()
+            key = Idempotency(TRANSFER_SCOPE, self.transfer_id.hex, fingerprint)
+            object.__setattr__(self, "idempotency", key)
 
     @property
     def subject(self) -> UUID:
@@ -267,6 +283,13 @@ class ExpireReservation(PlainCommand):
         if is_due:
             credit_account.expire(self.reservation_id, self.cause)
         return is_due
+
+
+def _adjustment_of(books: Books, adjustment_id: UUID, account_id: UUID) -> Adjustment:
+    adjustment = books.adjustment(adjustment_id)
+    if adjustment.account_id != account_id:
+        raise AdjustmentNotFound
+    return adjustment
 
 
 def _balance(credit_account: CreditAccount) -> BalanceAfter:

@@ -32,6 +32,10 @@ class OutcomeInDoubt(LedgerUnavailable):
     """The connection broke at the commit and nobody can be asked; the command may have counted."""
 
 
+class Undecidable(Exception):
+    """The books cannot store what a command decided: a bug, or books that were tampered with."""
+
+
 class StoredRefusal(DomainError):
     """A refusal of before, given again because its idempotency key was."""
 

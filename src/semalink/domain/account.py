@@ -240,6 +240,7 @@ class Account(Aggregate):
 
     def set_price_list(self, segment_micros: Mapping[str, int], cause: Cause) -> None:
         """Set what the agent's customers pay for a segment."""
+        assert all(price > 0 for price in segment_micros.values()), "nothing is free"
         if self.kind is not Kind.AGENT:
             raise NotAnAgent
         if segment_micros != self.price_list:

@@ -39,6 +39,7 @@ class Adjustment(Aggregate):
     reason: str
     proposed_by: str
     state: AdjustmentState
+    approved_by: str | None = None
 
     def __init__(self) -> None:
         """Start empty: the first event stands the adjustment up."""
@@ -71,6 +72,10 @@ class Adjustment(Aggregate):
         """A second person agreed."""
 
         TOPIC = "adjustment.approved.1"
+
+        def apply(self, adjustment: "Adjustment") -> None:
+            """Remember who agreed."""
+            adjustment.approved_by = self.actor
 
     class Applied(Event):
         """The balance was changed, by the entry of this version."""
@@ -116,6 +121,10 @@ class Adjustment(Aggregate):
             category=str(category),
             reason=reason,
         )
+
+    def was_approved_by(self, approver: str) -> bool:
+        """Tell whether this person approved it before."""
+        return self.state is AdjustmentState.APPLIED and self.approved_by == approver
 
     def check_approval(self, approver: str) -> None:
         """Refuse an approval by whoever proposed it, or of what was decided before."""

@@ -176,8 +176,7 @@ class CreditAccount(Aggregate):
             expires_at=expires_at,
             **_facts_of(on_behalf),
         )
-        if not self.is_low and self.available_micros * LOW_PART < self.credit_limit_micros:
-            self._enter(self.LimitNeared, cause, available_micros=self.available_micros)
+        self._warn_if_low(cause)
 
     def charge(
         self,
@@ -195,8 +194,12 @@ class CreditAccount(Aggregate):
             raise InsufficientCredits(
                 available_micros=reservation.amount_micros, price_micros=amount
             )
-        on_behalf = reservation.on_behalf
-        price = on_behalf.price_micros if on_behalf and price_micros is None else price_micros
+        on_behalf, remaining = reservation.on_behalf, reservation.amount_micros - amount
+        price = price_micros
+        if on_behalf is not None and price is None:
+            assert not remaining, "a part has a price of its own"
+            price = on_behalf.price_micros
+        unasked = 0 if on_behalf is None or remaining else on_behalf.price_micros - (price or 0)
         self._enter(
             self.Charged,
             cause,
@@ -204,10 +207,12 @@ class CreditAccount(Aggregate):
             reserved_by=-amount,
             reservation_id=reservation_id,
             amount_micros=amount,
-            remaining_micros=reservation.amount_micros - amount,
+            remaining_micros=remaining,
             sub_account_id=on_behalf.sub_account_id if on_behalf else None,
             price_micros=price,
             message_id=message_id,
+            price_released_micros=unasked,
+            spending_month=on_behalf.month if on_behalf else None,
         )
         return Charge(amount, amount if price is None else price, self.version)
 
@@ -247,6 +252,7 @@ class CreditAccount(Aggregate):
         self._enter(
             self.Adjusted, cause, posted_by=amount_micros, amount_micros=amount_micros, **why
         )
+        self._warn_if_low(cause)
 
     def set_limit(self, credit_limit_micros: int, reason: str, cause: Cause) -> None:
         """Change the credit limit; setting it to what it is changes nothing."""
@@ -263,9 +269,11 @@ class CreditAccount(Aggregate):
             credit_limit_micros=credit_limit_micros,
             reason=reason,
         )
+        self._warn_if_low(cause)
 
     def send_transfer(self, amount_micros: int, cause: Cause, **facts: Any) -> None:
         """Let credits go to another account; only what was bought, not what a limit lends."""
+        assert amount_micros > 0, "a transfer of nothing is none"
         free_micros = self.posted_micros - self.reserved_micros
         if amount_micros > free_micros:
             raise InsufficientCredits(
@@ -278,6 +286,7 @@ class CreditAccount(Aggregate):
             amount_micros=amount_micros,
             **facts,
         )
+        self._warn_if_low(cause)
 
     def receive_transfer(self, amount_micros: int, cause: Cause, **facts: Any) -> None:
         """Take credits from another account."""
@@ -291,6 +300,10 @@ class CreditAccount(Aggregate):
             spending = self.spending.get((on_behalf.sub_account_id, on_behalf.month))
             if spending is not None:
                 spending.spent_micros += price_micros
+
+    def _warn_if_low(self, cause: Cause) -> None:
+        if not self.is_low and self.available_micros * LOW_PART < self.credit_limit_micros:
+            self._enter(self.LimitNeared, cause, available_micros=self.available_micros)
 
     def _check_cap(self, on_behalf: OnBehalf) -> None:
         spending = self.spending[(on_behalf.sub_account_id, on_behalf.month)]

@@ -114,10 +114,15 @@ class Charged(Entry):
     price_micros: int | None = None
     #: The message that was charged, where the reservation is for many.
     message_id: UUID | None = None
+    #: What the customer had set aside and was not asked for, with the last part.
+    price_released_micros: int = 0
+    spending_month: str | None = None
 
     def apply(self, account: Books) -> None:
         """Resolve the reservation, or lessen it."""
         super().apply(account)
+        if self.price_released_micros:
+            account.count_spending(on_behalf_of(self), -self.price_released_micros)
         before = account.open_reservations.pop(self.reservation_id, None)
         if before is not None and self.remaining_micros:
             account.open_reservations[self.reservation_id] = lessened(
@@ -126,6 +131,8 @@ class Charged(Entry):
 
 
 class _GivenBack(Entry):
+    # Not a gain: what comes back unspent ends a warning only when twice as much remains, so that
+    # messages under way, which reserve and release, do not warn again and again.
     reservation_id: UUID
     amount_micros: int
     sub_account_id: UUID | None = None
@@ -137,6 +144,9 @@ class _GivenBack(Entry):
         super().apply(account)
         account.open_reservations.pop(self.reservation_id, None)
         account.count_spending(on_behalf_of(self), -(self.price_micros or 0))
+        available = self.posted_after_micros - self.reserved_after_micros
+        if (available + account.credit_limit_micros) * LOW_PART >= 2 * account.credit_limit_micros:
+            account.is_low = False
 
 
 class Released(_GivenBack):
@@ -221,7 +231,7 @@ class LimitNeared(Entry):
         account.is_low = True
 
 
-def on_behalf_of(entry: Reserved | _GivenBack | Refunded) -> OnBehalf | None:
+def on_behalf_of(entry: Reserved | Charged | _GivenBack | Refunded) -> OnBehalf | None:
     """Return for whom an entry was made; None for the billing account itself."""
     if entry.sub_account_id is None:
         return None

@@ -21,10 +21,12 @@ async def test_due_reservations_are_those_whose_time_is_up(
     await desk.accept_job(account_id)
     watch = PostgresCreditWatch(pool)
 
-    due = await watch.due_reservations(now, 10)
+    due = await watch.due_reservations(now, 10, None)
 
-    assert due == [(late.message_id, account_id), (later.message_id, account_id)]
-    assert await watch.due_reservations(now, 1) == due[:1]
+    assert [one.reservation_id for one in due] == [late.message_id, later.message_id]
+    assert {one.account_id for one in due} == {account_id}
+    assert await watch.due_reservations(now, 1, None) == due[:1]
+    assert await watch.due_reservations(now, 1, due[0]) == due[1:]
 
 
 async def test_low_accounts_are_those_that_were_warned(

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from semalink.application.bus import NotReady
-from semalink.application.credit_keeping import CreditKeeper
+from semalink.application.credit_keeping import CreditKeeper, Due
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 
@@ -17,12 +17,13 @@ class MemoryWatch:
         self.ledger = ledger
         self.low: frozenset[UUID] = frozenset()
 
-    async def due_reservations(self, at: datetime, limit: int) -> Sequence[tuple[UUID, UUID]]:
-        return [
-            (reservation_id, owner_id)
+    async def due_reservations(self, at: datetime, limit: int, after: Due | None) -> Sequence[Due]:
+        due = [
+            Due(one.expires_at, reservation_id, owner_id)
             for reservation_id, (owner_id, one) in self.ledger.open_reservations.items()
             if one.expires_at is not None and one.expires_at <= at
-        ][:limit]
+        ]
+        return [one for one in sorted(due) if after is None or one > after][: min(limit, 1)]
 
     async def low_accounts(self) -> frozenset[UUID]:
         return self.low
@@ -43,7 +44,12 @@ def keeper(
     ledger: MemoryLedger, watch: MemoryWatch, clock: MemoryClock, told: list[UUID]
 ) -> CreditKeeper:
     return CreditKeeper(
-        ledger, watch, now=clock.now, new_request_id=lambda: "job_1", on_low=told.append
+        ledger,
+        watch,
+        now=clock.now,
+        new_request_id=lambda: "job_1",
+        on_low=told.append,
+        on_stuck=told.append,
     )
 
 
@@ -75,6 +81,28 @@ async def test_expire_due_waits_while_the_ledger_is_away(
 
     with pytest.raises(NotReady):
         await keeper.expire_due()
+
+
+async def test_expire_due_goes_on_past_one_that_cannot_be_given_back(
+    *,
+    keeper: CreditKeeper,
+    ledger: MemoryLedger,
+    account_id: UUID,
+    accept: Callable[..., object],
+    clock: MemoryClock,
+    told: list[UUID],
+) -> None:
+    accept()
+    stray_id, nobody_id = UUID(int=0), UUID(int=0xFF)
+    [(_, reservation)] = ledger.open_reservations.values()
+    ledger.open_reservations[stray_id] = (nobody_id, reservation)
+    clock.advance(days=8)
+
+    expired = await keeper.expire_due()
+
+    assert expired == 1
+    assert told == [stray_id]
+    assert ledger.balance(account_id).reserved_micros == 0
 
 
 async def test_look_for_low_tells_each_account_once_until_it_recovered(

@@ -179,6 +179,44 @@ def test_adjustment_that_cannot_be_paid_stays_proposed(
     assert answer.value.state is AdjustmentState.REJECTED
 
 
+def test_adjustment_approved_again_by_the_same_person_is_answered_alike(
+    ledger: MemoryLedger,
+    account_id: UUID,
+    propose: Callable[..., None],
+    cause: Callable[..., Cause],
+) -> None:
+    propose(5)
+    first = ledger.decide(ApproveAdjustment(ADJUSTMENT_ID, account_id, cause()))
+    before = len(ledger.log)
+
+    second = ledger.decide(ApproveAdjustment(ADJUSTMENT_ID, account_id, cause()))
+
+    assert second.value == first.value
+    assert len(ledger.log) == before
+
+
+def test_adjustment_of_another_account_is_not_there(
+    family: MemoryLedger, propose: Callable[..., None], cause: Callable[..., Cause]
+) -> None:
+    propose(5)
+
+    with pytest.raises(AdjustmentNotFound):
+        family.decide(ApproveAdjustment(ADJUSTMENT_ID, AGENT_ID, cause()))
+    with pytest.raises(AdjustmentNotFound):
+        family.decide(RejectAdjustment(ADJUSTMENT_ID, AGENT_ID, "no", cause()))
+
+
+def test_transfer_asked_for_twice_without_a_key_happens_once(
+    family: MemoryLedger, cause: Callable[..., Cause]
+) -> None:
+    command = TransferCredits(TRANSFER_ID, AGENT_ID, PAYING_ID, 30, "June", cause())
+
+    family.decide(command)
+    family.decide(command)
+
+    assert family.balance(AGENT_ID).posted_micros == 70
+
+
 def test_adjustment_that_is_not_there_is_refused(
     ledger: MemoryLedger, account_id: UUID, cause: Callable[..., Cause]
 ) -> None:

@@ -17,6 +17,7 @@ RESERVATION_ID = UUID(int=4)
 AT = datetime(2026, 11, 23, 9, tzinfo=UTC)
 CAUSE = Cause("operator:1", AT, "req_1")
 MONTH = "2026-11"
+WHY = {"category": "correction", "reason": "r", "proposed_by": "p", "adjustment_id": OTHER_ID}
 
 
 def opened(posted_micros: int = 0, limit_micros: int = 0) -> CreditAccount:
@@ -96,10 +97,8 @@ def test_expire_gives_back_what_is_left() -> None:
 
 def test_adjust_moves_the_balance_either_way() -> None:
     account = opened(100)
-    why = {"category": "correction", "reason": "r", "proposed_by": "p", "adjustment_id": OTHER_ID}
-
-    account.adjust(-30, CAUSE, **why)
-    account.adjust(5, CAUSE, **why)
+    account.adjust(-30, CAUSE, **WHY)
+    account.adjust(5, CAUSE, **WHY)
 
     assert account.posted_micros == 75
 
@@ -110,7 +109,7 @@ def test_adjust_refuses_to_take_what_is_reserved() -> None:
     account.collect_events()
 
     with pytest.raises(InsufficientCredits):
-        account.adjust(-11, CAUSE, category="correction", reason="r", proposed_by="p")
+        account.adjust(-11, CAUSE, **WHY)
 
     assert account.collect_events() == []
 
@@ -176,15 +175,57 @@ def test_reserve_warns_again_after_enough_was_there() -> None:
     assert names(account) == ["Reserved", "LimitNeared"]
 
 
-def test_a_release_does_not_arm_the_warning_anew() -> None:
+def test_a_release_arms_the_warning_anew_only_when_twice_as_much_remains() -> None:
     account = opened(limit_micros=100)
-    account.reserve(UUID(int=10), 81, CAUSE)
+    account.reserve(UUID(int=10), 61, CAUSE)
+    account.reserve(UUID(int=11), 20, CAUSE)
+    account.release(UUID(int=11), CAUSE)
+    is_low_with_little_back = account.is_low
     account.release(UUID(int=10), CAUSE)
+
+    assert is_low_with_little_back
+    assert not account.is_low
+
+
+def test_set_limit_warns_when_little_remains_of_the_new_one() -> None:
+    account = opened(limit_micros=1_000)
+    account.reserve(RESERVATION_ID, 90, CAUSE)
     account.collect_events()
 
-    account.reserve(UUID(int=11), 81, CAUSE)
+    account.set_limit(91, "lower", CAUSE)
 
-    assert names(account) == ["Reserved"]
+    assert names(account) == ["LimitSet", "LimitNeared"]
+
+
+def test_adjust_warns_when_it_takes_nearly_all() -> None:
+    account = opened(limit_micros=100)
+
+    account.adjust(-90, CAUSE, **WHY)
+
+    assert names(account) == ["Adjusted", "LimitNeared"]
+
+
+def test_last_part_for_a_customer_gives_back_what_it_was_not_asked_for() -> None:
+    account = agent_of_customer(cap_micros=None)
+    account.reserve(RESERVATION_ID, 30, CAUSE, on_behalf=OnBehalf(CUSTOMER_ID, 50, MONTH))
+
+    account.charge(RESERVATION_ID, CAUSE, amount_micros=10, price_micros=15)
+    account.charge(RESERVATION_ID, CAUSE, amount_micros=20, price_micros=25)
+
+    assert account.spending[CUSTOMER_ID, MONTH].spent_micros == 40
+
+
+def test_part_for_a_customer_is_a_bug_without_a_price() -> None:
+    account = agent_of_customer(cap_micros=None)
+    account.reserve(RESERVATION_ID, 30, CAUSE, on_behalf=OnBehalf(CUSTOMER_ID, 50, MONTH))
+
+    with pytest.raises(AssertionError, match="price of its own"):
+        account.charge(RESERVATION_ID, CAUSE, amount_micros=10)
+
+
+def test_transfer_of_nothing_is_a_bug() -> None:
+    with pytest.raises(AssertionError, match="of nothing"):
+        opened(10).send_transfer(-5, CAUSE)
 
 
 def test_a_small_top_up_does_not_arm_the_warning_anew() -> None:

@@ -18,7 +18,11 @@ ALTER TABLE open_reservations
     ADD COLUMN sub_account_id uuid,
     ADD COLUMN price_micros bigint,
     ADD COLUMN spending_month text;
-CREATE INDEX open_reservations_expiring ON open_reservations (expires_at)
+-- Those of the first release expire as new ones do; a message is valid for three days at most.
+UPDATE open_reservations AS r SET expires_at = interval '7 days' + COALESCE(
+    (SELECT p.expires_at FROM pending_submissions AS p WHERE p.message_id = r.reservation_id),
+    r.opened_at + interval '3 days');
+CREATE INDEX open_reservations_expiring ON open_reservations (expires_at, reservation_id)
     WHERE expires_at IS NOT NULL;
 CREATE INDEX open_reservations_by_account ON open_reservations (account_id);
 
