@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
 from semalink.application.reconciliation import Sent, Suspect
 from semalink.domain.calendar import BUSINESS_TIME
-from semalink.domain.ids import MESSAGE_PREFIX, format_id
+from semalink.domain.ids import MESSAGE_PREFIX, format_id, parse_id
 from semalink.domain.reconciliation import Snapshot
 from semalink_adapters.postgres.partitions import first_id_of
 
@@ -37,7 +38,7 @@ SELECT message_id, country, network, segments, provider_cost_micros,
             WHEN status = 'unknown' THEN 'outcome_unknown'
             WHEN provider_cost_micros IS NULL THEN 'no_cost'
             ELSE 'other_cost' END AS reason
-{_OF_DAYS} AND aggregator = %(route)s
+{_OF_DAYS} AND aggregator = %(route)s AND message_id > %(after)s
   AND (possible_duplicate OR status = 'unknown' OR provider_cost_micros IS NOT NULL
        OR EXISTS (SELECT FROM messages AS m WHERE m.aggregator = %(route)s
                   AND m.message_id >= %(first_id)s AND m.message_id < %(last_id)s
@@ -76,9 +77,17 @@ class PostgresReconciliation:
         rows = await self._all(SELECT_SNAPSHOTS, {**_bounds(first, last), "route": route})
         return [Snapshot(*row) for row in rows]
 
-    async def suspects(self, day: date, route: str, limit: int) -> Sequence[Suspect]:
-        """Return messages of a day and route that may explain a drift."""
-        asked = {**_bounds(day, day), "route": route, "limit": limit}
+    async def suspects(
+        self, day: date, route: str, limit: int, after: str | None
+    ) -> Sequence[Suspect]:
+        """Return messages of a day and route that may explain a drift, by id."""
+        behind = parse_id(MESSAGE_PREFIX, after) if after else None
+        asked = {
+            **_bounds(day, day),
+            "route": route,
+            "limit": limit,
+            "after": behind or UUID(int=0),
+        }
         rows = await self._all(SELECT_SUSPECTS, asked)
         return [
             Suspect(format_id(MESSAGE_PREFIX, row[0]), row[1], row[2], row[3], None, row[4], row[5])

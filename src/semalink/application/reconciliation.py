@@ -1,7 +1,7 @@
 """Reconciling with the aggregators: by day and route, with the messages that explain a drift."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Protocol
 
@@ -11,6 +11,8 @@ from semalink.domain.reconciliation import ProviderRates, Snapshot, moves_by_day
 
 #: Messages that are shown for one day and route.
 EXPLAINED_MAX = 500
+#: Messages that are looked at together.
+PAGE_SIZE = 2_000
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -43,7 +45,8 @@ class DayOfRoute(msgspec.Struct, frozen=True):
     expected_micros: int | None
     #: What the aggregator says; None when it says nothing that can be compared.
     reported_micros: int | None
-    #: "messages": it names the cost of each; "balance": by what was left there; "none".
+    #: "messages": it names the cost of each; "balance": by what was left there; "none"; or
+    #: "currencies": the costs are in several, which cannot be added up.
     source: str
     #: Reported less expected; None when either is not known.
     drift_micros: int | None
@@ -77,8 +80,10 @@ class ReconciliationBook(Protocol):
         """Return the balances from the last one before the first day, by time."""
         ...
 
-    async def suspects(self, day: date, route: str, limit: int) -> Sequence[Suspect]:
-        """Return messages of a day and route, those first that name a cost or a doubt."""
+    async def suspects(
+        self, day: date, route: str, limit: int, after: str | None
+    ) -> Sequence[Suspect]:
+        """Return messages of a day and route that name a cost or a doubt, by id."""
         ...
 
 
@@ -90,6 +95,7 @@ class _Sum:
     expected_micros: int | None = 0
     reported_count: int = 0
     reported_micros: int = 0
+    currencies: set[str] = field(default_factory=set)
 
 
 class Reconciliation:
@@ -120,16 +126,20 @@ class Reconciliation:
 
     async def explain(self, day: date, route: str) -> list[Suspect]:
         """Return the messages of a day whose cost is not what it should be, or is in doubt."""
-        explained = []
-        for suspect in await self._book.suspects(day, route, EXPLAINED_MAX):
-            expected = self._rates.expected_micros(
-                route, suspect.country, suspect.network, suspect.segments
-            )
-            reported = suspect.reported_micros
-            if suspect.reason == "other_cost" and (expected is None or reported == expected):
-                continue
-            explained.append(msgspec.structs.replace(suspect, expected_micros=expected))
-        return explained
+        explained: list[Suspect] = []
+        after: str | None = None
+        while page := await self._book.suspects(day, route, PAGE_SIZE, after):
+            for suspect in page:
+                expected = self._rates.expected_micros(
+                    route, suspect.country, suspect.network, suspect.segments
+                )
+                is_fine = expected is None or suspect.reported_micros == expected
+                if suspect.reason != "other_cost" or not is_fine:
+                    explained.append(msgspec.structs.replace(suspect, expected_micros=expected))
+            after = page[-1].id
+            if len(explained) >= EXPLAINED_MAX:
+                break
+        return explained[:EXPLAINED_MAX]
 
     def _add(self, total: _Sum, sent: Sent) -> None:
         expected = self._rates.expected_micros(
@@ -140,6 +150,8 @@ class Reconciliation:
         total.billed_micros += sent.billed_micros
         total.reported_count += sent.reported_count
         total.reported_micros += sent.reported_micros
+        if sent.reported_count and sent.currency is not None:
+            total.currencies.add(sent.currency)
         if expected is None or total.expected_micros is None:
             total.expected_micros = None
         else:
@@ -150,7 +162,9 @@ def _day_of(
     day: date, route: str, total: _Sum, spent_micros: int | None, topped_up_micros: int
 ) -> DayOfRoute:
     reported: int | None
-    if total.reported_count:
+    if len(total.currencies) > 1:
+        source, reported = "currencies", None
+    elif total.reported_count:
         source, reported = "messages", total.reported_micros
     elif spent_micros is not None:
         source, reported = "balance", spent_micros

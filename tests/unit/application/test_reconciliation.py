@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from semalink.application.reconciliation import Reconciliation, Sent, Suspect
+from semalink.application.reconciliation import EXPLAINED_MAX, Reconciliation, Sent, Suspect
 from semalink.domain.reconciliation import ProviderRates, Snapshot
 
 DAY = date(2026, 11, 24)
@@ -25,8 +25,10 @@ class Book:
     async def snapshots(self, route: str, first: date, last: date) -> Sequence[Snapshot]:
         return self.balances.get(route, [])
 
-    async def suspects(self, day: date, route: str, limit: int) -> Sequence[Suspect]:
-        return self.found
+    async def suspects(
+        self, day: date, route: str, limit: int, after: str | None
+    ) -> Sequence[Suspect]:
+        return [one for one in self.found if after is None or one.id > after][: min(limit, 2)]
 
 
 def sent(route: str, segments: int, **more: Any) -> Sent:
@@ -89,6 +91,28 @@ async def test_nothing_is_compared_where_nothing_is_known() -> None:
 
     assert (day.source, day.expected_micros) == ("none", None)
     assert (day.reported_micros, day.drift_micros) == (None, None)
+
+
+async def test_costs_in_several_currencies_are_not_added_up() -> None:
+    book = Book()
+    for currency in ("KES", "USD"):
+        book.rows.append(sent("celcom", 1, currency=currency, reported_count=1, reported_micros=5))
+
+    [day] = await Reconciliation(book, RATES).days(DAY, DAY)
+
+    assert (day.source, day.reported_micros, day.drift_micros) == ("currencies", None, None)
+
+
+async def test_explain_ends_with_as_many_as_are_shown() -> None:
+    book = Book()
+    book.found = [
+        Suspect(f"msg_{number:04}", "KE", None, 1, None, None, "no_cost")
+        for number in range(EXPLAINED_MAX + 3)
+    ]
+
+    explained = await Reconciliation(book, RATES).explain(DAY, "celcom")
+
+    assert len(explained) == EXPLAINED_MAX
 
 
 async def test_explain_leaves_out_costs_that_are_as_expected() -> None:

@@ -66,7 +66,9 @@ class NothingSent:
     async def snapshots(self, route: str, first: date, last: date) -> Sequence[Snapshot]:
         return []
 
-    async def suspects(self, day: date, route: str, limit: int) -> Sequence[Suspect]:
+    async def suspects(
+        self, day: date, route: str, limit: int, after: str | None
+    ) -> Sequence[Suspect]:
         return []
 
 
