@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 
-from bench import end_to_end, export, hot_account, ledger, load, platform
+from bench import end_to_end, export, hot_account, ledger, load, platform, point_in_time
 from bench.baselines import DATABASE_URL, PORT
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_ops.embedded.ports import free_port
@@ -17,18 +18,32 @@ MANY_ACCOUNTS = 10_000
 
 
 def main() -> None:
-    """Run everything; takes some ten minutes."""
-    load.require_wrk()
+    """Run everything, or what is named behind ``--only``; everything takes some twenty minutes."""
     quick = "--quick" in sys.argv
+    only = sys.argv[sys.argv.index("--only") + 1].split(",") if "--only" in sys.argv else None
     with platform.servers() as servers:
-        asyncio.run(_measure_ledger(servers, quick=quick))
-        hot_account.measure(servers.postgres.dsn, quick=quick)
-        _measure_http(servers, quick=quick)
-    export.measure(quick=quick)
-    end_to_end.measure(quick=quick)
+        for name, part in ON_SERVERS.items():
+            if only is None or name in only:
+                part(servers, quick=quick)
+    for name, alone in ALONE.items():
+        if only is None or name in only:
+            alone(quick=quick)
+
+
+def _measure_reservations(servers: platform.Servers, *, quick: bool) -> None:
+    asyncio.run(_measure_ledger(servers, quick=quick))
+
+
+def _measure_hot_account(servers: platform.Servers, *, quick: bool) -> None:
+    hot_account.measure(servers.postgres.dsn, quick=quick)
+
+
+def _measure_point_in_time(servers: platform.Servers, *, quick: bool) -> None:
+    point_in_time.measure(servers.postgres.dsn, quick=quick)
 
 
 def _measure_http(servers: platform.Servers, *, quick: bool) -> None:
+    load.require_wrk()
     baseline_port, api_port = free_port(), free_port()
     key = asyncio.run(_open_account(servers))
     environment = servers.environment(api_port=api_port)
@@ -101,6 +116,19 @@ async def _open_account(servers: platform.Servers) -> str:
     async with GroupCommit(servers.postgres.dsn) as group_commit:
         [account_id] = await ledger.open_accounts(group_commit, 1)
         return await platform.issue_key(group_commit, account_id)
+
+
+#: What runs on servers of the bench, and what brings its own.
+ON_SERVERS: dict[str, Callable[..., None]] = {
+    "reservations": _measure_reservations,
+    "hot-account": _measure_hot_account,
+    "point-in-time": _measure_point_in_time,
+    "http": _measure_http,
+}
+ALONE: dict[str, Callable[..., None]] = {
+    "export": export.measure,
+    "end-to-end": end_to_end.measure,
+}
 
 
 if __name__ == "__main__":

@@ -3,47 +3,44 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from bench import entries, ledger
+from semalink_adapters.postgres.credit_reads import PostgresCreditReads
 from semalink_adapters.postgres.group_commit import GroupCommit
+from semalink_adapters.postgres.queries import open_pool
 from semalink_ops.runtime import utc_now
 
 SMALL, LARGE = 1_000, 1_000_000
 READS, COMMANDS = 2_000, 500
 SEED = 20_261_125
 
-BalanceAt = Callable[[UUID, datetime], Awaitable[Any]]
 
-
-def measure(database_url: str, open_reads: Callable[[str], Any], *, quick: bool) -> None:
-    """Print latencies side by side; ``open_reads`` opens what answers balances."""
+def measure(database_url: str, *, quick: bool) -> None:
+    """Print the latencies of both accounts, side by side."""
     large = LARGE // 100 if quick else LARGE
     started = time.perf_counter()
     [small_id] = entries.load(database_url, accounts=1, entries_each=SMALL, at=utc_now())
     [large_id] = entries.load(database_url, accounts=1, entries_each=large, at=utc_now())
     elapsed = time.perf_counter() - started
     print(f"\nOne account of {SMALL:,} and one of {large:,} entries (loaded in {elapsed:.0f} s)")
-    asyncio.run(_measure(database_url, open_reads, {SMALL: small_id, large: large_id}))
+    asyncio.run(_measure(database_url, {SMALL: small_id, large: large_id}))
 
 
-async def _measure(
-    database_url: str, open_reads: Callable[[str], Any], account_ids: dict[int, UUID]
-) -> None:
+async def _measure(database_url: str, account_ids: dict[int, UUID]) -> None:
     chance = random.Random(SEED)
-    async with open_reads(database_url) as balance_at:
+    async with open_pool(database_url) as pool:
+        reads = PostgresCreditReads(pool)
         for size, account_id in account_ids.items():
             first, last = _span(database_url, account_id)
             seconds = []
             for _ in range(READS):
                 at = datetime.fromtimestamp(chance.uniform(first, last), UTC)
                 started = time.perf_counter()
-                assert await balance_at(account_id, at) is not None, "the account was open then"
+                await reads.balance_at(account_id, at)
                 seconds.append(time.perf_counter() - started)
             _print(f"balance at a random instant, {size:,} entries", seconds)
     async with GroupCommit(database_url) as group_commit:
