@@ -58,6 +58,7 @@ async def build_api(settings: Settings) -> AsyncIterator[Application]:
                 edge=_edge(core, ("database", "ledger")),
                 reads=core.reads,
                 sending=Sending(core.ledger, uuid7),
+                ledger=core.ledger,
                 key_ring=key_ring,
                 rules=lambda: rules,
                 key_pepper=_pepper(settings),

@@ -9,7 +9,14 @@ from semalink.web.admin.roles import ADMIN, ANYONE
 from semalink.web.api_key import hash_key, make_key
 
 #: What a key of a customer may be allowed.
-CUSTOMER_SCOPES = ("balance:read", "messages:read", "messages:send")
+CUSTOMER_SCOPES = (
+    "balance:read",
+    "customers:read",
+    "customers:write",
+    "ledger:read",
+    "messages:read",
+    "messages:send",
+)
 #: What a key of an operator may be allowed: the roles.
 OPERATOR_SCOPES = (ADMIN, *sorted(ANYONE - {ADMIN}))
 OPERATOR_MODE = "operator"

@@ -36,6 +36,7 @@ def _applications() -> Mapping[str, Any]:
                 edge=edge,
                 reads=absent,
                 sending=absent,
+                ledger=absent,
                 key_ring=absent,
                 rules=absent,
                 key_pepper=b"",

@@ -64,6 +64,15 @@ class AdjustmentNotFound(DomainError):
         super().__init__("There is no adjustment with this id.")
 
 
+class EntryNotFound(DomainError):
+    """The account has no such entry."""
+
+    code = "entry_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("This account has no ledger entry of this number.")
+
+
 class StatementNotFound(DomainError):
     """The account has no statement of this month."""
 

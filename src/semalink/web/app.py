@@ -5,23 +5,29 @@ from typing import Any
 from litestar.handlers import HTTPRouteHandler
 
 from semalink.web.admin.accounts import account_routes
+from semalink.web.admin.adjustments import adjustment_routes
 from semalink.web.admin.api_keys import api_key_routes
 from semalink.web.admin.credits import credit_routes
 from semalink.web.admin.history import history_routes
+from semalink.web.admin.ledger_entries import any_ledger_routes
 from semalink.web.admin.messages import any_message_routes
 from semalink.web.admin.reconciliation import reconciliation_routes
 from semalink.web.admin.sending import sending_settings_routes
+from semalink.web.admin.terms import term_routes
 from semalink.web.balance import balance_routes
 from semalink.web.batch import batch_routes
+from semalink.web.customers import customer_routes
 from semalink.web.dependencies import AdminDependencies, ApiDependencies, IntakeDependencies
 from semalink.web.edge_app import EdgeApp
 from semalink.web.health import health_routes
 from semalink.web.intake import intake_routes
+from semalink.web.ledger_entries import ledger_routes
 from semalink.web.message_reading import reading_routes
 from semalink.web.messages import sending_routes
 from semalink.web.openapi import describe
 from semalink.web.operation import operations
 from semalink.web.pages import page_routes
+from semalink.web.prices import price_routes
 from semalink.web.quote import quote_routes
 
 
@@ -33,6 +39,9 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *reading_routes(deps),
         *quote_routes(deps),
         *balance_routes(deps),
+        *ledger_routes(deps),
+        *customer_routes(deps),
+        *price_routes(deps),
         *health_routes(deps.edge.health),
     ]
     pages = _pages(
@@ -53,6 +62,9 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *account_routes(deps),
         *api_key_routes(deps),
         *credit_routes(deps),
+        *adjustment_routes(deps),
+        *term_routes(deps),
+        *any_ledger_routes(deps),
         *sending_settings_routes(deps),
         *any_message_routes(deps),
         *reconciliation_routes(deps.reconciliation),

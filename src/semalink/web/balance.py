@@ -1,4 +1,4 @@
-"""The balance of the account that pays."""
+"""The balance of the caller's credits, now or at any point of their history."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from semalink.application.credit_reading import BalanceView
-from semalink.application.reading import Reads
-from semalink.domain.errors import AccountNotFound
 from semalink.web import examples
 from semalink.web.arrival import arrival_of
 from semalink.web.dependencies import ApiDependencies
+from semalink.web.ledger_entries import BALANCE_NOTES, BalanceQuery, EntryPages
 from semalink.web.operation import Operation, Success, route
+from semalink.web.query import read_query
 from semalink.web.reply import Reply
 
 BALANCE = Operation(
@@ -23,29 +23,31 @@ BALANCE = Operation(
     tag="Credits",
     summary="Read the balance",
     description=(
-        "The credits of the account that pays for the key's account, as of now. "
-        "Available is posted less reserved plus the credit limit."
+        "The credits of the account, as of now, of an instant, or after an entry. Available is "
+        "posted less reserved plus the credit limit. An account whose agent pays has no credits: "
+        "it sees what it spent this month and its cap, and the rest is null."
     ),
     scopes=frozenset({"balance:read"}),
+    query=BalanceQuery,
+    query_notes=BALANCE_NOTES,
     success=Success(200, "The balance.", BalanceView, examples.BALANCE),
-    problems=("account_not_found",),
+    problems=("account_not_found", "entry_not_found", "paid_by_agent"),
 )
 
 
 class BalanceReader:
     """Answers with balances."""
 
-    def __init__(self, reads: Reads) -> None:
-        self._reads = reads
+    def __init__(self, deps: ApiDependencies) -> None:
+        self._pages = EntryPages(deps.reads, deps.key_pepper)
 
     async def read(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with the caller's balance."""
-        balance = await self._reads.balance(arrival_of(request.scope).caller.account_id)
-        if balance is None:
-            raise AccountNotFound
-        return Reply(200, msgspec.json.encode(balance))
+        query = read_query(request, BalanceQuery)
+        account_id = arrival_of(request.scope).caller.account_id
+        return Reply(200, msgspec.json.encode(await self._pages.balance(account_id, query)))
 
 
 def balance_routes(deps: ApiDependencies) -> list[HTTPRouteHandler]:
     """Return the route that reads the balance."""
-    return [route(BALANCE, BalanceReader(deps.reads).read)]
+    return [route(BALANCE, BalanceReader(deps).read)]

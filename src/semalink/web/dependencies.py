@@ -70,6 +70,7 @@ class ApiDependencies:
     edge: Edge
     reads: Reads
     sending: Sending
+    ledger: Ledger
     key_ring: KeyRing
     #: The rules of now; their senders are those that every account may use.
     rules: Callable[[], Rules]

@@ -1,7 +1,12 @@
 """Examples for the API's page: one customer, one message, the same ids throughout."""
 
+from typing import Any
+
 MESSAGE_ID = "msg_0193a5c2f5d07c3e8f21b6a4d9e01234"
 ACCOUNT_ID = "acct_01939f00aa107b1c9a55c0de5eed0001"
+CUSTOMER_ID = "acct_01939f00aa117b1c9a55c0de5eed0003"
+ADJUSTMENT_ID = "adj_01939f00aa127b1c9a55c0de5eed0004"
+TRANSFER_ID = "trf_01939f00aa137b1c9a55c0de5eed0005"
 API_KEY_ID = "key_01939f00bb207e2d8b66d1ef6ffe0002"
 REQUEST_ID = "req_0193a5c2f5cf7a0d9c11aa22bb33cc44"
 
@@ -67,6 +72,62 @@ BALANCE = {
     "credit_limit_micros": 0,
     "available_micros": 499_200_000,
     "as_of": "2026-11-02T08:15:05.000000Z",
+    "paid_by": "self",
+    "spending_cap_micros": None,
+    "spent_this_month_micros": None,
+    "entry": 3,
+}
+
+ENTRY = {
+    "id": "evt_01939f00aa107b1c9a55c0de5eed0001_3",
+    "entry": 3,
+    "name": "credit.reserved",
+    "at": "2026-11-02T08:15:04.210000Z",
+    "recorded_at": "2026-11-02T08:15:04.213000Z",
+    "actor": f"key:{API_KEY_ID}",
+    "request_id": REQUEST_ID,
+    "amount_micros": 800_000,
+    "posted_after_micros": 500_000_000,
+    "reserved_after_micros": 800_000,
+    "credit_limit_after_micros": 0,
+    "available_after_micros": 499_200_000,
+    "message_id": MESSAGE_ID,
+    "customer_id": None,
+    "price_micros": None,
+    "data": {"expires_at": "2026-11-09T08:20:04.210000Z"},
+}
+
+CUSTOMER = {
+    "id": CUSTOMER_ID,
+    "name": "Duka la Mama",
+    "tier": "starter",
+    "pays_itself": False,
+    "spending_cap_micros": 500_000_000,
+    "spent_this_month_micros": 12_800_000,
+    "opened_at": "2026-11-01T06:10:00Z",
+}
+
+MARGIN = {
+    "customer_id": CUSTOMER_ID,
+    "name": "Duka la Mama",
+    "messages": 16,
+    "price_micros": 12_800_000,
+    "cost_micros": 9_600_000,
+    "margin_micros": 3_200_000,
+}
+
+ADJUSTMENT = {
+    "id": ADJUSTMENT_ID,
+    "account_id": ACCOUNT_ID,
+    "amount_micros": 25_000_000,
+    "category": "goodwill",
+    "reason": "Outage of 3 November.",
+    "state": "proposed",
+    "proposed_by": f"operator:{API_KEY_ID}",
+    "proposed_at": "2026-11-04T07:00:00Z",
+    "decided_by": None,
+    "decided_at": None,
+    "entry": None,
 }
 
 QUOTE = {
@@ -81,7 +142,7 @@ QUOTE = {
     "earliest_send_at": "2026-11-02T08:15:04.210000Z",
 }
 
-ACCOUNT = {
+ACCOUNT: dict[str, Any] = {
     "id": ACCOUNT_ID,
     "billing_account_id": ACCOUNT_ID,
     "name": "Acme Stores",
@@ -89,6 +150,10 @@ ACCOUNT = {
     "tier": "starter",
     "preferred_aggregator": None,
     "opened_at": "2026-11-01T06:00:00Z",
+    "agent_id": None,
+    "spending_cap_micros": None,
+    "price_list": {},
+    "refunded_on": None,
 }
 
 API_KEY = {

@@ -48,7 +48,7 @@ SEND = Operation(
         examples.ACCEPTED,
         headers={"Location": "Where the message can be read.", **REPLAYED_NOTE},
     ),
-    problems=(*CONTENT_PROBLEMS, "insufficient_credits", "rate_limited"),
+    problems=(*CONTENT_PROBLEMS, "insufficient_credits", "spending_cap_reached", "rate_limited"),
 )
 
 

@@ -46,6 +46,7 @@ def describe(
 _TAGS = {
     "Finance": "Months, statements, and what aggregators charged.",
     "Accounts": "Accounts, their keys, senders and routes.",
+    "Customers": "An agent's customers: their caps, their prices, the margin.",
     "Credits": "What is paid for, and what is left.",
     "Delivery reports": "What aggregators say became of messages.",
     "Health": "Whether this process works, and its figures.",

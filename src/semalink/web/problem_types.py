@@ -44,6 +44,12 @@ REFUSALS = (
         "List the adjustments; ids begin with adj_ and are case-sensitive.",
     ),
     ProblemType(
+        "entry_not_found",
+        404,
+        "No such ledger entry",
+        "List the entries; they are numbered from 1 within each account.",
+    ),
+    ProblemType(
         "statement_not_found",
         404,
         "No such statement",

@@ -18,6 +18,7 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.NotPaidByAgent(), "not_paid_by_agent", None),
     (errors.NotAnAgent(), "not_an_agent", None),
     (errors.NotRelated(), "not_related", None),
+    (errors.EntryNotFound(), "entry_not_found", None),
     (errors.StatementNotFound(), "statement_not_found", None),
     (errors.MonthNotClosed(), "month_not_closed", None),
     (errors.MonthNotFinished("2026-11"), "month_not_finished", None),

@@ -45,7 +45,14 @@ from semalink_adapters.memory_ledger import MemoryLedger
 
 PEPPER = b"pepper of the tests, 32 bytes long"
 START = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
-CUSTOMER_SCOPES = ["balance:read", "messages:read", "messages:send"]
+CUSTOMER_SCOPES = [
+    "balance:read",
+    "customers:read",
+    "customers:write",
+    "ledger:read",
+    "messages:read",
+    "messages:send",
+]
 ROLES = ["admin", "auditor", "finance", "ops"]
 INTAKE_SECRETS = {"celcom": ("old-secret", "new-secret"), "africastalking": ("at-secret",)}
 RULES = Rules(
@@ -211,6 +218,7 @@ class Platform:
                 edge=self.edge,
                 reads=self.reads,
                 sending=Sending(self.ledger, lambda: self.new_id(self.clock.now)),
+                ledger=self.ledger,
                 key_ring=self.key_ring,
                 rules=lambda: RULES,
                 key_pepper=PEPPER,

@@ -13,21 +13,17 @@ from semalink.domain.account import Kind, Tier
 from semalink.domain.errors import AccountNotFound
 from semalink.domain.ids import ACCOUNT_PREFIX, format_id, parse_id
 from semalink.web import examples
-from semalink.web.admin.ids import account_id_of, account_uuid
+from semalink.web.admin.ids import account_id_of
 from semalink.web.admin.roles import ADMINS, ANYONE
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.cursor import Cursors
 from semalink.web.dependencies import AdminDependencies
+from semalink.web.field_types import Name, account_uuid
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
 from semalink.web.operation import Operation, Success, route
 from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply
-
-#: What people may be called: no control characters.
-Name = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[^\u0000-\u001f\u007f]+$")
-]
 
 
 class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

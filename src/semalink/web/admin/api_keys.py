@@ -13,26 +13,33 @@ from semalink.application.reading import ApiKeyView
 from semalink.domain.errors import AccountNotFound
 from semalink.domain.ids import ACCOUNT_PREFIX, API_KEY_PREFIX, format_id
 from semalink.web import examples
-from semalink.web.admin.accounts import Name
 from semalink.web.admin.ids import account_id_of, api_key_id_of
 from semalink.web.admin.roles import ADMINS, ANYONE
 from semalink.web.api_key import make_key
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.dependencies import AdminDependencies
+from semalink.web.field_types import Name
 from semalink.web.idempotency import idempotency_of
 from semalink.web.operation import Operation, Success, route
 from semalink.web.problems import EdgeRefusal
 from semalink.web.reply import Reply
 
-CustomerScope = Literal["messages:send", "messages:read", "balance:read"]
+CustomerScope = Literal[
+    "messages:send",
+    "messages:read",
+    "balance:read",
+    "ledger:read",
+    "customers:read",
+    "customers:write",
+]
 
 
 class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key to be issued; operators' keys are made on the command line only."""
 
     name: Name
-    scopes: Annotated[list[CustomerScope], msgspec.Meta(min_length=1, max_length=3)]
+    scopes: Annotated[list[CustomerScope], msgspec.Meta(min_length=1, max_length=6)]
     mode: Literal["live", "test"]
 
 

@@ -15,11 +15,11 @@ from semalink.web.admin.roles import MONEY
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.dependencies import AdminDependencies
+from semalink.web.field_types import AMOUNT_MICROS_MAX, AmountMicros
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE
 from semalink.web.operation import Operation, Success, route
+from semalink.web.problems import EdgeRefusal, FieldProblem
 from semalink.web.reply import Reply
-
-AMOUNT_MICROS_MAX = 10**15
 
 
 class NewTopUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +35,10 @@ class NewTopUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="Names the payment across the platform; it is credited once.",
         ),
     ]
+    #: ISO 4217 code of the money that was paid; with ``paid_minor_units`` or not at all.
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")] | None = None
+    #: How much was paid, in the smallest unit of the currency.
+    paid_minor_units: AmountMicros | None = None
 
 
 class ToppedUp(msgspec.Struct, frozen=True):
@@ -63,7 +67,13 @@ TOP_UP = Operation(
     path_examples={"account_id": examples.ACCOUNT_ID},
     body=NewTopUp,
     body_examples={
-        "500 credits": {"amount_micros": 500_000_000, "payment_reference": "MPESA-SKL81H4Q0P"}
+        "500 credits": {"amount_micros": 500_000_000, "payment_reference": "MPESA-SKL81H4Q0P"},
+        "with what was paid": {
+            "amount_micros": 500_000_000,
+            "payment_reference": "MPESA-SKL81H4Q0P",
+            "currency": "KES",
+            "paid_minor_units": 42_500,
+        },
     },
     success=Success(
         201,
@@ -78,7 +88,7 @@ TOP_UP = Operation(
         },
         headers=REPLAYED_NOTE,
     ),
-    problems=("account_not_found", "payment_reference_reused"),
+    problems=("account_not_found", "paid_by_agent", "payment_reference_reused"),
 )
 
 
@@ -92,9 +102,19 @@ class TopUps:
         """Credit one payment, once."""
         account_id = account_id_of(request)
         asked = await read_json(request, _decoder)
+        if (asked.currency is None) != (asked.paid_minor_units is None):
+            problem = FieldProblem("/currency", "incomplete", "Give currency and amount together.")
+            raise EdgeRefusal("validation_failed", "The payment is incomplete.", errors=[problem])
         cause = arrival_of(request.scope).cause
         answer = await self._ledger.execute(
-            TopUp(account_id, asked.amount_micros, asked.payment_reference, cause)
+            TopUp(
+                account_id,
+                asked.amount_micros,
+                asked.payment_reference,
+                cause,
+                currency=asked.currency or "",
+                paid_minor_units=asked.paid_minor_units,
+            )
         )
         headers = (REPLAYED,) if answer.replayed else ()
         return Reply(201, msgspec.json.encode(_shown(answer.value)), headers)

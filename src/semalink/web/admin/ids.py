@@ -5,16 +5,9 @@ from uuid import UUID
 
 from litestar import Request
 
-from semalink.domain.errors import AccountNotFound, ApiKeyNotFound
-from semalink.domain.ids import ACCOUNT_PREFIX, API_KEY_PREFIX, parse_id
-
-
-def account_uuid(text: str) -> UUID:
-    """Return the UUID behind an account id; raises AccountNotFound when it is none."""
-    account_id = parse_id(ACCOUNT_PREFIX, text)
-    if account_id is None:
-        raise AccountNotFound
-    return account_id
+from semalink.domain.errors import ApiKeyNotFound
+from semalink.domain.ids import API_KEY_PREFIX, parse_id
+from semalink.web.field_types import account_uuid
 
 
 def account_id_of(request: Request[Any, Any, Any]) -> UUID:

@@ -8,4 +8,6 @@ AUDITOR = "auditor"
 ANYONE = frozenset({ADMIN, OPS, FINANCE, AUDITOR})
 ADMINS = frozenset({ADMIN})
 MONEY = frozenset({ADMIN, FINANCE})
+#: What accounts pay and may spend.
+TERMS = frozenset({ADMIN, OPS, FINANCE})
 OPERATIONS = frozenset({ADMIN, OPS})
