@@ -1,0 +1,289 @@
+"""Closing months on PostgreSQL, and reading what closed ones left.
+
+A closing reads the entries of each account and then writes its position and its statements in one
+short transaction; the event, and with it the row in ``accounting_months``, comes last. Killed at
+any point, it goes on where it was when asked again: what is there is kept, and a month counts as
+closed, and its statements are shown, only with that row.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from semalink.application.ledger import Ledger
+from semalink.application.months import (
+    ClosedMonth,
+    FrozenPosition,
+    JournalBalance,
+    TrialBalance,
+    check_may_close,
+    closing_of,
+)
+from semalink.application.reading import ReadsUnavailable
+from semalink.application.statements import (
+    NOTHING,
+    Position,
+    StatementBuilder,
+    encode_statement,
+)
+from semalink.domain.calendar import month_bounds
+from semalink.domain.cause import Cause
+from semalink.domain.errors import MonthNotClosed, StatementNotFound
+from semalink.domain.ids import ACCOUNT_PREFIX, format_id
+from semalink.domain.postings import JOURNAL_ACCOUNTS
+from semalink_adapters.postgres.mapper import EventMapper
+from semalink_adapters.postgres.sessions import CONNECT_TIMEOUT_SECONDS, KEEPALIVES, KEPT_ALIVE
+
+#: Accounts whose positions are looked up at once.
+PAGE_SIZE = 200
+#: Entries of an account that are read at once.
+ENTRIES_READ = 2_000
+
+LOCK = "SELECT pg_advisory_lock(hashtextextended('accounting_months', 0))"
+
+SELECT_MONTHS = """
+SELECT month, account_count, entry_count, posted_micros, reserved_micros, positions_sha256,
+       closed_by, closed_at
+FROM accounting_months """
+
+SELECT_FIRST = "SELECT recorded_at FROM ledger_entries ORDER BY xid, notification_id LIMIT 1"
+
+# The last entry before the end is one probe of the index by time.
+SELECT_ENDS = """
+SELECT h.account_id, e.originator_version, e.topic, e.state, e.entry_hash, p.closing_version,
+       p.closing_posted_micros, p.closing_reserved_micros, p.closing_limit_micros
+FROM credit_heads AS h
+CROSS JOIN LATERAL (
+    SELECT originator_version, topic, state, entry_hash FROM ledger_entries
+    WHERE originator_id = h.account_id AND recorded_at < %(end)s
+    ORDER BY recorded_at DESC, originator_version DESC LIMIT 1) AS e
+LEFT JOIN month_positions AS p ON p.month = %(before)s AND p.account_id = h.account_id
+WHERE h.account_id > %(after)s AND NOT EXISTS (
+    SELECT FROM month_positions AS m WHERE m.month = %(month)s AND m.account_id = h.account_id)
+ORDER BY h.account_id LIMIT %(limit)s"""
+
+SELECT_ENTRIES = """
+SELECT originator_version, recorded_at, topic, state FROM ledger_entries
+WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s
+ORDER BY originator_version"""
+
+INSERT_POSITION = """
+INSERT INTO month_positions VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING"""
+
+INSERT_STATEMENT = """
+INSERT INTO statements (account_id, month, document, sha256) VALUES (%(id)s, %(month)s, %(doc)s,
+sha256(%(doc)s)) ON CONFLICT DO NOTHING"""
+
+SELECT_POSITIONS = """
+SELECT account_id, opening_version, opening_posted_micros, opening_reserved_micros,
+       opening_limit_micros, closing_version, closing_posted_micros, closing_reserved_micros,
+       closing_limit_micros, closing_entry_hash
+FROM month_positions WHERE month = %s ORDER BY account_id"""
+
+SELECT_STATEMENT = """
+SELECT EXISTS (SELECT FROM accounting_months WHERE month = %(month)s),
+       (SELECT document FROM statements WHERE account_id = %(id)s AND month = %(month)s)"""
+
+SELECT_STATEMENT_MONTHS = """
+SELECT month FROM statements JOIN accounting_months USING (month)
+WHERE account_id = %s ORDER BY month DESC"""
+
+_MOVED = "COALESCE(sum({0}) FILTER (WHERE %(month)s::text IS NULL OR month = %(month)s), 0)::bigint"
+_HELD = "COALESCE(sum({0}), 0)::bigint"
+
+SELECT_SUMS = f"""
+SELECT {", ".join(_MOVED.format(name) for name in JOURNAL_ACCOUNTS)},
+       {", ".join(_HELD.format(name) for name in JOURNAL_ACCOUNTS)},
+       {_MOVED.format("entry_count")}
+FROM journal_totals WHERE %(month)s::text IS NULL OR month <= %(month)s"""  # noqa: S608 - constants
+
+COMPARE_HEADS = """
+SELECT count(*) FILTER (WHERE version = last_version),
+       count(*) FILTER (WHERE version IS DISTINCT FROM last_version),
+       (array_agg(account_id ORDER BY account_id) FILTER (
+            WHERE version = last_version AND (
+                entry_count <> version OR reserved <> -reserved_micros
+                OR customer_credits <> reserved_micros - posted_micros)))[:100]
+FROM credit_heads LEFT JOIN (
+    SELECT account_id, max(last_version) AS last_version, sum(entry_count) AS entry_count,
+           sum(customer_credits) AS customer_credits, sum(reserved) AS reserved
+    FROM journal_totals GROUP BY account_id) AS j USING (account_id)"""
+
+
+class PostgresMonths:
+    """Closes months over a connection of its own and reads over the pool of the reads."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any], ledger: Ledger, database_url: str) -> None:
+        self._pool = pool
+        self._ledger = ledger
+        self._database_url = database_url
+
+    async def close(self, month: str, cause: Cause) -> tuple[ClosedMonth, bool]:
+        """Close a month and return it, and whether it was closed before."""
+        async with self._connection() as connection:
+            # One closing at a time; the lock goes with the connection.
+            await connection.execute(LOCK)
+            known = await _all(connection, SELECT_MONTHS + "WHERE month = %s", (month,))
+            if known:
+                return ClosedMonth(*known[0]), True
+            [[before]] = await _all(connection, "SELECT max(month) FROM accounting_months", ())
+            first = await _all(connection, SELECT_FIRST, ())
+            check_may_close(month, cause.at, before, first[0][0] if first else None)
+            await _freeze(connection, month, before)
+            positions = await _all(connection, SELECT_POSITIONS, (month,))
+            command = closing_of(month, map(_position_of, positions), cause)
+            answer = await self._ledger.execute(command)
+            return answer.value, False
+
+    async def closed(self) -> Sequence[ClosedMonth]:
+        """Return all closed months, newest first."""
+        rows = await self._read(SELECT_MONTHS + "ORDER BY month DESC", ())
+        return [ClosedMonth(*row) for row in rows]
+
+    async def statement_months(self, account_id: UUID) -> Sequence[str]:
+        """Return the closed months of which an account has a statement, newest first."""
+        return [row[0] for row in await self._read(SELECT_STATEMENT_MONTHS, (account_id,))]
+
+    async def statement(self, account_id: UUID, month: str) -> bytes:
+        """Return the stored document; raises MonthNotClosed or StatementNotFound."""
+        asked = {"id": account_id, "month": month}
+        [[is_closed, document]] = await self._read(SELECT_STATEMENT, asked)
+        if not is_closed:
+            raise MonthNotClosed
+        if document is None:
+            raise StatementNotFound
+        return bytes(document)
+
+    async def trial_balance(self, month: str | None) -> TrialBalance:
+        """Return the sums of the journal, up to the end of a month or up to now."""
+        [sums] = await self._read(SELECT_SUMS, {"month": month})
+        [[compared, behind, differing]] = await self._read(COMPARE_HEADS, ())
+        count = len(JOURNAL_ACCOUNTS)
+        moved, held = sums[:count], sums[count : 2 * count]
+        return TrialBalance(
+            month=month,
+            accounts=[
+                JournalBalance(*one) for one in zip(JOURNAL_ACCOUNTS, moved, held, strict=True)
+            ],
+            sum_micros=sum(held),
+            entry_count=sums[-1],
+            compared_count=compared,
+            behind_count=behind,
+            differing=[format_id(ACCOUNT_PREFIX, one) for one in differing or ()],
+        )
+
+    async def _read(self, statement: str, parameters: Any) -> list[Any]:
+        try:
+            async with self._pool.connection() as connection:
+                return await _all(connection, statement, parameters)
+        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as away:
+            msg = "The database is away."
+            raise ReadsUnavailable(msg) from away
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        try:
+            connection = await psycopg.AsyncConnection.connect(
+                self._database_url,
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                options=KEPT_ALIVE,
+                application_name="semalink-month-close",
+                **KEEPALIVES,
+            )
+            async with connection:
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError) as away:
+            msg = "The database is away."
+            raise ReadsUnavailable(msg) from away
+
+
+async def _all(connection: psycopg.AsyncConnection[Any], statement: str, values: Any) -> list[Any]:
+    cursor = await connection.execute(statement.encode(), values)
+    return await cursor.fetchall()
+
+
+async def _freeze(connection: psycopg.AsyncConnection[Any], month: str, before: str | None) -> None:
+    """Write what is not written yet of the positions and statements of a month."""
+    asked = {"month": month, "before": before, "end": month_bounds(month)[1], "limit": PAGE_SIZE}
+    after = UUID(int=0)
+    while ends := await _all(connection, SELECT_ENDS, {**asked, "after": after}):
+        for end in ends:
+            position = _frozen(end)
+            builder = StatementBuilder(month, position.account_id, position.opening)
+            # Read first: a transaction that wrote would hold back every reader of the logs.
+            await _read_entries(connection, position, builder)
+            await _store(connection, month, position, builder)
+        after = ends[-1][0]
+
+
+def _frozen(end: Sequence[Any]) -> FrozenPosition:
+    account_id, version, topic, state, entry_hash, opening_version, *opened = end
+    entry = EventMapper.read(topic, state)
+    return FrozenPosition(
+        account_id,
+        NOTHING if opening_version is None else Position(opening_version, *opened),
+        Position(
+            version,
+            entry.posted_after_micros,
+            entry.reserved_after_micros,
+            entry.credit_limit_after_micros,
+        ),
+        bytes(entry_hash),
+    )
+
+
+async def _read_entries(
+    connection: psycopg.AsyncConnection[Any], position: FrozenPosition, builder: StatementBuilder
+) -> None:
+    if not position.entry_count:
+        return
+    span = (position.account_id, position.opening.version, position.closing.version)
+    async with connection.transaction(), connection.cursor("entries") as cursor:
+        cursor.itersize = ENTRIES_READ
+        await cursor.execute(SELECT_ENTRIES, span)
+        async for version, recorded_at, topic, state in cursor:
+            builder.add(version, recorded_at, EventMapper.read(topic, state))
+
+
+async def _store(
+    connection: psycopg.AsyncConnection[Any],
+    month: str,
+    position: FrozenPosition,
+    builder: StatementBuilder,
+) -> None:
+    opening, closing = position.opening, position.closing
+    statements = builder.build(closing, position.entry_hash)
+    async with connection.transaction(), connection.cursor() as cursor:
+        await cursor.execute(
+            INSERT_POSITION,
+            (
+                month,
+                position.account_id,
+                opening.version,
+                opening.posted_micros,
+                opening.reserved_micros,
+                opening.credit_limit_micros,
+                closing.version,
+                closing.posted_micros,
+                closing.reserved_micros,
+                closing.credit_limit_micros,
+                position.entry_hash,
+            ),
+        )
+        await cursor.executemany(
+            INSERT_STATEMENT,
+            [
+                {"id": account_id, "month": month, "doc": encode_statement(statement)}
+                for account_id, statement in statements.items()
+            ],
+        )
+
+
+def _position_of(row: Sequence[Any]) -> FrozenPosition:
+    return FrozenPosition(row[0], Position(*row[1:5]), Position(*row[5:9]), bytes(row[9]))
