@@ -111,7 +111,8 @@ class MemoryMonths:
             builder.add(entry.originator_version, entry.timestamp, entry)
         self._positions[month][account_id] = position
         for owner, statement in builder.build(closing, _NO_HASH).items():
-            self._statements[owner, month] = encode_statement(statement)
+            if owner != account_id or (owner, month) not in self._statements:
+                self._statements[owner, month] = encode_statement(statement)
 
     def _streams(self) -> dict[UUID, list[Any]]:
         return self._ledger.streams[CreditAccount]

@@ -29,6 +29,7 @@ from semalink.web.dependencies import (
 )
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.history import PostgresHistory
+from semalink_adapters.postgres.months import PostgresMonths
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_ops.bootstrap import Core, Poker, open_core
@@ -59,6 +60,7 @@ async def build_api(settings: Settings) -> AsyncIterator[Application]:
                 reads=core.reads,
                 sending=Sending(core.ledger, uuid7),
                 ledger=core.ledger,
+                months=_months(core),
                 key_ring=key_ring,
                 rules=lambda: rules,
                 key_pepper=_pepper(settings),
@@ -81,6 +83,7 @@ async def build_admin(settings: Settings) -> AsyncIterator[Application]:
                 key_ring=_key_ring(core),
                 key_pepper=_pepper(settings),
                 aggregators=DEFAULT_ORDER,
+                months=_months(core),
                 on_key_revoked=lambda _: revoked.poke(),
                 reconciliation=Reconciliation(
                     PostgresReconciliation(core.pool), load_provider_rates(settings)
@@ -141,6 +144,10 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
 
 def _pepper(settings: Settings) -> bytes:
     return settings.key_pepper.reveal().encode()
+
+
+def _months(core: Core) -> PostgresMonths:
+    return PostgresMonths(core.pool, core.ledger, core.settings.database_url.reveal())
 
 
 def _key_ring(core: Core) -> KeyRing:

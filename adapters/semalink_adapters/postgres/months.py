@@ -75,9 +75,13 @@ INSERT_POSITION = """
 INSERT INTO month_positions VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT DO NOTHING"""
 
+# A customer whose agent pays has credits of its own, in which nothing happens: what it spent of
+# its agent's is its statement, whichever of the two is written first.
 INSERT_STATEMENT = """
-INSERT INTO statements (account_id, month, document, sha256) VALUES (%(id)s, %(month)s, %(doc)s,
-sha256(%(doc)s)) ON CONFLICT DO NOTHING"""
+INSERT INTO statements (account_id, month, document, sha256)
+VALUES (%(id)s, %(month)s, %(document)s, sha256(%(document)s))
+ON CONFLICT (account_id, month) DO UPDATE
+SET document = excluded.document, sha256 = excluded.sha256 WHERE NOT %(is_own)s"""
 
 SELECT_POSITIONS = """
 SELECT account_id, opening_version, opening_posted_micros, opening_reserved_micros,
@@ -279,7 +283,12 @@ async def _store(
         await cursor.executemany(
             INSERT_STATEMENT,
             [
-                {"id": account_id, "month": month, "doc": encode_statement(statement)}
+                {
+                    "id": account_id,
+                    "month": month,
+                    "document": encode_statement(statement),
+                    "is_own": account_id == position.account_id,
+                }
                 for account_id, statement in statements.items()
             ],
         )

@@ -23,6 +23,7 @@ _EXIT_CODES = {
     "semalink.domain.errors.AccountNotFound": exit_codes.NOT_FOUND,
     "semalink.domain.errors.ApiKeyNotFound": exit_codes.NOT_FOUND,
     "semalink.domain.errors.MessageNotFound": exit_codes.NOT_FOUND,
+    "semalink.domain.errors.StatementNotFound": exit_codes.NOT_FOUND,
     "semalink.domain.errors.IdempotencyKeyReused": exit_codes.CONFLICT,
     "semalink.domain.errors.PaymentReferenceReused": exit_codes.CONFLICT,
     "semalink.domain.errors.DomainError": exit_codes.FAILED,

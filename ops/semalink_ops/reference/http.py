@@ -37,6 +37,7 @@ def _applications() -> Mapping[str, Any]:
                 reads=absent,
                 sending=absent,
                 ledger=absent,
+                months=absent,
                 key_ring=absent,
                 rules=absent,
                 key_pepper=b"",
@@ -52,6 +53,7 @@ def _applications() -> Mapping[str, Any]:
                 key_pepper=b"",
                 aggregators=DEFAULT_ORDER,
                 reconciliation=absent,
+                months=absent,
                 on_key_revoked=absent,
             )
         ),

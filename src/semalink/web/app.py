@@ -11,6 +11,7 @@ from semalink.web.admin.credits import credit_routes
 from semalink.web.admin.history import history_routes
 from semalink.web.admin.ledger_entries import any_ledger_routes
 from semalink.web.admin.messages import any_message_routes
+from semalink.web.admin.months import month_routes
 from semalink.web.admin.reconciliation import reconciliation_routes
 from semalink.web.admin.sending import sending_settings_routes
 from semalink.web.admin.terms import term_routes
@@ -29,6 +30,7 @@ from semalink.web.operation import operations
 from semalink.web.pages import page_routes
 from semalink.web.prices import price_routes
 from semalink.web.quote import quote_routes
+from semalink.web.statements import statement_routes
 
 
 def create_api(deps: ApiDependencies) -> EdgeApp:
@@ -42,6 +44,7 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *ledger_routes(deps),
         *customer_routes(deps),
         *price_routes(deps),
+        *statement_routes(deps),
         *health_routes(deps.edge.health),
     ]
     pages = _pages(
@@ -68,6 +71,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *sending_settings_routes(deps),
         *any_message_routes(deps),
         *reconciliation_routes(deps.reconciliation),
+        *month_routes(deps),
         *history_routes(deps),
         *health_routes(deps.edge.health),
     ]

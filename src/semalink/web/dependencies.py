@@ -8,6 +8,7 @@ from uuid import UUID
 
 from semalink.application.history import History
 from semalink.application.ledger import Ledger
+from semalink.application.months import Months
 from semalink.application.reading import Caller, Reads
 from semalink.application.reconciliation import Reconciliation
 from semalink.application.sending import Sending
@@ -71,6 +72,7 @@ class ApiDependencies:
     reads: Reads
     sending: Sending
     ledger: Ledger
+    months: Months
     key_ring: KeyRing
     #: The rules of now; their senders are those that every account may use.
     rules: Callable[[], Rules]
@@ -94,6 +96,7 @@ class AdminDependencies:
     #: Aggregators that an account may prefer.
     aggregators: Sequence[str]
     reconciliation: Reconciliation
+    months: Months
     #: Told after a key was revoked, so that no process goes on trusting it.
     on_key_revoked: Callable[[UUID], None]
 

@@ -42,6 +42,7 @@ from semalink.web.problems import RateLimited
 from semalink_adapters.memory import MemoryReads
 from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
+from semalink_adapters.memory_months import MemoryMonths
 
 PEPPER = b"pepper of the tests, 32 bytes long"
 START = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
@@ -156,6 +157,7 @@ class Platform:
         self.new_id = Ids()
         self.ledger = MemoryLedger()
         self.reads = MemoryReads(self.ledger)
+        self.months = MemoryMonths(self.ledger)
         self.history = MemoryHistory(self.ledger, self.clock)
         self.observer = Observer()
         self.reports = Reports()
@@ -219,6 +221,7 @@ class Platform:
                 reads=self.reads,
                 sending=Sending(self.ledger, lambda: self.new_id(self.clock.now)),
                 ledger=self.ledger,
+                months=self.months,
                 key_ring=self.key_ring,
                 rules=lambda: RULES,
                 key_pepper=PEPPER,
@@ -237,6 +240,7 @@ class Platform:
                 key_pepper=PEPPER,
                 aggregators=("celcom", "africastalking"),
                 reconciliation=Reconciliation(NothingSent(), ProviderRates({})),
+                months=self.months,
                 on_key_revoked=self._revoke,
             )
         )

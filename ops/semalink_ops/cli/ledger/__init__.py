@@ -41,6 +41,21 @@ _COMMANDS: dict[str, Place] = {
         "verifier",
         "Print the program that checks an export on any machine.",
     ),
+    "trial-balance": Place(
+        "semalink_ops.cli.ledger.trial_balance",
+        "trial_balance",
+        "Show the sums of the journal, which add up to nothing.",
+    ),
+    "close-month": Place(
+        "semalink_ops.cli.ledger.close_month",
+        "close_month",
+        "Close a month: freeze every position and write the statements.",
+    ),
+    "statement": Place(
+        "semalink_ops.cli.ledger.statement",
+        "statement",
+        "Print the statement of an account for a closed month.",
+    ),
     "reconcile": Place(
         "semalink_ops.cli.ledger.reconcile",
         "reconcile",

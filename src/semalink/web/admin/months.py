@@ -67,9 +67,7 @@ LIST_MONTHS = Operation(
     summary="List closed months",
     description="The months that were closed, newest first, and what each came to.",
     scopes=ANYONE,
-    success=Success(
-        200, "The months.", ClosedMonths, {"items": [_CLOSED], "next_cursor": None}
-    ),
+    success=Success(200, "The months.", ClosedMonths, {"items": [_CLOSED], "next_cursor": None}),
 )
 CLOSE_MONTH = Operation(
     method="POST",
@@ -157,7 +155,7 @@ class MonthPages:
     def __init__(self, months: Months) -> None:
         self._months = months
 
-    async def list(self, request: Request[Any, Any, Any]) -> ASGIApp:  # noqa: ARG002 - a handler
+    async def list(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with the closed months."""
         found = await self._months.closed()
         return Reply(200, msgspec.json.encode(ClosedMonths(list(found))))
