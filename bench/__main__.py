@@ -4,7 +4,16 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from bench import end_to_end, export, hot_account, ledger, load, platform, point_in_time
+from bench import (
+    end_to_end,
+    export,
+    hot_account,
+    ledger,
+    load,
+    platform,
+    point_in_time,
+    projections,
+)
 from bench.baselines import DATABASE_URL, PORT
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_ops.embedded.ports import free_port
@@ -127,6 +136,7 @@ ON_SERVERS: dict[str, Callable[..., None]] = {
 }
 ALONE: dict[str, Callable[..., None]] = {
     "export": export.measure,
+    "projections": projections.measure,
     "end-to-end": end_to_end.measure,
 }
 

@@ -3,10 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, text
+from sqlalchemy import Connection, Engine, text
 
 from semalink.projections.log_pages import (
     GROWTHS_MAX,
@@ -16,6 +15,7 @@ from semalink.projections.log_pages import (
     LogReader,
     Place,
     Read,
+    StreamRow,
     place_of,
 )
 from semalink.projections.projection import Projection, Target, create_indexes
@@ -137,8 +137,8 @@ class Shadow:
             tx.execute(LOOK_UP_BY_KEY)
             rows = self._read_streams(tx, log, size)
             if rows:
-                self.projection.project(log.recorded(rows), tx, target)
-                moved.loaded = rows[-1].originator_id, rows[-1].originator_version
+                self.projection.project(log.recorded_streams(rows), tx, target)
+                moved.loaded = rows[-1][0], rows[-1][1]
                 moved.event_count += len(rows)
             else:
                 moved.is_loaded, moved.place = True, moved.until
@@ -146,15 +146,15 @@ class Shadow:
         self.progress = moved
         return len(rows)
 
-    def _read_streams(self, tx: Connection, log: LogReader, size: int) -> Sequence[Row[Any]]:
+    def _read_streams(self, tx: Connection, log: LogReader, size: int) -> Sequence[StreamRow]:
         for growth in range(GROWTHS_MAX):
             limit = size << growth
             rows = log.streams(tx, self.progress.loaded, self.progress.until, limit, self.only)
             if len(rows) < limit or not self.projection.loads_whole_streams:
                 return rows
             # The last stream may go on beyond the page.
-            last = rows[-1].originator_id
-            whole = [row for row in rows if row.originator_id != last]
+            last = rows[-1][0]
+            whole = [row for row in rows if row[0] != last]
             if whole:
                 return whole
         raise LogOutOfOrder(self.projection.log)
