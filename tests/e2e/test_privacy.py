@@ -88,7 +88,11 @@ async def test_logs_and_metrics_name_no_number_no_text_and_no_key(reception: Rec
     private = {one for one in told if len(one) >= SHORT or one.isdecimal()}
     private |= {quickstart[name] for name in ("api_key", "test_api_key", "admin_key")}
     private |= {TEXT, *secrets_of(platform.data_dir)}
-    pages = [*logs_of(platform.data_dir), *await metrics_of(quickstart["metrics_urls"])]
+    pages = [
+        *logs_of(platform.data_dir),
+        *await metrics_of(quickstart["metrics_urls"]),
+        ("the table of refusals", await refusals_in(quickstart["database_url"])),
+    ]
     found = [f"{name} names {one!r}" for name, page in pages for one in private if one in page]
     assert found == []
 
@@ -105,6 +109,14 @@ async def report_nonsense(platform: Platform, told: list[str]) -> None:
                 url = f"{platform.url('dlr')}/dlr/{aggregator}/{path.read_text()}"
                 async with session.post(url, data=body) as response:
                     assert response.status == 200
+
+
+async def refusals_in(database_url: str) -> str:
+    """Return what auditors are told of refusals, which is as private as a log."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        rows = await (await connection.execute("SELECT r::text FROM refusals AS r")).fetchall()
+    assert rows, "something was refused"
+    return "\n".join(row for (row,) in rows)
 
 
 def secrets_of(data_dir: Path) -> Iterator[str]:
