@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import structlog
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from semalink.application.ports import (
@@ -108,6 +108,7 @@ def check_reports(found: list[DeliveryReport]) -> None:
 
 
 @given(body=bodies(celcom_bodies), status=statuses)
+@example(body=json.dumps({"response-code": KEY}).encode(), status=200)
 def test_celcom_answer_becomes_an_outcome_whatever_it_is(body: bytes, status: int):
     judge = celcom_answers.Judge("celcom", KEY)
     with structlog.testing.capture_logs() as logs:

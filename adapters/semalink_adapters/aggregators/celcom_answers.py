@@ -199,13 +199,15 @@ class Judge:
         if item.code == ACCEPTED:
             if reference is None:
                 return OutcomeUnknown("The provider accepted the message and named no id for it.")
-            return Receipt(reference, network=scrub_code(plain(item.networkid)) or None)
+            network = scrub(plain(item.networkid), secrets=(self._api_key,))
+            return Receipt(reference, network=scrub_code(network) or None)
         return self._refusal(submission, item, reference, balance)
 
     def _refusal(
         self, submission: Submission, item: Item, reference: str | None, balance: Amount | None
     ) -> Outcome:
-        code = scrub_code(item.code)
+        # Whatever a provider echoes as its code: never our key, nor what the message says.
+        code = scrub_code(scrub(item.code, text=submission.text, secrets=(self._api_key,)))
         verdict = _verdict(submission, item, balance)
         if verdict is None:
             _log.error("provider_code_not_recognised", aggregator=self._aggregator, code=code)

@@ -59,7 +59,7 @@ _COMMANDS: dict[str, Place] = {
     "reconcile": Place(
         "semalink_ops.cli.ledger.reconcile",
         "reconcile",
-        "Compare what aggregators charged with what they should have.",
+        "Compare what aggregators say they charged with what our segments cost by contract.",
     ),
 }
 
