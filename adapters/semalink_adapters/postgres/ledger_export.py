@@ -148,7 +148,7 @@ def connect(
         autocommit=autocommit,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         # The same bytes wherever the server believes to be.
-        options=f"{KEPT_ALIVE} -c timezone=UTC",
+        options=f"{KEPT_ALIVE} -c timezone=UTC -c idle_in_transaction_session_timeout=0",
         application_name=application_name,
     )
 

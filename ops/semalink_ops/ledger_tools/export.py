@@ -74,14 +74,16 @@ def export(
 
     Progress is told as entries written and entries in all.
     """
-    partial = _start_folder(wanted.folder)
+    partial = _partial_of(wanted.folder)
     with open_source(database_url, wanted.range, signer) as source:
+        partial.mkdir(parents=True, exist_ok=True)
         accounts = {cut.account_id: _Account(cut) for cut in source.cuts}
         _write_opening(partial, source, accounts)
         totals = _write_entries(partial, source, accounts, wanted.formats, progress)
         _write_bridge(partial, source)
         with NdjsonWriter(partial / "accounts.ndjson") as file:
-            file.write(list(_account_lines(source, accounts)))
+            for line in _account_lines(source, accounts):
+                file.write([line])
         manifest = _manifest(partial, source, totals, signer)
         if wanted.range.account_id is not None:
             manifest["account"] = format_id(ACCOUNT_PREFIX, wanted.range.account_id)
@@ -89,13 +91,13 @@ def export(
     return manifest
 
 
-def _start_folder(folder: Path) -> Path:
-    partial = folder.with_name(f"{folder.name}.partial")
-    for path in (folder, partial):
+def _partial_of(folder: Path) -> Path:
+    """Return where the export is made until it is whole."""
+    whole = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow a link away
+    partial = whole.with_name(f"{whole.name}.partial")
+    for path, what in ((whole, "something in it"), (partial, "an export that did not finish")):
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            hint = "an export that did not finish" if path == partial else "something in it"
-            raise ExportImpossible(f"{path} has {hint}. Remove it, or name another --output.")
-    partial.mkdir(parents=True, exist_ok=True)
+            raise ExportImpossible(f"{path} has {what}. Remove it, or name another --output.")
     return partial
 
 
@@ -222,7 +224,7 @@ def _finish(partial: Path, wanted: Wanted, manifest: dict[str, Any], signer: Sig
     for path in (*partial.iterdir(), partial):
         _flush(path)
     partial.rename(wanted.folder)
-    _flush(wanted.folder.absolute().parent)
+    _flush(partial.parent)
 
 
 def _flush(path: Path) -> None:

@@ -338,3 +338,44 @@ async def test_export_of_nothing_is_found_well(exported: Export, desk: Any):
 
     assert status == 0, said
     assert "0 accounts, 0 entries" in said
+
+
+async def test_export_loses_nothing_when_the_clock_was_set_back(
+    desk: Any, exported: Export, connection: psycopg.Connection[Any]
+):
+    account_id = await trade(desk)
+    since = now_of(connection)
+    await desk.accept(account_id)
+    # Entries cannot be changed, so the clock is acted out by the column's default.
+    default = "ALTER TABLE ledger_entries ALTER recorded_at SET DEFAULT clock_timestamp()"
+    connection.execute(f"{default} - interval '1 hour'")
+    await desk.accept(account_id)
+    connection.execute(default)
+    await desk.accept(account_id)
+
+    folder = exported(Range(since, None))
+
+    status, said = verify(folder, "--public-key", KEY)
+    assert status == 0, said
+    assert "NOTE   1 entries were recorded at a time outside the range." in said
+    assert [line["version"] for line in lines_of(folder / "entries.ndjson")] == [10, 11, 12]
+
+
+async def test_export_names_its_ending_when_the_database_goes_away(
+    desk: Any, database_url: str, connection: psycopg.Connection[Any], tmp_path: Path
+):
+    await trade(desk)
+    folder = tmp_path / "export"
+
+    def cut_off(written: int, total: int) -> None:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'semalink-export' AND datname = current_database()"
+        )
+
+    with pytest.raises(psycopg.OperationalError):
+        export(database_url, Wanted(ALL, folder), SIGNER, cut_off)
+
+    assert not folder.exists()
+    status, said = verify(tmp_path / "export.partial")
+    assert (status, "manifest.json: it is missing" in said) == (1, True)
