@@ -44,9 +44,9 @@ def exported(database_url: str, tmp_path: Path) -> Export:
     return call
 
 
-def verify(folder: Path, *arguments: str) -> tuple[int, str]:
+def verify(folder: Path, *arguments: str, options: str = "-I") -> tuple[int, str]:
     """Run the verifier with nothing of ours within its reach."""
-    command = [sys.executable, "-I", str(VERIFIER), str(folder), *arguments]
+    command = [sys.executable, options, str(VERIFIER), str(folder), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -379,3 +379,17 @@ async def test_export_names_its_ending_when_the_database_goes_away(
     assert not folder.exists()
     status, said = verify(tmp_path / "export.partial")
     assert (status, "manifest.json: it is missing" in said) == (1, True)
+
+
+async def test_export_is_checked_but_for_signatures_when_cryptography_is_missing(
+    desk: Any, exported: Export
+):
+    await trade(desk)
+    folder = exported()
+
+    # Without the folder of installed packages, as on a machine that has only Python.
+    status, said = verify(folder, "--public-key", KEY, options="-IS")
+
+    assert status == 1
+    assert "manifest.sig: it was not checked: pip install cryptography" in said
+    assert "1 accounts, 9 entries" in said
