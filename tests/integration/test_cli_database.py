@@ -117,7 +117,14 @@ def test_key_create_shows_the_key_once(semalink: Semalink, account_id: str) -> N
     _, listed = semalink("key", "list", account_id, "--json")
 
     assert made["key"].startswith("sl_live_")
-    assert made["scopes"] == ["balance:read", "messages:read", "messages:send"]
+    assert made["scopes"] == [
+        "balance:read",
+        "customers:read",
+        "customers:write",
+        "ledger:read",
+        "messages:read",
+        "messages:send",
+    ]
     (shown,) = listed["items"]
     assert (shown["id"], shown["last_four"]) == (made["id"], made["key"][-4:])
     assert made["key"] not in json.dumps(listed)
