@@ -13,6 +13,7 @@ from bench import (
     platform,
     point_in_time,
     projections,
+    proof,
 )
 from bench.baselines import DATABASE_URL, PORT
 from semalink_adapters.postgres.group_commit import GroupCommit
@@ -136,6 +137,7 @@ ON_SERVERS: dict[str, Callable[..., None]] = {
 }
 ALONE: dict[str, Callable[..., None]] = {
     "export": export.measure,
+    "proof": proof.measure,
     "projections": projections.measure,
     "end-to-end": end_to_end.measure,
 }

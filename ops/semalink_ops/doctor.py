@@ -1,5 +1,6 @@
 """Checks an installation: what is so, what is not as it must be, and how to mend it."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from semalink.application.bus import BrokerUnfit
 from semalink_adapters.jetstream.broker_check import check_server
 from semalink_adapters.jetstream.connection import BusConnection
 from semalink_adapters.jetstream.streams import Difference, Topology, check_drift, mend
+from semalink_adapters.postgres.append_only import weaknesses
 from semalink_adapters.postgres.migrate import current_and_head
 from semalink_adapters.postgres.partitions import PARTITIONED, month_start
 from semalink_ops.settings import PREFIX, Settings, find_unknown
@@ -74,7 +76,7 @@ def examine_settings(settings: Settings, environment: Mapping[str, str]) -> list
     else:
         remedy = f"Set {PREFIX}CELCOM_… or {PREFIX}AFRICASTALKING_…: who we are, key and secret."
         found.append(_wrong("settings", "aggregators", "no live message has a way out", remedy))
-    return found
+    return [*found, _signing(settings)]
 
 
 async def examine_database(settings: Settings, now: datetime) -> list[Finding]:
@@ -101,6 +103,7 @@ async def examine_database(settings: Settings, now: datetime) -> list[Finding]:
         else:
             found.append(_well("database", "migrations", f"revision {current}"))
             found.append(await _partitions(connection, now))
+            found.append(await asyncio.to_thread(_append_only, url))
     return found
 
 
@@ -174,6 +177,21 @@ async def _partitions(connection: psycopg.AsyncConnection[Any], now: datetime) -
         remedy = "Run `semalink migrate`, which makes them."
         return _wrong("database", "partitions", f"{', '.join(missing)} missing", remedy)
     return _well("database", "partitions", "this month's and the next month's are there")
+
+
+def _append_only(url: str) -> Finding:
+    with psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
+        found = weaknesses(connection)
+    if found:
+        return _wrong("database", "append-only", "; ".join(found), "Run `semalink migrate`.")
+    return _well("database", "append-only", "no role that serves can change a log")
+
+
+def _signing(settings: Settings) -> Finding:
+    if settings.ledger_signing_key is None:
+        remedy = f"Set {PREFIX}LEDGER_SIGNING_KEY to `openssl rand -base64 32`, and keep it."
+        return _wrong("settings", "signing key", "no checkpoint of the ledger is signed", remedy)
+    return _well("settings", "signing key", "checkpoints of the ledger are signed")
 
 
 async def _server(connection: BusConnection, settings: Settings) -> list[Finding]:

@@ -27,6 +27,7 @@ from semalink_adapters.postgres.outbox import PostgresOutbox
 from semalink_adapters.postgres.reports import PostgresReports
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_ops.bootstrap import Core, open_aggregators
+from semalink_ops.checkpointing import sign_checkpoints
 from semalink_ops.ledger_keeping import keep_credits
 from semalink_ops.observability.metrics import Metrics
 from semalink_ops.observability.step_log import LoggedLedger
@@ -231,7 +232,9 @@ async def run_relay(core: Core, stop: asyncio.Event) -> None:
     """Carry work to the broker until the stop, and keep house; a second relay stands by."""
     poked = asyncio.Event()
     await core.bus.on_poke(POKE_SUBJECT, poked.set)
-    async with background(_keep_house(core, stop), keep_credits(core, stop)):
+    async with background(
+        _keep_house(core, stop), keep_credits(core, stop), sign_checkpoints(core, stop)
+    ):
         await _relay(core, poked, stop)
 
 

@@ -14,6 +14,7 @@ ROUTE = {
     "SEMALINK_CELCOM_PARTNER_ID": "77",
     "SEMALINK_CELCOM_API_KEY": "key",
     "SEMALINK_CELCOM_DLR_SECRET": "a-secret-of-24-letters-0",
+    "SEMALINK_LEDGER_SIGNING_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
 }
 
 
@@ -74,7 +75,12 @@ async def test_examine_says_how_to_mend_servers_that_are_away() -> None:
 
     found = wrong(await examine(settings, {}, NOW))
 
-    assert set(found) == {"settings aggregators", "database reachable", "broker reachable"}
+    assert set(found) == {
+        "settings aggregators",
+        "settings signing key",
+        "database reachable",
+        "broker reachable",
+    }
     assert all(one.remedy for one in found.values())
 
 
@@ -86,6 +92,20 @@ async def test_examine_finds_an_empty_database(empty_database_url: str, nats_url
 
     assert set(found) == {"database migrations"}
     assert found["database migrations"].remedy == "Run `semalink migrate`."
+
+
+async def test_examine_finds_a_log_that_could_be_changed(
+    settings: Settings, database_url: str
+) -> None:
+    await mend_streams(settings)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP TRIGGER no_change ON ledger_entries")
+
+    found = wrong(await examine(settings, {}, NOW))
+
+    assert set(found) == {"database append-only"}
+    assert found["database append-only"].detail == "ledger_entries has no trigger no_change"
+    assert found["database append-only"].remedy == "Run `semalink migrate`."
 
 
 async def test_examine_finds_a_missing_partition(settings: Settings, database_url: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from semalink.application.accounts import PAYMENT_SCOPE
-from semalink_adapters.postgres import partitions
+from semalink_adapters.postgres import append_only, partitions
 
 #: How long a repeated idempotency key is answered as before.
 KEYS_KEPT = timedelta(days=7)
@@ -49,7 +49,7 @@ _CHUNK = 5_000
 def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
     """Make partitions and drop old rows; return the new partitions and the number of rows."""
     with psycopg.connect(database_url, autocommit=True, connect_timeout=2) as connection:
-        made = partitions.ensure(connection, now)
+        made = partitions.ensure(connection, now, append_only.guard_partition)
         dropped = connection.execute(_DELETE_CONCLUDED, (now - CONCLUDED_KEPT,)).rowcount
         for statement, parameters in (
             (_DELETE_OLD_KEYS, (now - KEYS_KEPT, PAYMENT_SCOPE)),

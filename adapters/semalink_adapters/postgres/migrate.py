@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
-from semalink_adapters.postgres import partitions
+from semalink_adapters.postgres import append_only, partitions
 
 _LOCK = 7_230_002
 
@@ -22,7 +22,7 @@ def sqlalchemy_url(database_url: str) -> str:
 
 
 def upgrade(database_url: str) -> None:
-    """Apply the migrations that are missing and make partitions; two at once do no harm."""
+    """Apply the missing migrations, make partitions and guard the logs; two at once do no harm."""
     engine = create_engine(sqlalchemy_url(database_url))
     try:
         with engine.connect() as connection:
@@ -36,6 +36,7 @@ def upgrade(database_url: str) -> None:
         engine.dispose()
     with psycopg.connect(database_url, autocommit=True) as connection:
         partitions.ensure(connection, datetime.now(UTC))
+        append_only.protect(connection)
 
 
 def current_and_head(database_url: str) -> tuple[str | None, str | None]:

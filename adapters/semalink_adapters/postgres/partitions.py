@@ -1,5 +1,6 @@
 """Monthly partitions of the tables whose keys are UUIDv7."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -26,12 +27,20 @@ def month_start(moment: datetime, months_later: int = 0) -> datetime:
     return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
 
 
-def ensure(connection: psycopg.Connection[Any], now: datetime) -> list[str]:
-    """Make the partitions of the last, this and the next months; return the names of new ones."""
+Guard = Callable[[psycopg.Connection[Any], str, str], None]
+
+
+def ensure(
+    connection: psycopg.Connection[Any], now: datetime, guard: Guard | None = None
+) -> list[str]:
+    """Make the partitions of the last, this and the next months; return the names of new ones.
+
+    ``guard`` is given the parent and the name of each new one, in the same transaction.
+    """
     made: list[str] = []
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '5s'")
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        lock(connection)
         for table in PARTITIONED:
             for offset in range(-1, MONTHS_AHEAD + 1):
                 start = month_start(now, offset)
@@ -39,8 +48,15 @@ def ensure(connection: psycopg.Connection[Any], now: datetime) -> list[str]:
                 if _exists(connection, name):
                     continue
                 _create(connection, table, name, start, month_start(now, offset + 1))
+                if guard is not None:
+                    guard(connection, table, name)
                 made.append(name)
     return made
+
+
+def lock(connection: psycopg.Connection[Any]) -> None:
+    """Keep every other maker of partitions out until the transaction ends."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
 
 
 def _exists(connection: psycopg.Connection[Any], name: str) -> bool:

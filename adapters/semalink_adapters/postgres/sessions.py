@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from semalink_adapters.postgres.append_only import WRITER
+
 #: Every statement of ours finds its rows by key or goes on from a place in an index. A plan made
 #: while a table was still empty would read it whole, and prepared statements keep their plans
 #: while the table grows; a bitmap would fetch and sort a whole backlog for each page of it.
@@ -20,9 +22,12 @@ KEEPALIVES: dict[str, Any] = {
     "tcp_user_timeout": 5_000,
 }
 
+#: The role of every connection that serves requests or work: it can change nothing in a log.
+AS_WRITER = f"-c role={WRITER}"
+
 #: Options of a connection, with the server's side of the keepalives.
 KEPT_ALIVE = (
-    f"{LOOK_UP_BY_KEY}"
+    f"{LOOK_UP_BY_KEY} {AS_WRITER}"
     " -c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
 )
 

@@ -163,6 +163,11 @@ REPORTS_SHELVED = Declared(
     "Delivery reports kept for a message that is not known, or not known yet; told by the DLR "
     "worker.",
 )
+CHECKPOINT_AGE_SECONDS = Declared(
+    "semalink_checkpoint_age_seconds",
+    Kind.GAUGE,
+    "Time since the relay last knew all credits to be in a signed checkpoint; 0 without a key.",
+)
 LOOP_LAG_SECONDS = Declared(
     "semalink_loop_lag_seconds",
     Kind.GAUGE,
@@ -192,6 +197,7 @@ DECLARED = (
     LEDGER_WAITING,
     REPORTS,
     REPORTS_SHELVED,
+    CHECKPOINT_AGE_SECONDS,
     LOOP_LAG_SECONDS,
 )
 

@@ -62,6 +62,7 @@ class Metrics:
         self._reports_shelved = self._gauge(declared.REPORTS_SHELVED)
         self._accounts_low = self._gauge(declared.ACCOUNTS_LOW)
         self._reservations_expired = self._counter(declared.RESERVATIONS_EXPIRED)
+        self._checkpoint_age = self._gauge(declared.CHECKPOINT_AGE_SECONDS)
         self._loop_lag = self._gauge(declared.LOOP_LAG_SECONDS)
 
     def request_ended(self, route: str, method: str, code: int, seconds: float) -> None:
@@ -83,6 +84,10 @@ class Metrics:
     def provider_failed(self, provider: str, failure: str) -> None:
         """Count one refused or unanswered call by its class of failure."""
         self._provider_errors.at(provider, failure).inc()
+
+    def checkpoint_aged(self, seconds: float) -> None:
+        """Set how long ago all credits were known to be in a checkpoint."""
+        self._checkpoint_age.set(seconds)
 
     def outbox_aged(self, seconds: float) -> None:
         """Set how old the oldest unpublished event is."""
