@@ -125,6 +125,12 @@ class Reception:
         reply = await self._admin.ask("DELETE", path)
         assert reply.status == 204, reply
 
+    async def ask_admin(self, path: str) -> Any:
+        """Return what operators are answered."""
+        reply = await self._admin.ask("GET", path)
+        assert reply.status == 200, reply
+        return reply.body
+
     @asynccontextmanager
     async def sandbox_set(self, aggregator: str, **switches: object) -> AsyncIterator[None]:
         """Have an aggregator of the sandbox behave like this meanwhile."""
