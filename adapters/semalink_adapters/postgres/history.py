@@ -1,16 +1,13 @@
 """An auditor's history: the logs, walked in slices of time, a bounded piece for a page."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from semalink.application.history import (
     HistoryFilter,
@@ -21,13 +18,13 @@ from semalink.application.history import (
     row_of,
     window_of,
 )
-from semalink.application.reading import ReadsUnavailable
 from semalink_adapters.postgres.history_sources import (
     Source,
     parameters_of,
     sources_of,
     span_parameters,
 )
+from semalink_adapters.postgres.queries import Queries
 
 #: A slice of a log that holds more is made narrower.
 SLICE_ROWS_MAX = 20_000
@@ -64,7 +61,7 @@ _PAYER = "SELECT billing_account_id FROM accounts WHERE account_id = %s"
 _BITMAPS = "SELECT set_config('enable_bitmapscan', %s, true)"
 
 
-class PostgresHistory:
+class PostgresHistory(Queries):
     """Pages of the logs over a pool; raises ReadsUnavailable while the database is away."""
 
     def __init__(
@@ -74,24 +71,17 @@ class PostgresHistory:
         slice_rows_max: int = SLICE_ROWS_MAX,
         scanned_rows_max: int = SCANNED_ROWS_MAX,
     ) -> None:
-        self._pool = pool
+        super().__init__(pool, seconds_max=READ_SECONDS_MAX)
         self._slice_rows_max = slice_rows_max
         self._scanned_rows_max = scanned_rows_max
 
     async def page(self, asked: HistoryFilter, after: Place | None, limit: int) -> HistoryPage:
         """Return rows behind a place; a bounded piece of the logs is looked through."""
-        # A task of its own: a server that hangs answers not even the request to cancel.
-        reading = asyncio.ensure_future(self._page(asked, after, limit))
-        await asyncio.wait((reading,), timeout=READ_SECONDS_MAX)
-        if reading.done():
-            return reading.result()
-        reading.add_done_callback(_forget)
-        reading.cancel()
-        msg = "The database hangs."
-        raise ReadsUnavailable(msg)
+        return await self._answered(lambda: self._page(asked, after, limit))
 
     async def _page(self, asked: HistoryFilter, after: Place | None, limit: int) -> HistoryPage:
-        async with self._snapshots() as connection:
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute("SET TRANSACTION READ ONLY")
             horizon = await _one(connection, _HORIZON, ())
             payer_id = asked.account_id and await _one(connection, _PAYER, (asked.account_id,))
             walk = _Walk(
@@ -104,22 +94,6 @@ class PostgresHistory:
                 scanned_rows_max=self._scanned_rows_max,
             )
             return await walk.page(after, limit)
-
-    @asynccontextmanager
-    async def _snapshots(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        try:
-            async with self._pool.connection() as connection, connection.transaction():
-                await connection.execute("SET TRANSACTION READ ONLY")
-                yield connection
-        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as away:
-            msg = "The database is away."
-            raise ReadsUnavailable(msg) from away
-
-
-def _forget(reading: "asyncio.Future[Any]") -> None:
-    if not reading.cancelled():
-        # Marks a failure as seen: nobody waits for it any more.
-        reading.exception()
 
 
 async def _one(connection: psycopg.AsyncConnection[Any], statement: str, values: Any) -> Any:

@@ -1,9 +1,9 @@
 """Statements over a pool, each answered or given up within seconds."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -11,6 +11,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from semalink.application.reading import ReadsUnavailable
 from semalink_adapters.postgres.sessions import CONNECT_TIMEOUT_SECONDS, KEEPALIVES, KEPT_ALIVE
 from semalink_adapters.postgres.writer_connection import Fault, fault_of
+
+T = TypeVar("T")
 
 #: What takes longer is answered as being away.
 READ_SECONDS_MAX = 5.0
@@ -35,9 +37,12 @@ class Queries:
             raise ReadsUnavailable(msg) from away
 
     async def _all(self, statement: str, parameters: Any) -> list[Any]:
+        return await self._answered(lambda: self._all_at_once(statement, parameters))
+
+    async def _answered(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # A task of its own: a server that hangs answers not even the request to cancel, so the
         # caller must be able to go on without it.
-        reading = asyncio.ensure_future(self._all_with_retry(statement, parameters))
+        reading = asyncio.ensure_future(self._with_retry(read))
         await asyncio.wait((reading,), timeout=self._seconds_max)
         if reading.done():
             return reading.result()
@@ -46,9 +51,9 @@ class Queries:
         msg = "The database hangs."
         raise ReadsUnavailable(msg)
 
-    async def _all_with_retry(self, statement: str, parameters: Any) -> list[Any]:
+    async def _with_retry(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
-            return await self._all_at_once(statement, parameters)
+            return await read()
         except ReadsUnavailable as away:
             cause = away.__cause__
             if not isinstance(cause, psycopg.Error) or isinstance(cause, PoolTimeout):
@@ -57,7 +62,7 @@ class Queries:
                 raise
         # The server may have been restarted behind connections that were idle.
         await self._pool.check()
-        return await self._all_at_once(statement, parameters)
+        return await read()
 
     async def _all_at_once(self, statement: str, parameters: Any) -> list[Any]:
         async with self._connection() as connection:
