@@ -16,7 +16,7 @@ from semalink.domain.checkpoint import (
 )
 
 #: Takers of checkpoints do not wait for one another: one at a time is enough.
-_LOCK = 7_230_003
+_LOCK = 7_230_004
 
 _COLUMNS = """
 number, taken_at, account_count, root, previous_hash, checkpoint_hash, public_key, signature"""
