@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from semalink.projections.log_pages import page_query
-from semalink_adapters.postgres import batch, outbox, reads, reports, tables
+from semalink_adapters.postgres import batch, credit_reads, outbox, reads, reports, tables
 from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
 
 ROW_COUNT = 100_000
@@ -45,7 +45,7 @@ BY_KEY = [
     pytest.param(reads.SELECT_STREAM, (SOME_ID,), id="stream"),
     pytest.param(reads.SELECT_HISTORY.replace("%(id)s", "%s"), (SOME_ID, SOME_ID), id="history"),
     pytest.param(reads.SELECT_CALLER, (b"hash",), id="caller"),
-    pytest.param(reads.SELECT_BALANCE, (SOME_ID,), id="balance"),
+    pytest.param(credit_reads.SELECT_BALANCE, (SOME_ID,), id="balance"),
 ]
 
 
