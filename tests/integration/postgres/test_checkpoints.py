@@ -82,10 +82,10 @@ async def test_take_leaves_it_to_whoever_is_at_it(
 ) -> None:
     await desk.open_account()
     with psycopg.connect(database_url, autocommit=True) as other:
-        other.execute("SELECT pg_advisory_lock(7230003)")
+        other.execute("SELECT pg_advisory_lock(7230004)")
 
         meanwhile = take(connection, signer, NOW)
-        other.execute("SELECT pg_advisory_unlock(7230003)")
+        other.execute("SELECT pg_advisory_unlock(7230004)")
 
     assert meanwhile is None
     assert take(connection, signer, NOW) is not None
