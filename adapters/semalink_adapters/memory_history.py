@@ -21,13 +21,20 @@ from semalink.application.history import (
 from semalink.application.ledger import Refusal
 from semalink.application.reading import ReadsUnavailable
 from semalink.domain.account import Account
+from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.ids import format_id
 from semalink.domain.message import Message
 from semalink_adapters.memory_ledger import MemoryLedger
 
-_SOURCES: dict[type[Any], int] = {CreditAccount: 1, Message: 2, Account: 3, Adjustment: 3}
+_SOURCES: dict[type[Any], int] = {
+    CreditAccount: 1,
+    Message: 2,
+    Account: 3,
+    Adjustment: 3,
+    AccountingMonth: 3,
+}
 _REFUSALS = 4
 
 

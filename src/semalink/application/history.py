@@ -16,8 +16,11 @@ KINDS = {
     "credit_account": "credit",
     "account": "account",
     "adjustment": "adjustment",
+    "accounting_month": "month",
 }
 REFUSED = "refused"
+#: Kinds whose streams have the id of an account.
+_OF_ACCOUNTS = frozenset({"account", "credit_account"})
 #: An account and its credits share their id; this tells their events apart.
 _MARKS = {"account": "settings_"}
 
@@ -147,7 +150,7 @@ def recorded_event(
     version = event.originator_version
     reason = getattr(event, "reason", None) or getattr(event, "failure_code", None)
     message_id = getattr(event, "message_id", None) or getattr(event, "reservation_id", None)
-    account_id = getattr(event, "account_id", None) or owner_id or event.originator_id
+    own_id = event.originator_id if kind in _OF_ACCOUNTS else None
     return Recorded(
         place=place,
         caused_at=event.timestamp,
@@ -155,7 +158,7 @@ def recorded_event(
         actor=event.actor,
         request_id=event.request_id,
         id=f"{EVENT_PREFIX}{event.originator_id.hex}_{_MARKS.get(kind, '')}{version}",
-        account_id=account_id,
+        account_id=getattr(event, "account_id", None) or owner_id or own_id,
         customer_id=getattr(event, "sub_account_id", None),
         message_id=event.originator_id if kind == "message" else message_id,
         reason=reason,

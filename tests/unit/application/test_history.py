@@ -7,14 +7,20 @@ import pytest
 from semalink.application.history import (
     CLOCKS_APART,
     DEFAULT_SPAN,
+    KINDS,
     REPORT_SPAN,
     REQUEST_SPAN,
     HistoryFilter,
+    Place,
     has_name,
+    recorded_event,
     request_made_at,
     time_in,
     window_of,
 )
+from semalink.domain.accounting_month import AccountingMonth
+from semalink.domain.cause import Cause
+from semalink_adapters.postgres.mapper import AGGREGATES
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 MADE = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
@@ -64,3 +70,24 @@ def test_id_that_tells_no_possible_time_tells_none() -> None:
 )
 def test_name_fits_itself_and_its_first_part(wanted: str | None, *, fits: bool) -> None:
     assert has_name("credit.limit_set", wanted) is fits
+
+
+def test_every_kind_of_event_has_a_name() -> None:
+    assert set(KINDS) == {aggregate.TOPIC for aggregate in AGGREGATES}
+
+
+def test_close_of_a_month_belongs_to_no_account() -> None:
+    month = AccountingMonth.close(
+        "2026-10",
+        Cause("cli:ann", NOW, "req_1"),
+        account_count=2,
+        entry_count=3,
+        posted_micros=4,
+        reserved_micros=0,
+        positions_sha256="00",
+    )
+    [event] = month.collect_events()
+
+    row = recorded_event(event, Place(NOW, 3, month.id, 1), owner_id=None)
+
+    assert (row.name, row.account_id, row.facts["month"]) == ("month.closed", None, "2026-10")
