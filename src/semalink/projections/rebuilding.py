@@ -48,6 +48,9 @@ _LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
 _SECONDARY_INDEXES = text("""
 SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE i.indrelid = to_regclass(:table) AND NOT i.indisprimary""")
+_RIGHTS = text("""
+SELECT privilege_type, CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
+FROM pg_class, aclexplode(relacl) WHERE oid = to_regclass(:table)""")
 _CONSTRAINTS = text("SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:table)")
 
 
@@ -133,6 +136,7 @@ class Rebuild:
         tables = ", ".join(table.name for table in self.projection.tables)
         tx.execute(text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
         for table in self.projection.tables:
+            _grant_as(tx, table.name, self.shadow.suffix)
             tx.execute(text(f"DROP TABLE {table.name}"))
             _rename(tx, table.name, self.shadow.suffix)
         move_cursor(tx, name, max(live, self.shadow.progress.place))
@@ -246,6 +250,11 @@ def _opened(
 
     shadow = replace(shadow, save=save)
     return Rebuild(engine, projection, row.number, shadow, is_resumed)
+
+
+def _grant_as(tx: Connection, table: str, suffix: str) -> None:
+    for right, grantee in tx.execute(_RIGHTS, {"table": table}).all():
+        tx.execute(text(f"GRANT {right} ON {table}{suffix} TO {grantee}"))
 
 
 def _rename(tx: Connection, table: str, suffix: str) -> None:

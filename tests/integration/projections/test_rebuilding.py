@@ -90,7 +90,14 @@ def _shape(engine: Engine, table: str) -> tuple[Any, ...]:
         options = tx.execute(
             text("SELECT reloptions FROM pg_class WHERE relname = :table"), {"table": table}
         ).all()
-    return columns, indexes, constraints, options
+        rights = tx.execute(
+            text(
+                "SELECT grantee, privilege_type FROM pg_class, aclexplode(relacl)"
+                " WHERE oid = to_regclass(:table) ORDER BY 1, 2"
+            ),
+            {"table": table},
+        ).all()
+    return columns, indexes, constraints, options, rights
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda one: one.name)
