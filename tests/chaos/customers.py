@@ -125,9 +125,9 @@ class Reception:
         reply = await self._admin.ask("DELETE", path)
         assert reply.status == 204, reply
 
-    async def ask_admin(self, path: str) -> Any:
+    async def ask_admin(self, path: str, method: str = "GET", body: Any = None) -> Any:
         """Return what operators are answered."""
-        reply = await self._admin.ask("GET", path)
+        reply = await self._admin.ask(method, path, body)
         assert reply.status == 200, reply
         return reply.body
 

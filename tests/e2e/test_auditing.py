@@ -73,3 +73,24 @@ async def test_auditor_sees_the_same_over_http_and_on_the_command_line(
         rows = [json.loads(line) for line in shown.stdout.splitlines()]
         assert rows, shown.stderr
         assert rows == page["items"]
+
+
+async def test_auditor_finds_who_changed_a_limit_from_what_to_what_and_why(
+    reception: Reception, semalink: Any, data_dir: Path
+) -> None:
+    customer = await reception.open()
+    limit = f"/admin/v1/accounts/{customer.account_id}/credit-limit"
+    for limit_micros, reason in ((200_000_000, "trial"), (500_000_000, "contract 2026/117")):
+        body = {"credit_limit_micros": limit_micros, "reason": reason}
+        await reception.ask_admin(limit, "PUT", body)
+
+    shown = semalink(
+        "history", customer.account_id, "--name", "credit.limit_set", "--json", data_dir=data_dir
+    )
+
+    row = json.loads(shown.stdout.splitlines()[0])
+    assert row["actor"].startswith("operator:key_")
+    assert row["reason"] == "contract 2026/117"
+    assert row["before"] == {"credit_limit_micros": 200_000_000}
+    assert row["facts"]["credit_limit_micros"] == 500_000_000
+    assert datetime.now(UTC) >= datetime.fromisoformat(row["at"])
