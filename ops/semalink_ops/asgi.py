@@ -28,6 +28,7 @@ from semalink.web.dependencies import (
     IntakeDependencies,
 )
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
+from semalink_adapters.postgres.checkpoints import PostgresCheckpoints
 from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.months import PostgresMonths
 from semalink_adapters.postgres.raw_reports import RawReportWriter
@@ -79,6 +80,7 @@ async def build_admin(settings: Settings) -> AsyncIterator[Application]:
                 edge=_edge(core, ("database", "ledger")),
                 reads=core.reads,
                 history=PostgresHistory(core.pool),
+                checkpoints=PostgresCheckpoints(core.pool),
                 ledger=core.ledger,
                 key_ring=_key_ring(core),
                 key_pepper=_pepper(settings),

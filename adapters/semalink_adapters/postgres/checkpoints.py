@@ -1,6 +1,6 @@
 """Takes checkpoints over all credit heads, and reads those that were taken."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from semalink.domain.checkpoint import (
     SignedCheckpoint,
     root_of,
 )
+from semalink_adapters.postgres.queries import Queries
 
 #: Takers of checkpoints do not wait for one another: one at a time is enough.
 _LOCK = 7_230_004
@@ -52,6 +53,14 @@ _INSERT_CHECKPOINT = f"""
 INSERT INTO ledger_checkpoints ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""  # noqa: S608
 
 _COPY_HEADS = "COPY checkpoint_heads (account_id, number, version, entry_hash) FROM STDIN"
+
+
+class PostgresCheckpoints(Queries):
+    """Reads checkpoints over the pool."""
+
+    async def newest(self, before: int | None, limit: int) -> Sequence[SignedCheckpoint]:
+        """Return checkpoints, the newest first, from before a number."""
+        return [from_row(row) for row in await self._all(SELECT_NEWEST, (before, limit))]
 
 
 class Signer(Protocol):

@@ -56,8 +56,21 @@ LEFT JOIN ledger_entries AS e
     ON e.originator_id = m.account_id AND e.originator_version = m.version
 WHERE e.state IS NULL AND (%(account)s::uuid IS NULL OR m.account_id = %(account)s)"""
 
+# Postings of an entry that moves nothing may have no row, so the sums are compared.
+_JOURNAL = """
+SELECT j.account_id, j.version, 'its sums are not the balance after the entry'
+FROM (SELECT account_id, max(version) AS version, sum(customer_credits)::bigint AS credits,
+             sum(reserved)::bigint AS reserved
+      FROM journal WHERE %(account)s::uuid IS NULL OR account_id = %(account)s
+      GROUP BY account_id) AS j
+LEFT JOIN ledger_entries AS e
+    ON e.originator_id = j.account_id AND e.originator_version = j.version
+LEFT JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::jsonb AS facts) AS s ON true
+WHERE (-j.credits - j.reserved, -j.reserved) IS DISTINCT FROM (
+    (s.facts ->> 'posted_after_micros')::bigint, (s.facts ->> 'reserved_after_micros')::bigint)"""
+
 #: Add a read model of the ledger here; one without a table yet is passed over.
-CHECKS = (Check("balances", _BALANCES), Check("entries", _ENTRIES))
+CHECKS = (Check("balances", _BALANCES), Check("entries", _ENTRIES), Check("journal", _JOURNAL))
 
 
 def audit_projections(

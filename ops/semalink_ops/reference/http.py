@@ -53,6 +53,7 @@ def _applications() -> Mapping[str, Any]:
                 key_pepper=b"",
                 aggregators=DEFAULT_ORDER,
                 reconciliation=absent,
+                checkpoints=absent,
                 months=absent,
                 on_key_revoked=absent,
             )

@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from semalink.web.admin.accounts import account_routes
 from semalink.web.admin.adjustments import adjustment_routes
 from semalink.web.admin.api_keys import api_key_routes
+from semalink.web.admin.checkpoints import checkpoint_routes
 from semalink.web.admin.credits import credit_routes
 from semalink.web.admin.history import history_routes
 from semalink.web.admin.ledger_entries import any_ledger_routes
@@ -72,6 +73,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *any_message_routes(deps),
         *reconciliation_routes(deps.reconciliation),
         *month_routes(deps),
+        *checkpoint_routes(deps.checkpoints, deps.key_pepper),
         *history_routes(deps),
         *health_routes(deps.edge.health),
     ]

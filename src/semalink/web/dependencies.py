@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from semalink.application.checkpoint_reading import Checkpoints
 from semalink.application.history import History
 from semalink.application.ledger import Ledger
 from semalink.application.months import Months
@@ -96,6 +97,7 @@ class AdminDependencies:
     #: Aggregators that an account may prefer.
     aggregators: Sequence[str]
     reconciliation: Reconciliation
+    checkpoints: Checkpoints
     months: Months
     #: Told after a key was revoked, so that no process goes on trusting it.
     on_key_revoked: Callable[[UUID], None]

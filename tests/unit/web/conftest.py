@@ -40,6 +40,7 @@ from semalink.web.dependencies import (
 )
 from semalink.web.problems import RateLimited
 from semalink_adapters.memory import MemoryReads
+from semalink_adapters.memory_checkpoints import MemoryCheckpoints
 from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_months import MemoryMonths
@@ -158,6 +159,7 @@ class Platform:
         self.ledger = MemoryLedger()
         self.reads = MemoryReads(self.ledger)
         self.months = MemoryMonths(self.ledger)
+        self.checkpoints = MemoryCheckpoints()
         self.history = MemoryHistory(self.ledger, self.clock)
         self.observer = Observer()
         self.reports = Reports()
@@ -241,6 +243,7 @@ class Platform:
                 aggregators=("celcom", "africastalking"),
                 reconciliation=Reconciliation(NothingSent(), ProviderRates({})),
                 months=self.months,
+                checkpoints=self.checkpoints,
                 on_key_revoked=self._revoke,
             )
         )
