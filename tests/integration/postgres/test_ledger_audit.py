@@ -243,23 +243,57 @@ def test_audit_names_a_checkpoint_that_was_changed(
     assert kinds(findings) == (expected or {"bad_signature", "checkpoint_mismatch"})
 
 
+READ_MODELS = {
+    "balances": (
+        (
+            "INSERT INTO balances (account_id, version, posted_micros, reserved_micros,"
+            " credit_limit_micros, is_low, recorded_at)"
+            " SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros, false,"
+            " now() FROM credit_heads"
+        ),
+        "UPDATE balances SET posted_micros = 1 WHERE account_id = %s",
+    ),
+    "entries": (
+        (
+            "INSERT INTO entries (account_id, version, recorded_at, name, posted_after_micros,"
+            " reserved_after_micros, credit_limit_after_micros, actor, request_id, facts)"
+            " SELECT originator_id, originator_version, recorded_at, topic,"
+            " (s ->> 'posted_after_micros')::bigint, (s ->> 'reserved_after_micros')::bigint,"
+            " (s ->> 'credit_limit_after_micros')::bigint, s ->> 'actor', s ->> 'request_id', '{}'"
+            " FROM ledger_entries, LATERAL (SELECT convert_from(state, 'UTF8')::jsonb) AS facts (s)"
+        ),
+        "DELETE FROM entries WHERE account_id = %s AND version = 3",
+    ),
+    "journal": (
+        (
+            "INSERT INTO journal (account_id, version, recorded_at, month, customer_credits,"
+            " reserved, payments, revenue, refunds, adjustments, opening_balances, transfers,"
+            " agent_receivables, agent_margin)"
+            " SELECT account_id, version, now(), '2026-11', reserved_micros - posted_micros,"
+            " -reserved_micros, posted_micros, 0, 0, 0, 0, 0, 0, 0 FROM credit_heads"
+        ),
+        (
+            "UPDATE journal SET customer_credits = customer_credits + 1, revenue = -1"
+            " WHERE account_id = %s"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READ_MODELS)
 def test_audit_names_a_read_model_that_drifted(
-    account_id: UUID, connection: psycopg.Connection[Any], tamper: Tamper
+    account_id: UUID, connection: psycopg.Connection[Any], tamper: Tamper, name: str
 ) -> None:
-    tamper(
-        "INSERT INTO balances (account_id, version, posted_micros, reserved_micros,"
-        " credit_limit_micros, is_low, recorded_at)"
-        " SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros, false,"
-        " now() FROM credit_heads"
-    )
+    fill, change = READ_MODELS[name]
+    tamper(fill)
     sound = audit(connection)
-    tamper("UPDATE balances SET posted_micros = 1 WHERE account_id = %s", account_id)
+    tamper(change, account_id)
 
     drifted = audit(connection)
 
     assert sound == []
     assert [(str(one.kind), one.projection, one.account_id) for one in drifted] == [
-        ("projection_drift", "balances", account_id.hex)
+        ("projection_drift", name, account_id.hex)
     ]
 
 
