@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -217,3 +218,101 @@ def test_migrate_makes_an_empty_database_current(
 
     assert (before, after) == (exit_codes.DIFFERENCES, exit_codes.OK)
     assert shown["revision"] == shown["newest"]
+
+
+@pytest.fixture
+def agent_id(semalink: Semalink) -> str:
+    """An agent with 100 credits."""
+    _, opened = semalink("account", "create", "Agent", "--kind", "agent", "--json")
+    semalink("account", "top-up", opened["id"], "100", "--reference", "INV-A", "--json")
+    return str(opened["id"])
+
+
+def test_account_create_opens_a_customer_that_its_agent_pays_for(
+    semalink: Semalink, agent_id: str
+) -> None:
+    _, paid = semalink("account", "create", "Duka", "--agent", agent_id, "--json")
+    _, own = semalink("account", "create", "Own", "--agent", agent_id, "--pays-itself", "--json")
+
+    status, capped = semalink("account", "cap", paid["id"], "5", "--json")
+    refused, said = semalink("account", "cap", own["id"], "5")
+
+    assert (paid["kind"], paid["billing_account_id"]) == ("customer", agent_id)
+    assert own["billing_account_id"] == own["id"]
+    assert (status, capped["spending_cap_micros"]) == (exit_codes.OK, 5_000_000)
+    assert (
+        semalink("account", "cap", paid["id"], "none", "--json")[1]["spending_cap_micros"] is None
+    )
+    assert refused != exit_codes.OK
+    assert "pays for itself" in said
+
+
+def test_account_prices_are_set_from_a_file(
+    semalink: Semalink, agent_id: str, tmp_path: Path
+) -> None:
+    toml, bad = tmp_path / "prices.toml", tmp_path / "bad.json"
+    toml.write_text('KE = "0.95"\n"KE/safaricom" = "0.10"\n')
+    bad.write_text('{"kenya": "1"}')
+
+    status, priced = semalink("account", "prices", agent_id, str(toml), "--json")
+    refused, said = semalink("account", "prices", agent_id, str(bad))
+
+    assert status == exit_codes.OK
+    assert priced["segment_micros"] == {"KE": 950_000, "KE/safaricom": 100_000}
+    assert refused == exit_codes.USAGE
+    assert "no destination" in said
+    assert semalink("account", "prices", agent_id, "--json")[1] == priced
+
+
+def test_account_limit_is_an_entry_and_balances_are_told_around_it(
+    semalink: Semalink, agent_id: str
+) -> None:
+    _, limit = semalink("account", "limit", agent_id, "50", "--reason", "contract", "--json")
+    _, listed = semalink("ledger", "entries", agent_id, "--name", "limit_set", "--json")
+    [entry] = listed["items"]
+
+    _, before = semalink("ledger", "balance", agent_id, "--after-entry", "2", "--json")
+    _, at = semalink("ledger", "balance", agent_id, "--at", entry["recorded_at"], "--json")
+    missing, _ = semalink("ledger", "balance", agent_id, "--after-entry", "9")
+    both, _ = semalink("ledger", "balance", agent_id, "--after-entry", "9", "--at", "2026-11-02")
+
+    assert (limit["entry"], limit["available_micros"]) == (3, 150_000_000)
+    assert entry["data"]["reason"] == "contract"
+    assert (before["available_micros"], at["available_micros"]) == (100_000_000, 150_000_000)
+    assert (missing, both) == (exit_codes.NOT_FOUND, exit_codes.USAGE)
+
+
+def test_account_transfer_and_refund_rule_change_what_they_name(
+    semalink: Semalink, agent_id: str
+) -> None:
+    _, own = semalink("account", "create", "Own", "--agent", agent_id, "--pays-itself", "--json")
+
+    _, moved = semalink("account", "transfer", agent_id, own["id"], "4", "--reason", "r", "--json")
+    _, ruled = semalink("account", "refund-rule", own["id"], "failed", "--json")
+    _, unruled = semalink("account", "refund-rule", own["id"], "platform", "--json")
+
+    assert moved["transfer_id"].startswith("trf_")
+    assert semalink("ledger", "balance", own["id"], "--json")[1]["posted_micros"] == 4_000_000
+    assert (ruled["refunded_on"], unruled["refunded_on"]) == (["failed"], None)
+    assert semalink("account", "refund-rule", own["id"], "none", "failed")[0] == exit_codes.USAGE
+
+
+def test_account_adjust_is_not_approved_by_who_proposed_it(
+    semalink: Semalink, agent_id: str
+) -> None:
+    asked = ("--category", "goodwill", "--reason", "outage", "--json", "--", "-2.5")
+    _, proposed = semalink("account", "adjust", "propose", agent_id, *asked)
+
+    refused, said = semalink("account", "adjust", "approve", proposed["id"])
+    _, waiting = semalink("account", "adjust", "list", "--state", "proposed", "--json")
+    _, rejected = semalink(
+        "account", "adjust", "reject", proposed["id"], "--reason", "no", "--json"
+    )
+    missing, _ = semalink("account", "adjust", "approve", "adj_nothing")
+
+    assert (proposed["amount_micros"], proposed["state"]) == (-2_500_000, "proposed")
+    assert refused != exit_codes.OK
+    assert "another person" in said
+    assert [one["id"] for one in waiting["items"]] == [proposed["id"]]
+    assert rejected["state"] == "rejected"
+    assert missing == exit_codes.NOT_FOUND

@@ -27,6 +27,7 @@ READ_PAGE = (
 FROM_A_CURSOR = [
     pytest.param(outbox.NEXT_JOBS, ("98", 99_000, 1_000), id="next_jobs"),
     pytest.param(outbox.NEXT_REPORTS, ("98", 99_000, 1_000), id="next_reports"),
+    pytest.param(credit_reads.SELECT_BALANCE_AT, (SOME_ID, NOW), id="balance_at"),
     pytest.param(READ_PAGE, ("98", 99_000, 2_000), id="read_page"),
 ]
 BY_KEY = [
@@ -45,6 +46,7 @@ BY_KEY = [
     pytest.param(reads.SELECT_STREAM, (SOME_ID,), id="stream"),
     pytest.param(reads.SELECT_HISTORY.replace("%(id)s", "%s"), (SOME_ID, SOME_ID), id="history"),
     pytest.param(reads.SELECT_CALLER, (b"hash",), id="caller"),
+    pytest.param(credit_reads.SELECT_BALANCE_AFTER, (SOME_ID, 9), id="balance_after"),
     pytest.param(credit_reads.SELECT_BALANCE, (SOME_ID,), id="balance"),
 ]
 

@@ -103,7 +103,7 @@ def prices(*, account_id: str, path: Path | None, as_json: bool, data_dir: Path)
     nargs=-1,
     required=True,
     metavar="STATE...",
-    type=click.Choice([_OURS, _NONE, *sorted(REFUNDABLE)]),
+    type=click.Choice([_OURS, _NONE, *sorted(str(one) for one in REFUNDABLE)]),
 )
 @json_option
 @data_dir_option
