@@ -83,18 +83,21 @@ class MemoryCreditReads:
     ) -> Sequence[EntryView]:
         """Return what the newest messages of an agent's customer moved, in its own prices."""
         self._check()
-        own = [
-            message_id
-            for message_id in reversed(self._ledger.ids(Message))
-            if self._ledger.streams[Message][message_id][0].account_id == account_id
-            and (before is None or message_id < before)
-        ][:limit]
-        return [
-            movement_view(entry, entry.timestamp)
-            for message_id in own
-            for entry in reversed(self._entries(payer_id))
-            if getattr(entry, "reservation_id", None) == message_id and _fits(entry, wanted)
-        ]
+        found: list[EntryView] = []
+        count = 0
+        for message_id in reversed(self._ledger.ids(Message)):
+            asked = self._ledger.streams[Message][message_id][0]
+            if asked.account_id != account_id or (before is not None and message_id >= before):
+                continue
+            moved = [
+                movement_view(entry, entry.timestamp)
+                for entry in reversed(self._entries(payer_id))
+                if getattr(entry, "reservation_id", None) == message_id and _fits(entry, wanted)
+            ]
+            count += bool(moved)
+            if count <= limit:
+                found += moved
+        return found
 
     async def adjustment(self, adjustment_id: UUID) -> AdjustmentView | None:
         """Return one adjustment."""

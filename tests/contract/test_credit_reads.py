@@ -198,6 +198,9 @@ async def test_movements_are_in_the_customers_prices(world: World) -> None:
         *ids, EntryFilter(name="charged"), before=jobs[1].message_id, limit=9
     )
 
+    sought = await world.reads.movements(*ids, EntryFilter("refunded"), before=None, limit=1)
+
+    assert [one.message_id for one in sought] == [f"msg_{jobs[0].message_id.hex}"]
     assert [one.name for one in found] == [
         "credit.reserved", "credit.refunded", "credit.charged", "credit.reserved",
     ]  # fmt: skip

@@ -50,16 +50,22 @@ _VERSION_BEFORE = """COALESCE((
     WHERE originator_id = %(account_id)s AND recorded_at < %({0})s
     ORDER BY recorded_at DESC, originator_version DESC LIMIT 1), 0)"""
 
-SELECT_MOVEMENTS = """
+_MOVED = """
+    e.message_id = m.message_id AND e.originator_id = %(payer_id)s
+    AND (%(topic)s::text IS NULL OR e.topic = %(topic)s)
+    AND (%(at_from)s::timestamptz IS NULL OR e.recorded_at >= %(at_from)s)
+    AND (%(at_before)s::timestamptz IS NULL OR e.recorded_at < %(at_before)s)"""
+
+# Only messages that moved something wanted count to the page, so that no page is empty but the
+# last.
+SELECT_MOVEMENTS = f"""
 SELECT e.topic, e.state, e.recorded_at FROM (
-    SELECT message_id FROM messages
+    SELECT message_id FROM messages AS m
     WHERE account_id = %(account_id)s AND mode = 'live' AND message_id < %(before)s
+      AND EXISTS (SELECT FROM ledger_entries AS e WHERE {_MOVED})
     ORDER BY message_id DESC LIMIT %(limit)s) AS m
-JOIN ledger_entries AS e ON e.message_id = m.message_id AND e.originator_id = %(payer_id)s
-WHERE (%(topic)s::text IS NULL OR e.topic = %(topic)s)
-  AND (%(at_from)s::timestamptz IS NULL OR e.recorded_at >= %(at_from)s)
-  AND (%(at_before)s::timestamptz IS NULL OR e.recorded_at < %(at_before)s)
-ORDER BY e.message_id DESC, e.originator_version DESC"""
+JOIN ledger_entries AS e ON {_MOVED}
+ORDER BY e.message_id DESC, e.originator_version DESC"""  # noqa: S608 - constants
 
 _ADJUSTMENT_COLUMNS = """
 SELECT adjustment_id, account_id, amount_micros, category, reason, state, proposed_by,

@@ -142,9 +142,9 @@ class CreditReads(Protocol):
         before: UUID | None,
         limit: int,
     ) -> Sequence[EntryView]:
-        """Return what the newest ``limit`` messages below ``before`` moved, in their own prices.
+        """Return what the newest ``limit`` messages below ``before`` moved, of what is wanted.
 
-        For an account whose agent pays: nothing of the agent's shows.
+        In the prices of an account whose agent pays; nothing of the agent's shows.
         """
         ...
 
