@@ -55,6 +55,9 @@ WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
       'ledger_entries'::regclass::oid, 'message_events'::regclass::oid,
       'admin_events'::regclass::oid, 'refusals'::regclass::oid])"""
 
+#: The role that serves is not shown when others began; the user who logged in is, of its own.
+_AS_LOGGED_IN, _AS_SERVING = "SET LOCAL ROLE NONE", "RESET ROLE"
+
 _PAYER = "SELECT billing_account_id FROM accounts WHERE account_id = %s"
 
 #: A span of time is found by a bitmap; for what has an index of its own it would be sorted.
@@ -82,7 +85,9 @@ class PostgresHistory(Queries):
     async def _page(self, asked: HistoryFilter, after: Place | None, limit: int) -> HistoryPage:
         async with self._connection() as connection, connection.transaction():
             await connection.execute("SET TRANSACTION READ ONLY")
+            await connection.execute(_AS_LOGGED_IN)
             horizon = await _one(connection, _HORIZON, ())
+            await connection.execute(_AS_SERVING)
             payer_id = asked.account_id and await _one(connection, _PAYER, (asked.account_id,))
             walk = _Walk(
                 connection=connection,

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from semalink.application.accounts import OpenAccount
 from semalink.application.history import HistoryFilter, HistoryRow, Place
 from semalink.application.terms import SetSpendingCap
 from semalink.domain.account import Kind, Tier
+from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.history_sources import parameters_of, sources_of, span_parameters
 
@@ -78,6 +80,44 @@ async def test_page_looks_through_a_bounded_piece_and_says_where_to_go_on(
     assert max(len(page) for page in pages) < len(rows)
     assert len(nobody) > 1
     assert not any(nobody)
+
+
+async def test_walk_misses_nothing_that_several_writers_record_meanwhile(
+    pool: AsyncConnectionPool[Any], desk: Any, database_url: str
+) -> None:
+    history = PostgresHistory(pool)
+    account_ids = [await desk.open_account(message_count=200) for _ in range(4)]
+
+    async def write(ledger: GroupCommit, account_id: UUID) -> None:
+        for _ in range(60):
+            await ledger.execute(desk.accepting(account_id))
+
+    async def walk() -> list[str]:
+        told: list[str] = []
+        place: Place | None = None
+        while True:
+            page = await history.page(HistoryFilter(is_newest_first=False), place, 7)
+            told += [row.id for row in page.rows]
+            place = page.next
+            if place is None:
+                return told
+
+    async with GroupCommit(database_url) as second:
+        ledgers = [desk.ledger, second, desk.ledger, second]
+        writers = [
+            asyncio.create_task(write(ledger, account_id))
+            for ledger, account_id in zip(ledgers, account_ids, strict=True)
+        ]
+        walks = []
+        while not all(writer.done() for writer in writers):
+            walks.append(await walk())
+        await asyncio.gather(*writers)
+    whole = await walk()
+
+    assert len(whole) == len(set(whole))
+    assert walks
+    for told in walks:
+        assert told == whole[: len(told)]
 
 
 async def test_page_holds_back_what_an_older_writer_may_still_precede(
