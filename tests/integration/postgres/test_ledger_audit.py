@@ -248,8 +248,8 @@ READ_MODELS = {
         (
             "INSERT INTO balances (account_id, version, posted_micros, reserved_micros,"
             " credit_limit_micros, is_low, recorded_at)"
-            " SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros, false,"
-            " now() FROM credit_heads"
+            " SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros,"
+            " false, now() FROM credit_heads"
         ),
         "UPDATE balances SET posted_micros = 1 WHERE account_id = %s",
     ),
