@@ -20,6 +20,7 @@ from semalink.application.statements import (
     StatementBuilder,
     encode_statement,
 )
+from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.calendar import month_bounds, month_of
 from semalink.domain.cause import Cause
@@ -111,7 +112,9 @@ class MemoryMonths:
             builder.add(entry.originator_version, entry.timestamp, entry)
         self._positions[month][account_id] = position
         for owner, statement in builder.build(closing, _NO_HASH).items():
-            if owner != account_id or (owner, month) not in self._statements:
+            account = self._ledger.load(Account, owner)
+            # What a customer spent of its agent's credits is its statement, and there is no other.
+            if owner != account_id or account is None or account.pays_itself:
                 self._statements[owner, month] = encode_statement(statement)
 
     def _streams(self) -> dict[UUID, list[Any]]:

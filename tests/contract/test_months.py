@@ -216,6 +216,19 @@ async def test_statements_of_an_agent_and_its_customer_tell_each_its_own(world: 
     assert b"500" not in msgspec.json.encode(shown.days)
 
 
+async def test_customer_that_sent_nothing_has_no_statement_when_its_agent_pays(
+    world: World,
+) -> None:
+    agent_id = await _open(world, Kind.AGENT)
+    customer_id = await _open(world, Kind.CUSTOMER, agent_id)
+
+    closed, _ = await world.months.close(MONTH, _after(MONTH))
+
+    assert closed.account_count == 2
+    with pytest.raises(StatementNotFound):
+        await world.months.statement(customer_id, MONTH)
+
+
 async def test_statement_is_refused_while_the_month_is_open(world: World) -> None:
     account_id = await _open(world)
 

@@ -18,6 +18,9 @@ LOGS = (
     "refusals",
     "ledger_checkpoints",
     "checkpoint_heads",
+    "month_positions",
+    "statements",
+    "accounting_months",
 )
 
 #: Another database of the same server may make the role at the same moment.

@@ -76,12 +76,13 @@ INSERT INTO month_positions VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT DO NOTHING"""
 
 # A customer whose agent pays has credits of its own, in which nothing happens: what it spent of
-# its agent's is its statement, whichever of the two is written first.
+# its agent's is its statement, and there is no other.
 INSERT_STATEMENT = """
 INSERT INTO statements (account_id, month, document, sha256)
-VALUES (%(id)s, %(month)s, %(document)s, sha256(%(document)s))
-ON CONFLICT (account_id, month) DO UPDATE
-SET document = excluded.document, sha256 = excluded.sha256 WHERE NOT %(is_own)s"""
+SELECT %(id)s, %(month)s, %(document)s, sha256(%(document)s)
+WHERE NOT %(is_own)s OR NOT EXISTS (
+    SELECT FROM accounts WHERE account_id = %(id)s AND billing_account_id <> account_id)
+ON CONFLICT DO NOTHING"""
 
 SELECT_POSITIONS = """
 SELECT account_id, opening_version, opening_posted_micros, opening_reserved_micros,

@@ -20,6 +20,9 @@ FIRST_COLUMNS = {
     "refusals": "refusal_id",
     "ledger_checkpoints": "number",
     "checkpoint_heads": "number",
+    "month_positions": "month",
+    "statements": "month",
+    "accounting_months": "month",
 }
 
 
