@@ -19,6 +19,8 @@ NAMED_MAX = 100
 #: How many pages the live tables may be behind the new ones when they meet.
 CATCH_UP_PAGES_MAX = 10_000
 RUNNER_PAUSE_SECONDS = 0.02
+#: The projector has so many pauses for itself, because it also counts what it applies.
+PAUSES_FOR_PROJECTOR = 25
 
 _WAIT_FOR_RUNNER = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _PATIENCE = text("SELECT set_config('lock_timeout', '30s', true)")
@@ -101,12 +103,15 @@ def bring_live_forward(engine: Engine, projection: Projection, read: Read, shado
     log = LogReader(projection.log, read)
     runner = ProjectionRunner(engine, projection, read)
     with ThreadPoolExecutor(1) as steps:
-        for _ in range(CATCH_UP_PAGES_MAX):
+        for turn in range(CATCH_UP_PAGES_MAX):
             with engine.begin() as tx:
                 tx.execute(LOOK_UP_BY_KEY)
                 live = read_cursor(tx, projection.name)
                 if not log.page(tx, live, 1, shadow.progress.place):
                     return
+            if turn < PAUSES_FOR_PROJECTOR:
+                shadow.pace.sleep(RUNNER_PAUSE_SECONDS)
+                continue
             step = steps.submit(runner.step)
             # Whatever stops the live tables, the new ones may be what mends it.
             if step.exception() is not None:
