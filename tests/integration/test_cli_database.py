@@ -1,4 +1,6 @@
 import json
+import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,7 +111,9 @@ def test_ledger_records_who_was_at_the_terminal(
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT convert_from(state, 'UTF8') FROM ledger_entries")
         states = [state for (state,) in rows.fetchall()]
-    assert any('"cli:wanjiku"' in state for state in states)
+    name = pwd.getpwuid(os.getuid()).pw_name
+    assert any(f'"cli:{name}"' in state for state in states)
+    assert not any("wanjiku" in state for state in states)
 
 
 def test_key_create_shows_the_key_once(semalink: Semalink, account_id: str) -> None:
