@@ -149,7 +149,7 @@ async def test_accept_is_decided_anew_when_its_backend_is_ended_at_the_commit(
     account_id = await desk.open_account(message_count=1)
     connection.execute("CREATE SEQUENCE deaths")
     connection.execute(
-        "CREATE FUNCTION die_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        "CREATE FUNCTION die_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"
         " IF nextval('deaths') = 1 THEN"
         "   PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(10);"
         " END IF; RETURN NULL; END $$"
