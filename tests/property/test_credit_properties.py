@@ -185,7 +185,7 @@ class CreditMachine(RuleBasedStateMachine):
         on_behalf = None
         if charge.sub_account_id is not None:
             on_behalf = OnBehalf(charge.sub_account_id, charge.price_micros, month_of(self.at))
-        self.ledger.decide(
+        self.do(
             Touch(
                 "refund",
                 account_id,
