@@ -15,6 +15,10 @@ PRICE_MICROS = 800_000
 ANSWER_SECONDS = 30.0
 
 
+#: What the balance of an account that pays for itself is made of.
+BALANCE = ("posted_micros", "reserved_micros", "credit_limit_micros", "available_micros")
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer over HTTP."""
@@ -57,7 +61,7 @@ class Client:
         """Return the figures of the account's balance."""
         reply = await self.ask("GET", "/v1/balance")
         assert reply.status == 200, reply
-        return {name: value for name, value in reply.body.items() if name.endswith("_micros")}
+        return {name: reply.body[name] for name in BALANCE}
 
     async def message(self, message_id: str) -> Any:
         """Return one message as its customer sees it."""
