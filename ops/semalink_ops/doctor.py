@@ -184,7 +184,7 @@ def _append_only(url: str) -> Finding:
         found = weaknesses(connection)
     if found:
         return _wrong("database", "append-only", "; ".join(found), "Run `semalink migrate`.")
-    return _well("database", "append-only", "no role that serves can change a log")
+    return _well("database", "append-only", "the role that serves customers cannot change a log")
 
 
 def _signing(settings: Settings) -> Finding:

@@ -42,8 +42,9 @@ STATE_BY_TOPIC = {
 #: Several read models read the same events; those of this one are counted.
 COUNTED = "messages"
 
-#: Classes of SQLSTATE: connection, transaction state, conflict, resources, lock, operator, system.
-_STATES_OF_THE_SERVER = ("08", "25", "40", "53", "55", "57", "58")
+#: SQLSTATEs of a server that is going or gone: connection, transaction state, shut down. A page
+#: that takes too long or too much is the fault of that page, and must not stop other read models.
+_STATES_OF_THE_SERVER = ("08", "25", "57P")
 
 _log = structlog.get_logger(__name__)
 

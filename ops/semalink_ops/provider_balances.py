@@ -44,5 +44,5 @@ async def _note(
         await book.record_balance(
             name, said, amount.micros, at=utc_now(), apart=timedelta(seconds=seconds / 2)
         )
-    except (psycopg.OperationalError, PoolTimeout):
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
         _log.warning("provider_balance_not_kept", aggregator=name)

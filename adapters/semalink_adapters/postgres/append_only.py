@@ -89,8 +89,10 @@ def protect(connection: psycopg.Connection[Any]) -> None:
         partitions.lock(connection)
         connection.execute(_FUNCTION)
         for table, is_log, present in _triggers(connection):
-            if is_log and "no_change" not in present:
-                _execute(connection, _ROW_TRIGGER, table)
+            if "no_change" not in present:
+                if is_log:
+                    # Partitions get theirs from their table; one that was disabled stays so.
+                    _execute(connection, _ROW_TRIGGER, table)
                 _execute(connection, "ALTER TABLE {table} ENABLE TRIGGER no_change", table)
             if "no_truncation" not in present:
                 _execute(connection, _TRUNCATE_TRIGGER, table)

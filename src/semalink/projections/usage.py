@@ -11,7 +11,8 @@ row always add up: accepted = still under way + delivered + failed + rejected + 
 - ``delivered``, ``failed``, ``rejected``, ``expired``, ``unknown``: by the state they are in now.
 - ``segments``: of all that were accepted.
 - ``price_micros``: what they cost the sender when all are charged.
-- ``charged_micros``, ``refunded_micros``: what left the credits that pay, and what came back.
+- ``charged_micros``, ``refunded_micros``: what the sender was charged, and what came back; an
+  agent pays its own cost for a customer, which the ledger tells.
 """
 
 from collections import Counter

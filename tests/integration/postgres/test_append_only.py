@@ -118,6 +118,7 @@ def test_weaknesses_are_named(connection: psycopg.Connection[Any]) -> None:
     connection.execute("GRANT UPDATE ON refusals TO semalink_writer")
     connection.execute("ALTER TABLE ledger_entries DISABLE TRIGGER no_change")
     connection.execute(f"DROP TRIGGER no_truncation ON {PARTITIONS[0]}")
+    connection.execute(f"ALTER TABLE {PARTITIONS[0]} DISABLE TRIGGER no_change")
 
     found = weaknesses(connection)
     protect(connection)
@@ -125,6 +126,7 @@ def test_weaknesses_are_named(connection: psycopg.Connection[Any]) -> None:
     assert found == [
         "semalink_writer has refusals UPDATE",
         "ledger_entries has no trigger no_change",
+        f"{PARTITIONS[0]} has no trigger no_change",
         f"{PARTITIONS[0]} has no trigger no_truncation",
     ]
     assert weaknesses(connection) == []
