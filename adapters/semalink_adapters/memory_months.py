@@ -1,6 +1,6 @@
 """Months of a ledger in memory; for tests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -34,10 +34,11 @@ _NO_HASH = bytes(32)
 
 
 class MemoryMonths:
-    """Closes months by the time that entries tell."""
+    """Closes months by the time that entries tell, once a clock says that they are over."""
 
-    def __init__(self, ledger: MemoryLedger) -> None:
+    def __init__(self, ledger: MemoryLedger, read_time: Callable[[], datetime]) -> None:
         self._ledger = ledger
+        self._read_time = read_time
         self._positions: dict[str, dict[UUID, FrozenPosition]] = {}
         self._statements: dict[tuple[UUID, str], bytes] = {}
 
@@ -49,7 +50,7 @@ class MemoryMonths:
                 return one, True
         before = closed[0].month if closed else None
         moments = [entry.timestamp for entries in self._streams().values() for entry in entries]
-        check_may_close(month, cause.at, before, min(moments, default=None))
+        check_may_close(month, self._read_time(), before, min(moments, default=None))
         opened = self._positions.get(before or "", {})
         positions = self._positions.setdefault(month, {})
         for account_id, entries in sorted(self._streams().items()):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from semalink.application.accounts import OpenAccount, TopUp
 from semalink.application.ledger import Books, Ledger, Needs, PlainCommand
-from semalink.application.months import Months
+from semalink.application.months import ClosedMonth, Months
 from semalink.application.statements import Statement, decode_statement
 from semalink.domain.account import Kind, Tier
 from semalink.domain.calendar import month_bounds, month_of
@@ -46,6 +46,13 @@ _numbers = count(1)
 class World:
     ledger: Ledger
     months: Months
+    #: What the clock by which months end says.
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    async def close(self, month: str, cause: Cause) -> tuple[ClosedMonth, bool]:
+        """Close a month when the clock says the time of the cause."""
+        self.now = cause.at
+        return await self.months.close(month, cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,8 @@ class Send(PlainCommand):
 @asynccontextmanager
 async def _in_memory(_: Callable[[str], Any]) -> AsyncIterator[World]:
     ledger = MemoryLedger()
-    yield World(ledger, MemoryMonths(ledger))
+    world = World(ledger, MemoryMonths(ledger, lambda: world.now))
+    yield world
 
 
 @asynccontextmanager
@@ -81,7 +89,12 @@ async def _on_postgres(fixture: Callable[[str], Any]) -> AsyncIterator[World]:
     await pool.open()
     try:
         async with GroupCommit(database_url) as ledger:
-            yield World(ledger, PostgresMonths(pool, ledger, database_url))
+
+            async def read_time(_: object) -> datetime:
+                return world.now
+
+            world = World(ledger, PostgresMonths(pool, ledger, database_url, read_time=read_time))
+            yield world
     finally:
         await pool.close()
 
@@ -124,7 +137,7 @@ async def test_close_freezes_where_every_account_stands(world: World) -> None:
     await _top_up(world, first)
     await _top_up(world, second, 500)
 
-    closed, closed_before = await world.months.close(MONTH, _after(MONTH))
+    closed, closed_before = await world.close(MONTH, _after(MONTH))
 
     assert not closed_before
     assert (closed.month, closed.account_count, closed.entry_count) == (MONTH, 2, 4)
@@ -135,10 +148,10 @@ async def test_close_freezes_where_every_account_stands(world: World) -> None:
 
 async def test_close_says_so_when_the_month_was_closed_before(world: World) -> None:
     account_id = await _open(world)
-    first, _ = await world.months.close(MONTH, _after(MONTH))
+    first, _ = await world.close(MONTH, _after(MONTH))
     await _top_up(world, account_id)
 
-    second, closed_before = await world.months.close(MONTH, _after(NEXT))
+    second, closed_before = await world.close(MONTH, _after(NEXT))
 
     assert closed_before
     assert second == first
@@ -148,7 +161,7 @@ async def test_close_says_so_when_the_month_was_closed_before(world: World) -> N
 async def test_close_of_one_month_by_many_closes_it_once(world: World) -> None:
     await _top_up(world, await _open(world))
 
-    answers = await asyncio.gather(*(world.months.close(MONTH, _after(MONTH)) for _ in range(3)))
+    answers = await asyncio.gather(*(world.close(MONTH, _after(MONTH)) for _ in range(3)))
 
     assert sorted(closed_before for _, closed_before in answers) == [False, True, True]
     assert len({closed.positions_sha256 for closed, _ in answers}) == 1
@@ -159,9 +172,21 @@ async def test_close_is_refused_while_the_month_lasts(world: World) -> None:
     end = month_bounds(MONTH)[1]
 
     with pytest.raises(MonthNotFinished):
-        await world.months.close(MONTH, _cause(end + timedelta(seconds=14)))
+        await world.close(MONTH, _cause(end + timedelta(seconds=14)))
 
     assert await world.months.closed() == []
+
+
+async def test_close_goes_by_the_clock_and_not_by_the_time_of_who_asks(world: World) -> None:
+    await _open(world)
+    world.now = month_bounds(MONTH)[1]
+
+    with pytest.raises(MonthNotFinished):
+        await world.months.close(MONTH, _after(MONTH))
+
+    world.now += timedelta(minutes=1)
+    _, closed_before = await world.months.close(MONTH, _cause(month_bounds(MONTH)[0]))
+    assert not closed_before
 
 
 @pytest.mark.parametrize("month", [BEFORE, NEXT])
@@ -169,23 +194,23 @@ async def test_close_is_refused_when_another_month_comes_first(world: World, mon
     await _open(world)
 
     with pytest.raises(MonthOutOfOrder, match=MONTH):
-        await world.months.close(month, _after(NEXT))
+        await world.close(month, _after(NEXT))
 
 
 async def test_close_is_refused_when_there_is_no_entry(world: World) -> None:
     with pytest.raises(MonthOutOfOrder, match="no entry"):
-        await world.months.close(BEFORE, _after(MONTH))
+        await world.close(BEFORE, _after(MONTH))
 
 
 async def test_a_statement_is_the_same_bytes_after_more_entries(world: World) -> None:
     account_id = await _open(world)
     await _top_up(world, account_id)
-    await world.months.close(MONTH, _after(MONTH))
+    await world.close(MONTH, _after(MONTH))
     before = await world.months.statement(account_id, MONTH)
 
     # What is recorded late, by the clock, belongs to the next month: nothing is lost.
     await _top_up(world, account_id, 700)
-    await world.months.close(NEXT, _after(NEXT))
+    await world.close(NEXT, _after(NEXT))
     later = await _statement(world, account_id, NEXT)
 
     assert await world.months.statement(account_id, MONTH) == before
@@ -199,7 +224,7 @@ async def test_statements_of_an_agent_and_its_customer_tell_each_its_own(world: 
     customer_id = await _open(world, Kind.CUSTOMER, agent_id)
     await _top_up(world, agent_id)
     await world.ledger.execute(Send(agent_id, customer_id, _cause()))
-    await world.months.close(MONTH, _after(MONTH))
+    await world.close(MONTH, _after(MONTH))
 
     agent = await _statement(world, agent_id)
     customer = await world.months.statement(customer_id, MONTH)
@@ -222,7 +247,7 @@ async def test_customer_that_sent_nothing_has_no_statement_when_its_agent_pays(
     agent_id = await _open(world, Kind.AGENT)
     customer_id = await _open(world, Kind.CUSTOMER, agent_id)
 
-    closed, _ = await world.months.close(MONTH, _after(MONTH))
+    closed, _ = await world.close(MONTH, _after(MONTH))
 
     assert closed.account_count == 2
     with pytest.raises(StatementNotFound):
@@ -240,7 +265,7 @@ async def test_statement_is_refused_while_the_month_is_open(world: World) -> Non
 
 async def test_statement_is_refused_when_the_account_has_none(world: World) -> None:
     await _open(world)
-    await world.months.close(MONTH, _after(MONTH))
+    await world.close(MONTH, _after(MONTH))
 
     with pytest.raises(StatementNotFound):
         await world.months.statement(uuid7(), MONTH)

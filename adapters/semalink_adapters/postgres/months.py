@@ -6,8 +6,11 @@ any point, it goes on where it was when asked again: what is there is kept, and 
 closed, and its statements are shown, only with that row.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +22,7 @@ from semalink.application.months import (
     ClosedMonth,
     FrozenPosition,
     JournalBalance,
+    StatementAltered,
     TrialBalance,
     check_may_close,
     closing_of,
@@ -35,6 +39,12 @@ from semalink.domain.cause import Cause
 from semalink.domain.errors import MonthNotClosed, StatementNotFound
 from semalink.domain.ids import ACCOUNT_PREFIX, format_id
 from semalink.domain.postings import JOURNAL_ACCOUNTS
+from semalink_adapters.postgres.ledger_export import (
+    HAVE_ENDED,
+    LONGEST_WRITE,
+    SELECT_MARK,
+    SELECT_TIME,
+)
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.sessions import CONNECT_TIMEOUT_SECONDS, KEEPALIVES, KEPT_ALIVE
 
@@ -92,7 +102,9 @@ FROM month_positions WHERE month = %s ORDER BY account_id"""
 
 SELECT_STATEMENT = """
 SELECT EXISTS (SELECT FROM accounting_months WHERE month = %(month)s),
-       (SELECT document FROM statements WHERE account_id = %(id)s AND month = %(month)s)"""
+       s.document, s.sha256
+FROM (VALUES (1)) AS one LEFT JOIN statements AS s
+    ON s.account_id = %(id)s AND s.month = %(month)s"""
 
 SELECT_STATEMENT_MONTHS = """
 SELECT month FROM statements JOIN accounting_months USING (month)
@@ -120,13 +132,42 @@ FROM credit_heads LEFT JOIN (
     FROM journal_totals GROUP BY account_id) AS j USING (account_id)"""
 
 
+# The sums of all accounts are compared with all heads: by hash, not one by one.
+ONE_INSTANT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+READ_WHOLE = """
+SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_seqscan', 'on', true)"""
+
+#: Whatever writes to the ledger has ended by then, or hangs.
+WRITERS_SECONDS_MAX = 2 * LONGEST_WRITE.total_seconds()
+_PAUSE_SECONDS = 0.05
+
+Clock = Callable[[psycopg.AsyncConnection[Any]], Awaitable[datetime]]
+
+
+async def database_time(connection: psycopg.AsyncConnection[Any]) -> datetime:
+    """Return the time of the database, by which entries are recorded."""
+    [[now]] = await _all(connection, SELECT_TIME, ())
+    assert isinstance(now, datetime), "a clock tells the time"
+    return now
+
+
 class PostgresMonths:
     """Closes months over a connection of its own and reads over the pool of the reads."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], ledger: Ledger, database_url: str) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Any],
+        ledger: Ledger,
+        database_url: str,
+        *,
+        read_time: Clock = database_time,
+        writers_seconds_max: float = WRITERS_SECONDS_MAX,
+    ) -> None:
         self._pool = pool
         self._ledger = ledger
         self._database_url = database_url
+        self._read_time = read_time
+        self._writers_seconds_max = writers_seconds_max
 
     async def close(self, month: str, cause: Cause) -> tuple[ClosedMonth, bool]:
         """Close a month and return it, and whether it was closed before."""
@@ -138,7 +179,9 @@ class PostgresMonths:
                 return ClosedMonth(*known[0]), True
             [[before]] = await _all(connection, "SELECT max(month) FROM accounting_months", ())
             first = await _all(connection, SELECT_FIRST, ())
-            check_may_close(month, cause.at, before, first[0][0] if first else None)
+            now = await self._read_time(connection)
+            check_may_close(month, now, before, first[0][0] if first else None)
+            await self._wait_for_writers(connection)
             await _freeze(connection, month, before)
             positions = await _all(connection, SELECT_POSITIONS, (month,))
             command = closing_of(month, map(_position_of, positions), cause)
@@ -155,19 +198,25 @@ class PostgresMonths:
         return [row[0] for row in await self._read(SELECT_STATEMENT_MONTHS, (account_id,))]
 
     async def statement(self, account_id: UUID, month: str) -> bytes:
-        """Return the stored document; raises MonthNotClosed or StatementNotFound."""
+        """Return the document; raises MonthNotClosed, StatementNotFound or StatementAltered."""
         asked = {"id": account_id, "month": month}
-        [[is_closed, document]] = await self._read(SELECT_STATEMENT, asked)
+        [[is_closed, document, stored_hash]] = await self._read(SELECT_STATEMENT, asked)
         if not is_closed:
             raise MonthNotClosed
         if document is None:
             raise StatementNotFound
+        if hashlib.sha256(document).digest() != stored_hash:
+            msg = f"The statement of {month} was altered; `semalink ledger verify` says more."
+            raise StatementAltered(msg)
         return bytes(document)
 
     async def trial_balance(self, month: str | None) -> TrialBalance:
         """Return the sums of the journal, up to the end of a month or up to now."""
-        [sums] = await self._read(SELECT_SUMS, {"month": month})
-        [[compared, behind, differing]] = await self._read(COMPARE_HEADS, ())
+        async with self._reading() as connection, connection.transaction():
+            await connection.execute(ONE_INSTANT)
+            await connection.execute(READ_WHOLE)
+            [sums] = await _all(connection, SELECT_SUMS, {"month": month})
+            [[compared, behind, differing]] = await _all(connection, COMPARE_HEADS, ())
         count = len(JOURNAL_ACCOUNTS)
         moved, held = sums[:count], sums[count : 2 * count]
         return TrialBalance(
@@ -182,10 +231,26 @@ class PostgresMonths:
             differing=[format_id(ACCOUNT_PREFIX, one) for one in differing or ()],
         )
 
+    async def _wait_for_writers(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        # An entry gets its time before it can be seen: one of the month may still be on its way.
+        [mark] = await _all(connection, SELECT_MARK, ())
+        try:
+            async with asyncio.timeout(self._writers_seconds_max):
+                while await _all(connection, HAVE_ENDED, mark) != [(True,)]:  # noqa: ASYNC110 - asks
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        except TimeoutError as lasting:
+            msg = "A transaction has been writing for long: find it in pg_stat_activity, ask again."
+            raise ReadsUnavailable(msg) from lasting
+
     async def _read(self, statement: str, parameters: Any) -> list[Any]:
+        async with self._reading() as connection:
+            return await _all(connection, statement, parameters)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         try:
             async with self._pool.connection() as connection:
-                return await _all(connection, statement, parameters)
+                yield connection
         except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as away:
             msg = "The database is away."
             raise ReadsUnavailable(msg) from away

@@ -27,6 +27,7 @@ _EXIT_CODES = {
     "semalink.domain.errors.IdempotencyKeyReused": exit_codes.CONFLICT,
     "semalink.domain.errors.PaymentReferenceReused": exit_codes.CONFLICT,
     "semalink.domain.errors.DomainError": exit_codes.FAILED,
+    "semalink.application.months.StatementAltered": exit_codes.FAILED,
     "semalink.application.ledger.LedgerUnavailable": exit_codes.UNAVAILABLE,
     "semalink.application.reading.ReadsUnavailable": exit_codes.UNAVAILABLE,
     "semalink.application.bus.BrokerUnfit": exit_codes.FAILED,

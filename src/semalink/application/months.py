@@ -16,7 +16,7 @@ from semalink.domain.calendar import month_bounds, month_of
 from semalink.domain.cause import Cause
 from semalink.domain.errors import MonthNotFinished, MonthOutOfOrder
 
-#: What was begun at the end of a month is committed by then, and clocks agree as closely.
+#: A month may be closed so long after its end, by the clock that entries are recorded by.
 GRACE = timedelta(seconds=15)
 
 
@@ -79,13 +79,18 @@ class FrozenPosition:
         return self.closing.version - self.opening.version
 
 
+class StatementAltered(Exception):
+    """A stored statement is not what was stored when its month was closed."""
+
+
 class Months(Protocol):
     """Closes months and shows what closed ones left; raises ReadsUnavailable."""
 
     async def close(self, month: str, cause: Cause) -> tuple[ClosedMonth, bool]:
         """Close a month and return it, and whether it was closed before.
 
-        Raises MonthNotFinished or MonthOutOfOrder. An interrupted closing goes on when asked again.
+        The clock that entries are recorded by decides whether the month is over. Raises
+        MonthNotFinished or MonthOutOfOrder. An interrupted closing goes on when asked again.
         """
         ...
 
@@ -98,7 +103,7 @@ class Months(Protocol):
         ...
 
     async def statement(self, account_id: UUID, month: str) -> bytes:
-        """Return the stored document; raises MonthNotClosed or StatementNotFound."""
+        """Return the document; raises MonthNotClosed, StatementNotFound or StatementAltered."""
         ...
 
     async def trial_balance(self, month: str | None) -> TrialBalance:

@@ -158,7 +158,7 @@ class Platform:
         self.new_id = Ids()
         self.ledger = MemoryLedger()
         self.reads = MemoryReads(self.ledger)
-        self.months = MemoryMonths(self.ledger)
+        self.months = MemoryMonths(self.ledger, self.clock)
         self.checkpoints = MemoryCheckpoints()
         self.history = MemoryHistory(self.ledger, self.clock)
         self.observer = Observer()
