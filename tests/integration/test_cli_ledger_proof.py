@@ -13,7 +13,7 @@ SEED = bytes(range(32))
 KEY = base64.b64encode(Signer(SEED).public_key).decode()
 
 Semalink = Callable[..., tuple[int, list[Any]]]
-Tamper = Callable[[str], None]
+Tamper = Callable[[str], list[Any]]
 
 
 @pytest.fixture
@@ -43,11 +43,12 @@ def tamper(database_url: str, semalink: Semalink) -> Tamper:
     semalink("account", "top-up", opened["id"], "5", "--reference", "INV-1")
     semalink("ledger", "checkpoint")
 
-    def change(statement: str) -> None:
+    def change(statement: str) -> list[Any]:
         with psycopg.connect(
             database_url, autocommit=True, options="-c session_replication_role=replica"
         ) as connection:
-            connection.execute(statement)
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
     return change
 
@@ -58,10 +59,27 @@ def test_verify_ends_with_0_until_a_balance_is_changed(semalink: Semalink, tampe
 
     status, [finding, summary] = semalink("ledger", "verify")
 
-    assert sound == (exit_codes.OK, [{"ok": True, "entries": 2, "findings": {}}])
+    assert sound == (
+        exit_codes.OK,
+        [{"ok": True, "entries": 2, "findings": {}, "roots_left": 0}],
+    )
     assert status == exit_codes.FAILED
     assert (finding["kind"], finding["version"]) == ("head_mismatch", 2)
-    assert summary == {"ok": False, "entries": 2, "findings": {"head_mismatch": 1}}
+    assert (summary["ok"], summary["findings"]) == (False, {"head_mismatch": 1})
+
+
+def test_verify_ends_with_3_when_nothing_is_known_of_the_account(
+    semalink: Semalink, tamper: Tamper
+) -> None:
+    unknown, said = semalink("ledger", "verify", "--account", f"acct_{1:032x}")
+    [(account_id,)] = tamper("SELECT account_id FROM credit_heads")
+    tamper("DELETE FROM ledger_entries")
+    tamper("DELETE FROM credit_heads")
+
+    emptied, findings = semalink("ledger", "verify", "--account", f"acct_{account_id.hex}")
+
+    assert (unknown, said) == (exit_codes.NOT_FOUND, [])
+    assert (emptied, findings[0]["kind"]) == (exit_codes.FAILED, "checkpoint_mismatch")
 
 
 def test_verify_knows_the_keys_of_the_settings(

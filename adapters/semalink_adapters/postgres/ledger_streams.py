@@ -14,15 +14,18 @@ from semalink.application.ledger_findings import Finding
 
 _FETCH = 10_000
 
+# A time that is beyond what Python knows was not recorded, and is read as none.
 # Streamed in this order by the primary key, however large the table is.
 _ENTRIES = """
-SELECT originator_id, originator_version, topic, state, entry_hash, message_id, false
+SELECT originator_id, originator_version, topic, state, entry_hash, message_id,
+       CASE WHEN recorded_at BETWEEN '1000-01-01' AND '9999-01-01' THEN recorded_at END, false
 FROM ledger_entries {where} ORDER BY originator_id, originator_version"""
 
 # From the entry before the first one of the time asked for, or from the last entry: by version,
 # because a clock that was set back must not part an account in two.
 _ENTRIES_SINCE = """
 SELECT e.originator_id, e.originator_version, e.topic, e.state, e.entry_hash, e.message_id,
+       CASE WHEN recorded_at BETWEEN '1000-01-01' AND '9999-01-01' THEN recorded_at END,
        e.originator_version < f.first
 FROM (
     SELECT h.account_id, COALESCE(
@@ -51,6 +54,13 @@ _COUNT = "SELECT COALESCE(sum(version), 0)::bigint FROM credit_heads {where_head
 _COUNT_SINCE = """
 SELECT count(*) FROM ledger_entries
 WHERE recorded_at >= %(since)s AND (%(account)s::uuid IS NULL OR originator_id = %(account)s)"""
+
+# Also of what only a trace is left.
+_IS_KNOWN = """
+SELECT EXISTS (SELECT FROM credit_heads WHERE account_id = %(account)s)
+    OR EXISTS (SELECT FROM ledger_entries WHERE originator_id = %(account)s)
+    OR EXISTS (SELECT FROM open_reservations WHERE account_id = %(account)s)
+    OR EXISTS (SELECT FROM checkpoint_heads WHERE account_id = %(account)s)"""
 
 _first = itemgetter(0)
 
@@ -85,6 +95,12 @@ class Snapshot:
         row = self._connection.execute(query, self._facts).fetchone()
         assert row is not None, "a count is one row"
         return int(row[0])
+
+    def is_known(self) -> bool:
+        """Return whether there is anything of the one account that is asked for."""
+        row = self._connection.execute(_IS_KNOWN, self._facts).fetchone()
+        assert row is not None, "the question has one answer"
+        return bool(row[0])
 
     def audit(self, advance: Callable[[int], None]) -> Iterator[Finding]:
         """Check every account; ``advance`` is told how many entries were read."""
@@ -146,8 +162,8 @@ def _enter_all(
 ) -> int:
     read = 0
     for row in rows:
-        entry = EntryRow(*row[1:6])
-        if row[6]:
+        entry = EntryRow(*row[1:7])
+        if row[7]:
             audit.start_after(entry)
         else:
             audit.enter(entry)

@@ -32,21 +32,44 @@ WHERE (%(account)s::uuid IS NULL OR b.account_id = %(account)s)
       CASE WHEN e.state IS NOT NULL
            THEN COALESCE((s.facts ->> 'credit_limit_after_micros')::bigint, 0) END)"""
 
+# No row at all, or an old one, though the read model has passed the account.
+_BALANCES_BEHIND = """
+SELECT h.account_id, h.version,
+       CASE WHEN b.version IS NULL THEN 'the account has no row' ELSE 'its row is an older one' END
+FROM credit_heads AS h
+JOIN cursors AS c ON c.name = 'balances'
+JOIN ledger_entries AS first ON first.originator_id = h.account_id AND first.originator_version = 1
+LEFT JOIN ledger_entries AS last
+    ON last.originator_id = h.account_id AND last.originator_version = h.version
+LEFT JOIN balances AS b ON b.account_id = h.account_id
+WHERE (%(account)s::uuid IS NULL OR h.account_id = %(account)s)
+  AND CASE WHEN b.version IS NULL
+           THEN (first.xid, first.notification_id) <= (c.xid, c.position)
+           ELSE b.version < h.version AND (last.xid, last.notification_id) <= (c.xid, c.position)
+      END"""
+
+# By the place that the read model has come to, not by its newest row, which may be gone as well.
+_NO_ROW = """
+SELECT e.originator_id, min(e.originator_version),
+       CASE count(*) WHEN 1 THEN 'the entry has no row'
+            ELSE count(*) || ' entries have no row, this one and later ones' END
+FROM ledger_entries AS e
+JOIN cursors AS c ON c.name = '{0}' AND (e.xid, e.notification_id) <= (c.xid, c.position)
+LEFT JOIN {0} AS m ON m.account_id = e.originator_id AND m.version = e.originator_version
+WHERE m.version IS NULL AND (%(account)s::uuid IS NULL OR e.originator_id = %(account)s)
+GROUP BY e.originator_id"""
+
 _ENTRIES = """
-SELECT e.originator_id, e.originator_version,
-       CASE WHEN m.version IS NULL THEN 'the entry has no row'
-            ELSE 'its row says something else than the entry' END
-FROM (SELECT account_id, max(version) AS version FROM entries
-      WHERE %(account)s::uuid IS NULL OR account_id = %(account)s
-      GROUP BY account_id) AS reached
+SELECT m.account_id, m.version, 'its row says something else than the entry'
+FROM entries AS m
 JOIN ledger_entries AS e
-    ON e.originator_id = reached.account_id AND e.originator_version <= reached.version
+    ON e.originator_id = m.account_id AND e.originator_version = m.version
 CROSS JOIN LATERAL (SELECT convert_from(e.state, 'UTF8')::jsonb AS facts) AS s
-LEFT JOIN entries AS m
-    ON m.account_id = e.originator_id AND m.version = e.originator_version
-WHERE m.version IS NULL
-   OR (m.posted_after_micros, m.reserved_after_micros, m.credit_limit_after_micros, m.actor)
+WHERE (%(account)s::uuid IS NULL OR m.account_id = %(account)s)
+  AND (m.amount_micros, m.posted_after_micros, m.reserved_after_micros,
+       m.credit_limit_after_micros, m.actor)
       IS DISTINCT FROM (
+      (s.facts ->> 'amount_micros')::bigint,
       (s.facts ->> 'posted_after_micros')::bigint, (s.facts ->> 'reserved_after_micros')::bigint,
       COALESCE((s.facts ->> 'credit_limit_after_micros')::bigint, 0), s.facts ->> 'actor')
 UNION ALL
@@ -56,7 +79,6 @@ LEFT JOIN ledger_entries AS e
     ON e.originator_id = m.account_id AND e.originator_version = m.version
 WHERE e.state IS NULL AND (%(account)s::uuid IS NULL OR m.account_id = %(account)s)"""
 
-# Postings of an entry that moves nothing may have no row, so the sums are compared.
 _JOURNAL = """
 SELECT j.account_id, j.version, 'its sums are not the balance after the entry'
 FROM (SELECT account_id, max(version) AS version, sum(customer_credits)::bigint AS credits,
@@ -70,7 +92,14 @@ WHERE (-j.credits - j.reserved, -j.reserved) IS DISTINCT FROM (
     (s.facts ->> 'posted_after_micros')::bigint, (s.facts ->> 'reserved_after_micros')::bigint)"""
 
 #: Add a read model of the ledger here; one without a table yet is passed over.
-CHECKS = (Check("balances", _BALANCES), Check("entries", _ENTRIES), Check("journal", _JOURNAL))
+CHECKS = (
+    Check("balances", _BALANCES),
+    Check("balances", _BALANCES_BEHIND),
+    Check("entries", _ENTRIES),
+    Check("entries", _NO_ROW.format("entries")),
+    Check("journal", _JOURNAL),
+    Check("journal", _NO_ROW.format("journal")),
+)
 
 
 def audit_projections(

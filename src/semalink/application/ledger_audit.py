@@ -4,9 +4,10 @@ Nothing here comes from the aggregate: an error in it must not hide itself.
 """
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from hashlib import sha256
 from struct import Struct
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -16,6 +17,13 @@ from semalink.application.ledger_findings import Finding, Kind
 _GENESIS = bytes(32)
 _FIXED = Struct(">I32sI16sIQ")
 _LENGTH = Struct(">I")
+
+#: What causes an entry may wait so long until the entry is recorded: a command is tried again for
+#: minutes while the database is away. The clocks of hosts differ by far less.
+RECORDING_SLACK = timedelta(hours=1)
+#: So much earlier than the one before an entry may be recorded: the clock of the database may be
+#: set, or another host take over.
+CLOCK_SLACK = timedelta(minutes=1)
 
 
 class Effect(NamedTuple):
@@ -49,6 +57,7 @@ class EntryState(msgspec.Struct, gc=False):
 
     originator_id: UUID
     originator_version: int
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
     posted_after_micros: int
     reserved_after_micros: int
     credit_limit_after_micros: int = 0
@@ -69,6 +78,8 @@ class EntryRow(NamedTuple):
     state: bytes
     entry_hash: bytes
     message_id: UUID | None
+    #: None for a time that no entry can have.
+    recorded_at: datetime | None
 
 
 class Head(NamedTuple):
@@ -90,6 +101,7 @@ class AccountAudit:
         self._id_bytes = account_id.bytes
         self._version = 0
         self._hash = _GENESIS
+        self._recorded_at: datetime | None = None
         self._balance = (0, 0, 0)
         # False where the entry before is not known, so that nothing can be said of the step.
         self._follows = True
@@ -106,10 +118,11 @@ class AccountAudit:
         if state is not None:
             self._balance = _balance_after(state)
             self._follows = True
+            self._date(row, state)
 
     def enter(self, row: EntryRow) -> None:
         """Check one entry against those before it."""
-        version, topic, raw, entry_hash, message_id = row
+        version, topic, raw, entry_hash, message_id, _ = row
         if version == self._version + 1:
             if self._seal(version, topic, raw) != entry_hash:
                 self._find(Kind.BROKEN_LINK, "it is not what its hash seals", version)
@@ -127,6 +140,7 @@ class AccountAudit:
             or state.reservation_id != message_id
         ):
             self._find(Kind.MISFILED_ENTRY, "its columns differ from what is sealed", version)
+        self._date(row, state)
         effect = EFFECTS[topic]
         self._weigh(effect, state, version)
         if effect.opens or effect.resolves:
@@ -170,6 +184,17 @@ class AccountAudit:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._find(Kind.UNREADABLE_ENTRY, "its state cannot be read", version)
             return None
+
+    def _date(self, row: EntryRow, state: EntryState) -> None:
+        # The column is not sealed, but months and exports go by it; the cause's time is sealed.
+        before, recorded_at = self._recorded_at, row.recorded_at
+        if recorded_at is None or abs(recorded_at - state.timestamp) > RECORDING_SLACK:
+            detail = "it was recorded long before or after the time that is sealed in it"
+            self._find(Kind.WRONG_TIME, detail, row.version)
+            return
+        if before is not None and before - recorded_at > CLOCK_SLACK:
+            self._find(Kind.WRONG_TIME, "it was recorded before the entry before it", row.version)
+        self._recorded_at = recorded_at
 
     def _weigh(self, effect: Effect, state: EntryState, version: int) -> None:
         after = _balance_after(state)

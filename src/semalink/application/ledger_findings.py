@@ -32,6 +32,8 @@ class Kind(StrEnum):
     UNREADABLE_ENTRY = "unreadable_entry"
     #: The columns of an entry say something else than what is sealed.
     MISFILED_ENTRY = "misfiled_entry"
+    #: The time that an entry was recorded at cannot be, by the time that is sealed in it.
+    WRONG_TIME = "wrong_time"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

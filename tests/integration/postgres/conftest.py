@@ -1,7 +1,7 @@
 """A ledger over a fresh database, and one-line ways to work with both."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -214,6 +214,19 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection of the test's own."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def tamper(database_url: str) -> Iterator[Callable[..., None]]:
+    """Change a table past everything that guards it."""
+    with psycopg.connect(
+        database_url, autocommit=True, options="-c session_replication_role=replica"
+    ) as owner:
+
+        def change(statement: Any, *parameters: Any) -> None:
+            assert owner.execute(statement, parameters).rowcount > 0
+
+        yield change
 
 
 @pytest.fixture

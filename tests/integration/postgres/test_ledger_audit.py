@@ -1,7 +1,7 @@
 """Tampers with the tables directly, each kind in its way, and has it named."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ import pytest
 
 from semalink.application.ledger_findings import Finding, Kind
 from semalink_adapters.ed25519 import Signer
-from semalink_adapters.postgres.checkpoint_audit import audit_checkpoints
+from semalink_adapters.postgres.checkpoint_audit import ROOT_COST_MIN, audit_checkpoints
 from semalink_adapters.postgres.checkpoints import take
 from semalink_adapters.postgres.hash_chain import GENESIS, entry_hash
 from semalink_adapters.postgres.ledger_replay import Replay
@@ -22,19 +22,6 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SIGNER = Signer(bytes(range(32)))
 
 Tamper = Callable[..., None]
-
-
-@pytest.fixture
-def tamper(database_url: str) -> Iterator[Tamper]:
-    """Change a table past everything that guards it."""
-    with psycopg.connect(
-        database_url, autocommit=True, options="-c session_replication_role=replica"
-    ) as owner:
-
-        def change(statement: Any, *parameters: Any) -> None:
-            assert owner.execute(statement, parameters).rowcount > 0
-
-        yield change
 
 
 @pytest.fixture
@@ -243,65 +230,14 @@ def test_audit_names_a_checkpoint_that_was_changed(
     assert kinds(findings) == (expected or {"bad_signature", "checkpoint_mismatch"})
 
 
-READ_MODELS = {
-    "balances": (
-        (
-            "INSERT INTO balances (account_id, version, posted_micros, reserved_micros,"
-            " credit_limit_micros, is_low, recorded_at)"
-            " SELECT account_id, version, posted_micros, reserved_micros, credit_limit_micros,"
-            " false, now() FROM credit_heads"
-        ),
-        "UPDATE balances SET posted_micros = 1 WHERE account_id = %s",
-    ),
-    "entries": (
-        (
-            "INSERT INTO entries (account_id, version, recorded_at, name, posted_after_micros,"
-            " reserved_after_micros, credit_limit_after_micros, actor, request_id, facts)"
-            " SELECT originator_id, originator_version, recorded_at, topic,"
-            " (s ->> 'posted_after_micros')::bigint, (s ->> 'reserved_after_micros')::bigint,"
-            " (s ->> 'credit_limit_after_micros')::bigint, s ->> 'actor', s ->> 'request_id', '{}'"
-            " FROM ledger_entries, LATERAL (SELECT convert_from(state, 'UTF8')::jsonb) AS facts (s)"
-        ),
-        "DELETE FROM entries WHERE account_id = %s AND version = 3",
-    ),
-    "journal": (
-        (
-            "INSERT INTO journal (account_id, version, recorded_at, month, customer_credits,"
-            " reserved, payments, revenue, refunds, adjustments, opening_balances, transfers,"
-            " agent_receivables, agent_margin)"
-            " SELECT account_id, version, now(), '2026-11', reserved_micros - posted_micros,"
-            " -reserved_micros, posted_micros, 0, 0, 0, 0, 0, 0, 0 FROM credit_heads"
-        ),
-        (
-            "UPDATE journal SET customer_credits = customer_credits + 1, revenue = -1"
-            " WHERE account_id = %s"
-        ),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", READ_MODELS)
-def test_audit_names_a_read_model_that_drifted(
-    account_id: UUID, connection: psycopg.Connection[Any], tamper: Tamper, name: str
-) -> None:
-    fill, change = READ_MODELS[name]
-    tamper(fill)
-    sound = audit(connection)
-    tamper(change, account_id)
-
-    drifted = audit(connection)
-
-    assert sound == []
-    assert [(str(one.kind), one.projection, one.account_id) for one in drifted] == [
-        ("projection_drift", name, account_id.hex)
-    ]
-
-
 def test_audit_of_recent_entries_names_what_is_wrong_there(
     account_id: UUID, connection: psycopg.Connection[Any], tamper: Tamper
 ) -> None:
-    tamper("UPDATE ledger_entries SET recorded_at = '2020-01-01' WHERE originator_version <= 2")
-    since = datetime(2021, 1, 1, tzinfo=UTC)
+    [(since,)] = connection.execute(
+        "SELECT recorded_at FROM ledger_entries"
+        " WHERE originator_id = %s AND originator_version = 3",
+        (account_id,),
+    )
     sound = audit(connection, since=since)
     tamper("UPDATE open_reservations SET amount_micros = 7 WHERE account_id = %s", account_id)
 
@@ -309,6 +245,64 @@ def test_audit_of_recent_entries_names_what_is_wrong_there(
 
     assert sound == []
     assert kinds(findings) == {"open_reservation_mismatch"}
+
+
+def test_audit_names_entries_whose_time_was_changed(
+    account_id: UUID, connection: psycopg.Connection[Any], tamper: Tamper
+) -> None:
+    tamper(
+        "UPDATE ledger_entries SET recorded_at = '2020-01-01'"
+        " WHERE originator_id = %s AND originator_version <= 2",
+        account_id,
+    )
+    tamper(
+        "UPDATE ledger_entries SET recorded_at = 'infinity'"
+        " WHERE originator_id = %s AND originator_version = 5",
+        account_id,
+    )
+
+    findings = audit(connection)
+
+    assert [(str(one.kind), one.version) for one in findings] == [
+        ("wrong_time", 1),
+        ("wrong_time", 2),
+        ("wrong_time", 5),
+    ]
+
+
+async def test_audit_computes_the_newest_roots_within_its_budget(
+    account_id: UUID, desk: Any, connection: psycopg.Connection[Any], tamper: Tamper
+) -> None:
+    for hours in (1, 2):
+        await desk.accept(account_id)
+        assert take(connection, SIGNER, NOW + timedelta(hours=hours)) is not None
+    tamper("DELETE FROM checkpoint_heads WHERE account_id = %s AND number = 1", account_id)
+    tamper("DELETE FROM checkpoint_heads WHERE account_id = %s AND number = 2", account_id)
+
+    of_all = roots(connection, budget=3 * ROOT_COST_MIN)
+    of_two = roots(connection, budget=3 * ROOT_COST_MIN - 1)
+    of_one = roots(connection, budget=0)
+    recent = roots(connection, budget=3 * ROOT_COST_MIN, since=NOW + timedelta(seconds=1))
+
+    assert of_all == ([1, 2], [0])
+    assert of_two == ([2], [1])
+    assert of_one == ([], [2])
+    assert recent == ([2], [0])
+
+
+def roots(
+    connection: psycopg.Connection[Any], budget: int, since: datetime | None = None
+) -> tuple[list[int], list[int]]:
+    """Return which checkpoints are wrong, and how many roots were left."""
+    left: list[int] = []
+    with connection.transaction():
+        Snapshot.begin(connection)
+        findings = list(
+            audit_checkpoints(
+                connection, {SIGNER.public_key}, since, budget=budget, tell_left=left.append
+            )
+        )
+    return [one.checkpoint for one in findings], left
 
 
 def test_replay_finds_nothing_until_a_balance_and_a_reservation_are_changed(

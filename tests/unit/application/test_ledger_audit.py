@@ -1,3 +1,4 @@
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from semalink.application.ledger_findings import Finding
 ACCOUNT = UUID(int=1)
 ONE = UUID(int=11)
 TWO = UUID(int=12)
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 class Chain:
@@ -29,6 +31,7 @@ class Chain:
         state: dict[str, Any] = {
             "originator_id": ACCOUNT,
             "originator_version": version,
+            "timestamp": NOW,
             "posted_after_micros": self.balance[0],
             "reserved_after_micros": self.balance[1],
             "credit_limit_after_micros": self.balance[2],
@@ -40,7 +43,7 @@ class Chain:
         fields = (self.hash, ACCOUNT.bytes, version.to_bytes(8), topic.encode(), state)
         self.hash = sha256(b"".join(len(one).to_bytes(4) + one for one in fields)).digest()
         message_id = facts.get("reservation_id")
-        self.rows.append(EntryRow(version, topic, state, self.hash, message_id))
+        self.rows.append(EntryRow(version, topic, state, self.hash, message_id, NOW))
 
     def top_up(self, amount: int = 100) -> None:
         self.enter("topped_up", amount, 0, amount_micros=amount)
@@ -242,3 +245,35 @@ def test_audit_names_columns_that_differ_from_what_is_sealed(chain: Chain) -> No
     findings = audit(chain.rows, chain.head(), {ONE: 10})
 
     assert kinds(findings) == [("misfiled_entry", 3)]
+
+
+@pytest.mark.parametrize("minutes", [-61, 61, None])
+def test_audit_names_an_entry_that_was_recorded_at_another_time(
+    chain: Chain, minutes: int | None
+) -> None:
+    moved = None if minutes is None else NOW + timedelta(minutes=minutes)
+    chain.rows = [row._replace(recorded_at=moved) for row in chain.rows]
+
+    findings = audit(chain.rows, chain.head(), {ONE: 10})
+    after = audit([], chain.head(), {ONE: 10}, start=chain.rows[2])
+
+    assert kinds(findings) == [("wrong_time", 1), ("wrong_time", 2), ("wrong_time", 3)]
+    assert kinds(after) == [("wrong_time", 3)]
+
+
+def test_audit_names_an_entry_that_was_recorded_before_the_last_one(chain: Chain) -> None:
+    chain.rows[1] = chain.rows[1]._replace(recorded_at=NOW + timedelta(minutes=2))
+
+    findings = audit(chain.rows, chain.head(), {ONE: 10})
+
+    assert kinds(findings) == [("wrong_time", 3)]
+
+
+def test_audit_finds_nothing_when_clocks_differ_a_little_or_entries_are_late(chain: Chain) -> None:
+    late = NOW + timedelta(minutes=50)
+    chain.rows[1] = chain.rows[1]._replace(recorded_at=late)
+    chain.rows[2] = chain.rows[2]._replace(recorded_at=late - timedelta(seconds=30))
+
+    findings = audit(chain.rows, chain.head(), {ONE: 10})
+
+    assert findings == []

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -48,6 +48,15 @@ class Summary(msgspec.Struct, kw_only=True):
     ok: bool
     entries: int
     findings: dict[str, int]
+    #: So many checkpoints are beyond the budget for recomputing their roots.
+    roots_left: int
+
+
+class Tell(NamedTuple):
+    """Whom a verification tells how far it is, and what it left."""
+
+    advance: Callable[[int], None]
+    roots_left: Callable[[int], None]
 
 
 @click.command("verify", epilog="Example: semalink ledger verify --since 2026-11-25T00:00:00Z")
@@ -79,16 +88,24 @@ def verify(*, account: str | None, since: datetime | None, as_json: bool, data_d
     ) as connection:
         Snapshot.begin(connection)
         snapshot = Snapshot(connection, account_id, since)
+        if account_id is not None and not snapshot.is_known():
+            fail(
+                f"The ledger holds nothing of {account}; a customer of an agent is in the books of"
+                " the agent.",
+                exit_codes.NOT_FOUND,
+            )
         with progress_over(snapshot.count(), read) as advance:
-            for finding in _audit(connection, snapshot, (account_id, since), keys, advance):
+            tell = Tell(advance, lambda count: read.update(roots_left=count))
+            for finding in _audit(connection, snapshot, (account_id, since), keys, tell):
                 counts[finding.kind] += 1
                 click.echo(_json(finding) if as_json else _line(finding))
-    summary = Summary(ok=not counts, entries=read["entries"], findings=dict(counts))
-    if as_json:
-        click.echo(_json(summary))
-    else:
-        said = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-        click.echo(f"{summary.entries} entries verified: {said or 'nothing is wrong'}.")
+    summary = Summary(
+        ok=not counts,
+        entries=read["entries"],
+        findings=dict(counts),
+        roots_left=read["roots_left"],
+    )
+    click.echo(_json(summary) if as_json else _in_words(summary))
     if counts:
         end_with(exit_codes.FAILED)
 
@@ -119,20 +136,27 @@ def _audit(
     snapshot: Snapshot,
     scope: tuple[UUID | None, datetime | None],
     keys: frozenset[bytes],
-    advance: Callable[[int], None],
+    tell: Tell,
 ) -> Iterator[Finding]:
-    account_id, _ = scope
+    account_id, since = scope
     readable = True
-    for finding in snapshot.audit(advance):
+    for finding in snapshot.audit(tell.advance):
         readable = readable and finding.kind is not Kind.UNREADABLE_ENTRY
         yield finding
     if readable:
         yield from audit_projections(connection, account_id)
     else:
         say("Read models were not compared, because an entry cannot be read.")
-    for finding in audit_checkpoints(connection, keys):
+    for finding in audit_checkpoints(connection, keys, since, tell_left=tell.roots_left):
         if account_id is None or finding.account_id in ("", account_id.hex):
             yield finding
+
+
+def _in_words(summary: Summary) -> str:
+    said = ", ".join(f"{count} {kind}" for kind, count in sorted(summary.findings.items()))
+    left = f" The roots of {summary.roots_left} older checkpoints were not recomputed."
+    entries = f"{summary.entries} entries verified: {said or 'nothing is wrong'}."
+    return entries + (left if summary.roots_left else "")
 
 
 def _json(answer: Any) -> str:
