@@ -27,7 +27,6 @@ READ_PAGE = (
 FROM_A_CURSOR = [
     pytest.param(outbox.NEXT_JOBS, ("98", 99_000, 1_000), id="next_jobs"),
     pytest.param(outbox.NEXT_REPORTS, ("98", 99_000, 1_000), id="next_reports"),
-    pytest.param(credit_reads.SELECT_BALANCE_AT, (SOME_ID, NOW), id="balance_at"),
     pytest.param(READ_PAGE, ("98", 99_000, 2_000), id="read_page"),
 ]
 BY_KEY = [
@@ -46,6 +45,7 @@ BY_KEY = [
     pytest.param(reads.SELECT_STREAM, (SOME_ID,), id="stream"),
     pytest.param(reads.SELECT_HISTORY.replace("%(id)s", "%s"), (SOME_ID, SOME_ID), id="history"),
     pytest.param(reads.SELECT_CALLER, (b"hash",), id="caller"),
+    pytest.param(credit_reads.SELECT_BALANCE_AT, (SOME_ID, NOW), id="balance_at"),
     pytest.param(credit_reads.SELECT_BALANCE_AFTER, (SOME_ID, 9), id="balance_after"),
     pytest.param(credit_reads.SELECT_BALANCE, (SOME_ID,), id="balance"),
 ]
@@ -98,6 +98,13 @@ def test_plan_of_an_empty_table_reads_by_index(
 
     assert any("Index" in step for step in steps)
     assert not {"Seq Scan", "Hash Join", "Merge Join"} & set(steps)
+
+
+def test_balance_at_an_instant_is_one_probe(session: psycopg.Connection[Any]) -> None:
+    plan = _explain(session, credit_reads.SELECT_BALANCE_AT, (SOME_ID, NOW))
+
+    assert _steps(plan)[:2] == ["Limit", "Index Scan"]
+    assert "ledger_entries_by_time" in str(plan)
 
 
 @pytest.mark.parametrize("is_analysed", [False, True])
