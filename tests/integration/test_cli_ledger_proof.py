@@ -125,3 +125,12 @@ def test_checkpoint_says_how_to_make_a_key(
 
     assert status == exit_codes.USAGE
     assert "openssl rand -base64 32" in capsys.readouterr().err
+
+
+def test_verify_names_a_month_that_nobody_closed(semalink: Semalink, tamper: Tamper) -> None:
+    tamper("INSERT INTO accounting_months VALUES ('2026-10', 0, 0, 0, 0, '', 'x', now())")
+
+    status, [finding, summary] = semalink("ledger", "verify")
+
+    assert status == exit_codes.FAILED
+    assert (finding["kind"], summary["findings"]) == ("wrong_position", {"wrong_position": 1})

@@ -184,7 +184,7 @@ class PostgresMonths:
             await self._wait_for_writers(connection)
             await _freeze(connection, month, before)
             positions = await _all(connection, SELECT_POSITIONS, (month,))
-            command = closing_of(month, map(_position_of, positions), cause)
+            command = closing_of(month, map(position_of, positions), cause)
             answer = await self._ledger.execute(command)
             return answer.value, False
 
@@ -360,5 +360,6 @@ async def _store(
         )
 
 
-def _position_of(row: Sequence[Any]) -> FrozenPosition:
+def position_of(row: Sequence[Any]) -> FrozenPosition:
+    """Return the position that a row of SELECT_POSITIONS holds."""
     return FrozenPosition(row[0], Position(*row[1:5]), Position(*row[5:9]), bytes(row[9]))

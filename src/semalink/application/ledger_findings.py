@@ -24,6 +24,10 @@ class Kind(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     #: A signed checkpoint and the entries, or the checkpoint before, disagree.
     CHECKPOINT_MISMATCH = "checkpoint_mismatch"
+    #: What a closed month froze is not what its event sealed, or what its entries say.
+    WRONG_POSITION = "wrong_position"
+    #: A statement is not the one that was stored when its month was closed.
+    ALTERED_STATEMENT = "altered_statement"
     #: More was spent or reserved than there was.
     OVERDRAWN = "overdrawn"
     #: A reservation was resolved, or opened, a second time.

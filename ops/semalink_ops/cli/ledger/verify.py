@@ -18,6 +18,7 @@ from semalink.application.ledger_findings import Finding, Kind
 from semalink.domain.ids import ACCOUNT_PREFIX, format_id, parse_id
 from semalink_adapters.postgres.checkpoint_audit import audit_checkpoints
 from semalink_adapters.postgres.ledger_streams import Snapshot
+from semalink_adapters.postgres.month_audit import audit_months
 from semalink_adapters.postgres.projection_drift import audit_projections
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.failures import end_with, fail
@@ -71,8 +72,9 @@ class Tell(NamedTuple):
 def verify(*, account: str | None, since: datetime | None, as_json: bool, data_dir: Path) -> None:
     """Recompute the ledger from its entries, and compare everything that is kept of it.
 
-    Hash chains, balances, heads, open reservations, read models and signed checkpoints, all as
-    they are at one instant. Ends with status 1 when anything is not as it must be.
+    Hash chains, balances, heads, open reservations, read models, closed months and signed
+    checkpoints, all as they are at one instant. Ends with status 1 when anything is not as it
+    must be.
     """
     account_id = None if account is None else parse_id(ACCOUNT_PREFIX, account)
     if account is not None and account_id is None:
@@ -145,8 +147,9 @@ def _audit(
         yield finding
     if readable:
         yield from audit_projections(connection, account_id)
+        yield from audit_months(connection, account_id, since)
     else:
-        say("Read models were not compared, because an entry cannot be read.")
+        say("Read models and closed months were not compared, because an entry cannot be read.")
     for finding in audit_checkpoints(connection, keys, since, tell_left=tell.roots_left):
         if account_id is None or finding.account_id in ("", account_id.hex):
             yield finding
