@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from eventsourcing.domain import AggregateEvent
+from eventsourcing.domain import Aggregate, AggregateEvent
 
 from semalink.application.ledger import (
     Answer,
@@ -183,14 +183,17 @@ class MemoryLedger:
         return Books(
             credit_accounts=credit_accounts,
             messages=self._load_each(Message, needs.messages),
-            accounts=self._load_each(Account, needs.accounts),
-            adjustments=self._load_each(Adjustment, needs.adjustments),
-            accounting_months=self._load_each(AccountingMonth, needs.accounting_months),
+            others=self._load_others(needs.settings),
         )
 
     def _load_each(self, kind: type[T], wanted: set[UUID]) -> dict[UUID, T]:
         found = {each: self.load(kind, each) for each in wanted}
         return {each: aggregate for each, aggregate in found.items() if aggregate is not None}
+
+    def _load_others(self, wanted: set[UUID]) -> list[Aggregate]:
+        kinds = [kind for kind in self.streams if kind not in (CreditAccount, Message)]
+        found = [self.load(kind, each) for kind in kinds for each in wanted]
+        return [aggregate for aggregate in found if aggregate is not None]
 
     def _restore(self, account_id: UUID, needs: Needs) -> CreditAccount:
         head = self._heads[account_id]

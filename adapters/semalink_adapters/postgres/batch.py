@@ -6,12 +6,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
+from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import StoredEvent
 
 from semalink.application.ledger import Books, Command, Decisions, Needs, StoredOutcome
-from semalink.domain.account import Account
-from semalink.domain.accounting_month import AccountingMonth
-from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import OnBehalf, Reservation
 from semalink.domain.message import Message
@@ -80,7 +78,7 @@ FROM unnest(%b::uuid[]) AS asked (id) JOIN {log} AS e ON e.originator_id = asked
 ORDER BY e.originator_id, e.originator_version"""
 
 LOAD_MESSAGES = LOAD_STREAMS.format(log=MESSAGE_EVENTS)
-LOAD_ACCOUNTS = LOAD_STREAMS.format(log=ADMIN_EVENTS)
+LOAD_SETTINGS = LOAD_STREAMS.format(log=ADMIN_EVENTS)
 
 STORE_HEADS = """
 INSERT INTO credit_heads
@@ -150,8 +148,7 @@ class BatchStore:
                 connection.execute(LOCK_ACCOUNTS, (keys,), prepare=True)
             reservations = _ask(connection, LOAD_RESERVATIONS, list(needs.reservations))
             messages = _ask(connection, LOAD_MESSAGES, list(needs.messages))
-            configured = [*needs.accounts, *needs.adjustments, *needs.accounting_months]
-            settings = _ask(connection, LOAD_ACCOUNTS, configured)
+            settings = _ask(connection, LOAD_SETTINGS, list(needs.settings))
             spending = _ask_spending(connection, needs)
             # Last, because it gives the transaction its id.
             asked = (
@@ -164,13 +161,10 @@ class BatchStore:
         _read_reservations(reservations, credit_accounts)
         _read_spending(spending, credit_accounts)
         loaded_messages = {message.id: message for message in self._read(messages, Message)}
-        settled = self._read(settings, Account | Adjustment | AccountingMonth)
         books = Books(
             credit_accounts=credit_accounts,
             messages=loaded_messages,
-            accounts={one.id: one for one in settled if isinstance(one, Account)},
-            adjustments={one.id: one for one in settled if isinstance(one, Adjustment)},
-            accounting_months={one.id: one for one in settled if isinstance(one, AccountingMonth)},
+            others=self._read(settings, Aggregate),
         )
         return Loaded(xid, books, known, loaded_messages, credit_accounts, hashes)
 

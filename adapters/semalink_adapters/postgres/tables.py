@@ -6,15 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from psycopg import Cursor
 from uuid_utils.compat import uuid7
 
 from semalink.application.ledger import Refusal
 from semalink.domain import credit_entries
-from semalink.domain.account import Account
-from semalink.domain.accounting_month import AccountingMonth
-from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.message import Message
 from semalink_adapters.postgres.arrays import (
@@ -25,6 +21,7 @@ from semalink_adapters.postgres.arrays import (
     pack_uuids,
 )
 from semalink_adapters.postgres.bundle import Bundle
+from semalink_adapters.postgres.setting_changes import SETTING_CHANGES, Statement
 
 INSERT_RESERVATIONS = """
 INSERT INTO open_reservations (
@@ -75,42 +72,6 @@ INSERT INTO provider_references (aggregator, reference, message_id, billing_acco
 SELECT * FROM unnest(%b::text[], %b::text[], %b::uuid[], %b::uuid[])
 ON CONFLICT DO NOTHING"""
 
-INSERT_ACCOUNT = """
-INSERT INTO accounts (account_id, billing_account_id, name, kind, tier, agent_id)
-VALUES (%s, %s, %s, %s, %s, %s)"""
-
-INSERT_KEY = """
-INSERT INTO api_keys (key_hash, api_key_id, account_id, name, scopes, mode, last_four)
-VALUES (decode(%s, 'hex'), %s, %s, %s, %s, %s, %s)"""
-
-REVOKE_KEY = "UPDATE api_keys SET revoked_at = %s WHERE api_key_id = %s"
-
-INSERT_SENDER = "INSERT INTO approved_senders (account_id, sender) VALUES (%s, %s)"
-
-PREFER_ROUTE = "UPDATE accounts SET preferred_aggregator = %s WHERE account_id = %s"
-
-
-SET_CAP = "UPDATE accounts SET spending_cap_micros = %s WHERE account_id = %s"
-
-SET_PRICES = "UPDATE accounts SET price_list = %s::jsonb WHERE account_id = %s"
-
-SET_REFUND_RULE = "UPDATE accounts SET refunded_on = %s WHERE account_id = %s"
-
-INSERT_ADJUSTMENT = """
-INSERT INTO adjustments (
-    adjustment_id, account_id, amount_micros, category, reason, state, proposed_by, proposed_at)
-VALUES (%s, %s, %s, %s, %s, 'proposed', %s, %s)"""
-
-DECIDE_ADJUSTMENT = """
-UPDATE adjustments SET state = %s, decided_by = %s, decided_at = %s, entry_version = %s
-WHERE adjustment_id = %s"""
-
-INSERT_MONTH = """
-INSERT INTO accounting_months (
-    month, account_count, entry_count, posted_micros, reserved_micros, positions_sha256,
-    closed_by, closed_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
-
 _RESERVATION = (
     pack_uuids, pack_uuids, pack_bigints, pack_moments, pack_uuids, pack_bigints, pack_texts,
 )  # fmt: skip
@@ -137,7 +98,7 @@ class RowChanges:
     done: set[UUID] = field(default_factory=set)
     references: list[tuple[str, str, UUID, UUID]] = field(default_factory=list)
     #: Rare changes, one statement each.
-    single: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+    single: list[Statement] = field(default_factory=list)
 
     def fold(self, events: Iterable[Any]) -> None:
         """Add what the events do."""
@@ -145,6 +106,9 @@ class RowChanges:
             change = _CHANGES.get(type(event))
             if change is not None:
                 change(self, event)
+            rare = SETTING_CHANGES.get(type(event))
+            if rare is not None:
+                self.single += rare(event)
 
     def add_to(self, bundle: Bundle) -> None:
         """Add what touches only rows that nothing else in the batch touches."""
@@ -283,93 +247,6 @@ def _finished(changes: RowChanges, event: Any) -> None:
     changes.finish(event.originator_id)
 
 
-def _account_created(changes: RowChanges, event: Account.Created) -> None:
-    parameters = (
-        event.originator_id,
-        event.billing_account_id,
-        event.name,
-        event.kind,
-        event.tier,
-        event.agent_id,
-    )
-    changes.single.append((INSERT_ACCOUNT, parameters))
-
-
-def _key_issued(changes: RowChanges, event: Account.ApiKeyIssued) -> None:
-    parameters = (
-        event.key_hash,
-        event.api_key_id,
-        event.originator_id,
-        event.name,
-        event.scopes,
-        event.mode,
-        event.last_four,
-    )
-    changes.single.append((INSERT_KEY, parameters))
-
-
-def _key_revoked(changes: RowChanges, event: Account.ApiKeyRevoked) -> None:
-    changes.single.append((REVOKE_KEY, (event.timestamp, event.api_key_id)))
-
-
-def _sender_approved(changes: RowChanges, event: Account.SenderApproved) -> None:
-    changes.single.append((INSERT_SENDER, (event.originator_id, event.sender)))
-
-
-def _route_preferred(changes: RowChanges, event: Account.RoutePreferred) -> None:
-    changes.single.append((PREFER_ROUTE, (event.aggregator, event.originator_id)))
-
-
-def _cap_set(changes: RowChanges, event: Account.SpendingCapSet) -> None:
-    changes.single.append((SET_CAP, (event.cap_micros, event.originator_id)))
-
-
-def _prices_set(changes: RowChanges, event: Account.PriceListSet) -> None:
-    prices = msgspec.json.encode(event.segment_micros).decode()
-    changes.single.append((SET_PRICES, (prices, event.originator_id)))
-
-
-def _refund_rule_set(changes: RowChanges, event: Account.RefundRuleSet) -> None:
-    changes.single.append((SET_REFUND_RULE, (event.refunded_on, event.originator_id)))
-
-
-def _adjustment_proposed(changes: RowChanges, event: Adjustment.Created) -> None:
-    parameters = (
-        event.originator_id,
-        event.account_id,
-        event.amount_micros,
-        event.category,
-        event.reason,
-        event.actor,
-        event.timestamp,
-    )
-    changes.single.append((INSERT_ADJUSTMENT, parameters))
-
-
-def _adjustment_applied(changes: RowChanges, event: Adjustment.Applied) -> None:
-    parameters = ("applied", event.actor, event.timestamp, event.entry_version, event.originator_id)
-    changes.single.append((DECIDE_ADJUSTMENT, parameters))
-
-
-def _adjustment_rejected(changes: RowChanges, event: Adjustment.Rejected) -> None:
-    parameters = ("rejected", event.actor, event.timestamp, None, event.originator_id)
-    changes.single.append((DECIDE_ADJUSTMENT, parameters))
-
-
-def _month_closed(changes: RowChanges, event: AccountingMonth.Created) -> None:
-    parameters = (
-        event.month,
-        event.account_count,
-        event.entry_count,
-        event.posted_micros,
-        event.reserved_micros,
-        event.positions_sha256,
-        event.actor,
-        event.timestamp,
-    )
-    changes.single.append((INSERT_MONTH, parameters))
-
-
 _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     CreditAccount.Reserved: _reserved,
     CreditAccount.Charged: _charged,
@@ -385,16 +262,4 @@ _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     Message.Rejected: _finished,
     Message.Expired: _finished,
     Message.Unknown: _concluded,
-    Account.Created: _account_created,
-    Account.ApiKeyIssued: _key_issued,
-    Account.ApiKeyRevoked: _key_revoked,
-    Account.SenderApproved: _sender_approved,
-    Account.RoutePreferred: _route_preferred,
-    Account.SpendingCapSet: _cap_set,
-    Account.PriceListSet: _prices_set,
-    Account.RefundRuleSet: _refund_rule_set,
-    Adjustment.Created: _adjustment_proposed,
-    Adjustment.Applied: _adjustment_applied,
-    Adjustment.Rejected: _adjustment_rejected,
-    AccountingMonth.Created: _month_closed,
 }

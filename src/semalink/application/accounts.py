@@ -67,9 +67,9 @@ class OpenAccount:
 
     def needs(self, needs: Needs) -> None:
         """The account, which is there already when the command is repeated, and its agent."""
-        needs.accounts.add(self.account_id)
+        needs.settings.add(self.account_id)
         if self.agent_id is not None:
-            needs.accounts.add(self.agent_id)
+            needs.settings.add(self.agent_id)
 
     def decide(self, books: Books) -> AccountOpened:
         """Open both; opening them twice changes nothing."""
@@ -148,7 +148,7 @@ class IssueApiKey:
 
     def needs(self, needs: Needs) -> None:
         """The account."""
-        needs.accounts.add(self.account_id)
+        needs.settings.add(self.account_id)
 
     def decide(self, books: Books) -> UUID:
         """Record the key's hash and rights; returns its id."""
@@ -252,7 +252,7 @@ class TopUp:
 
     def needs(self, needs: Needs) -> None:
         """The account and its credits."""
-        needs.accounts.add(self.account_id)
+        needs.settings.add(self.account_id)
         needs.credit_accounts.add(self.account_id)
 
     def decide(self, books: Books) -> TopUpRecorded:

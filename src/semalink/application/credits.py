@@ -73,7 +73,7 @@ class SetCreditLimit(PlainCommand):
 
     def needs(self, needs: Needs) -> None:
         """The account and its credits."""
-        needs.accounts.add(self.account_id)
+        needs.settings.add(self.account_id)
         needs.credit_accounts.add(self.account_id)
 
     def decide(self, books: Books) -> BalanceAfter:
@@ -105,14 +105,15 @@ class ProposeAdjustment:
 
     def needs(self, needs: Needs) -> None:
         """The account and its credits, and the adjustment, which is there when this is repeated."""
-        needs.adjustments.add(self.adjustment_id)
-        needs.accounts.add(self.account_id)
+        needs.settings.add(self.adjustment_id)
+        needs.settings.add(self.account_id)
         needs.credit_accounts.add(self.account_id)
 
     def decide(self, books: Books) -> AdjustmentRecorded:
         """Record the proposal; nothing moves yet, and proposing it twice changes nothing."""
-        if books.has_adjustment(self.adjustment_id):
-            return _recorded(books.adjustment(self.adjustment_id))
+        before = books.find(Adjustment, self.adjustment_id)
+        if before is not None:
+            return _recorded(before)
         own_credits(books, self.account_id)
         adjustment = Adjustment.propose(
             self.adjustment_id,
@@ -151,7 +152,7 @@ class ApproveAdjustment(PlainCommand):
 
     def needs(self, needs: Needs) -> None:
         """The adjustment, and the credits that it moves."""
-        needs.adjustments.add(self.adjustment_id)
+        needs.settings.add(self.adjustment_id)
         needs.credit_accounts.add(self.account_id)
 
     def decide(self, books: Books) -> AdjustmentRecorded:
@@ -190,7 +191,7 @@ class RejectAdjustment(PlainCommand):
 
     def needs(self, needs: Needs) -> None:
         """The adjustment."""
-        needs.adjustments.add(self.adjustment_id)
+        needs.settings.add(self.adjustment_id)
 
     def decide(self, books: Books) -> AdjustmentRecorded:
         """Reject it."""
@@ -231,7 +232,7 @@ class TransferCredits:
     def needs(self, needs: Needs) -> None:
         """Both accounts and their credits."""
         both = {self.from_account_id, self.to_account_id}
-        needs.accounts |= both
+        needs.settings |= both
         needs.credit_accounts |= both
 
     def decide(self, books: Books) -> TransferRecorded:
@@ -286,8 +287,8 @@ class ExpireReservation(PlainCommand):
 
 
 def _adjustment_of(books: Books, adjustment_id: UUID, account_id: UUID) -> Adjustment:
-    adjustment = books.adjustment(adjustment_id)
-    if adjustment.account_id != account_id:
+    adjustment = books.find(Adjustment, adjustment_id)
+    if adjustment is None or adjustment.account_id != account_id:
         raise AdjustmentNotFound
     return adjustment
 

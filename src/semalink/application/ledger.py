@@ -1,6 +1,6 @@
 """The one way to change money and messages: commands, decided in order, committed together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -8,19 +8,17 @@ from uuid import UUID
 from eventsourcing.domain import Aggregate, AggregateEvent
 
 from semalink.domain.account import Account
-from semalink.domain.accounting_month import AccountingMonth
-from semalink.domain.adjustment import Adjustment
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.errors import (
     AccountNotFound,
-    AdjustmentNotFound,
     DomainError,
     IdempotencyKeyReused,
     MessageNotFound,
 )
 from semalink.domain.message import Message
 
+T = TypeVar("T", bound=Aggregate)
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -138,9 +136,8 @@ class Needs:
     credit_accounts: set[UUID] = field(default_factory=set)
     reservations: set[UUID] = field(default_factory=set)
     messages: set[UUID] = field(default_factory=set)
-    accounts: set[UUID] = field(default_factory=set)
-    adjustments: set[UUID] = field(default_factory=set)
-    accounting_months: set[UUID] = field(default_factory=set)
+    #: Accounts and whatever else is configured, decided or noted in the log of settings.
+    settings: set[UUID] = field(default_factory=set)
     #: Customers of agents, with the months whose spending counts. Their payer must be locked.
     spending: set[tuple[UUID, str]] = field(default_factory=set)
 
@@ -148,25 +145,18 @@ class Needs:
 class Books:
     """The aggregates of one batch, as loaded and as changed by the commands so far."""
 
-    __slots__ = (
-        "_accounting_months", "_accounts", "_adjustments", "_credit_accounts", "_messages",
-        "_touched", "parts_refused",
-    )  # fmt: skip
+    __slots__ = ("_credit_accounts", "_messages", "_others", "_touched", "parts_refused")
 
     def __init__(
         self,
         *,
         credit_accounts: dict[UUID, CreditAccount],
         messages: dict[UUID, Message],
-        accounts: dict[UUID, Account],
-        adjustments: dict[UUID, Adjustment] | None = None,
-        accounting_months: dict[UUID, AccountingMonth] | None = None,
+        others: Iterable[Aggregate] = (),
     ) -> None:
         self._credit_accounts = credit_accounts
         self._messages = messages
-        self._accounts = accounts
-        self._adjustments = adjustments or {}
-        self._accounting_months = accounting_months or {}
+        self._others = {aggregate.id: aggregate for aggregate in others}
         self._touched: list[Aggregate] = []
         #: What the command in hand refused of itself without being refused, by place.
         self.parts_refused: list[tuple[int, DomainError]] = []
@@ -187,48 +177,33 @@ class Books:
         self._touched.append(message)
         return message
 
+    def find(self, kind: type[T], aggregate_id: UUID) -> T | None:
+        """Return an aggregate of any other kind; None when there is none of that kind."""
+        aggregate = self._others.get(aggregate_id)
+        if not isinstance(aggregate, kind):
+            return None
+        self._touched.append(aggregate)
+        return aggregate
+
     def account(self, account_id: UUID) -> Account:
         """Return an account; raises AccountNotFound."""
-        account = self._accounts.get(account_id)
+        account = self.find(Account, account_id)
         if account is None:
             raise AccountNotFound
-        self._touched.append(account)
         return account
-
-    def adjustment(self, adjustment_id: UUID) -> Adjustment:
-        """Return an adjustment; raises AdjustmentNotFound."""
-        adjustment = self._adjustments.get(adjustment_id)
-        if adjustment is None:
-            raise AdjustmentNotFound
-        self._touched.append(adjustment)
-        return adjustment
-
-    def has_adjustment(self, adjustment_id: UUID) -> bool:
-        """Tell whether the adjustment was proposed before."""
-        return adjustment_id in self._adjustments
-
-    def accounting_month(self, month_id: UUID) -> AccountingMonth | None:
-        """Return a month that was closed before; None for an open one."""
-        return self._accounting_months.get(month_id)
 
     def has_account(self, account_id: UUID) -> bool:
         """Tell whether the account was opened before."""
-        return account_id in self._accounts
+        return isinstance(self._others.get(account_id), Account)
 
-    def add(
-        self, aggregate: CreditAccount | Message | Account | Adjustment | AccountingMonth
-    ) -> None:
+    def add(self, aggregate: Aggregate) -> None:
         """Take a new aggregate into the books."""
         if isinstance(aggregate, Message):
             self._messages[aggregate.id] = aggregate
         elif isinstance(aggregate, CreditAccount):
             self._credit_accounts[aggregate.id] = aggregate
-        elif isinstance(aggregate, Adjustment):
-            self._adjustments[aggregate.id] = aggregate
-        elif isinstance(aggregate, AccountingMonth):
-            self._accounting_months[aggregate.id] = aggregate
         else:
-            self._accounts[aggregate.id] = aggregate
+            self._others[aggregate.id] = aggregate
         self._touched.append(aggregate)
 
     def collect(self) -> list[AggregateEvent]:
@@ -388,4 +363,4 @@ class OfAccount(PlainCommand):
 
     def needs(self, needs: Needs) -> None:
         """The account."""
-        needs.accounts.add(self.account_id)
+        needs.settings.add(self.account_id)

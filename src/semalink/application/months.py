@@ -125,11 +125,11 @@ class RecordClosing(PlainCommand):
 
     def needs(self, needs: Needs) -> None:
         """The month."""
-        needs.accounting_months.add(accounting_month_id(self.month))
+        needs.settings.add(accounting_month_id(self.month))
 
     def decide(self, books: Books) -> ClosedMonth:
         """Close the month, unless someone did; return what it came to either way."""
-        closed = books.accounting_month(accounting_month_id(self.month))
+        closed = books.find(AccountingMonth, accounting_month_id(self.month))
         if closed is None:
             closed = AccountingMonth.close(
                 self.month,

@@ -21,7 +21,7 @@ class SetSpendingCap(OfAccount):
 
     def needs(self, needs: Needs) -> None:
         """The customer, and its payer's lock, under which spending is decided."""
-        needs.accounts.add(self.account_id)
+        needs.settings.add(self.account_id)
         needs.credit_accounts.add(self.billing_account_id)
 
     def decide(self, books: Books) -> None:

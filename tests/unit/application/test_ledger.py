@@ -50,7 +50,7 @@ class Misbehave(PlainCommand):
 
 
 def empty_books() -> Books:
-    return Books(credit_accounts={}, messages={}, accounts={})
+    return Books(credit_accounts={}, messages={})
 
 
 def ask(

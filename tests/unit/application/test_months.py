@@ -72,7 +72,7 @@ def test_record_closing_needs_its_month_only() -> None:
 
     RecordClosing("2026-11", 0, 0, 0, 0, "", CAUSE).needs(needs)
 
-    assert needs == Needs(accounting_months={accounting_month_id("2026-11")})
+    assert needs == Needs(settings={accounting_month_id("2026-11")})
 
 
 def test_check_refuses_a_month_until_it_is_over() -> None:
