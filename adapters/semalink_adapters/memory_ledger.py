@@ -22,6 +22,7 @@ from semalink.application.ledger import (
     decide_batch,
 )
 from semalink.application.submission import Job
+from semalink.domain import message_steps
 from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
@@ -34,12 +35,12 @@ T = TypeVar("T")
 
 #: After these there is nothing left to submit.
 _LAST_STEPS = (
-    Message.Submitted,
-    Message.Delivered,
-    Message.Failed,
-    Message.Rejected,
-    Message.Expired,
-    Message.Unknown,
+    message_steps.Submitted,
+    message_steps.Delivered,
+    message_steps.Failed,
+    message_steps.Rejected,
+    message_steps.Expired,
+    message_steps.Unknown,
 )
 
 #: How entries count to what an agent's customer has spent.
@@ -230,7 +231,7 @@ class MemoryLedger:
             self.log.append(event)
             if isinstance(event, CreditAccount.Event):
                 self._settle(event)
-            elif isinstance(event, Message.Event):
+            elif isinstance(event, message_steps.Step):
                 self._follow(event)
 
     def _settle(self, entry: Any) -> None:
@@ -260,7 +261,7 @@ class MemoryLedger:
         assert head.available_micros >= 0, "a credit account is never overdrawn"
         assert head.reserved_micros >= 0, "less than nothing is never reserved"
 
-    def _follow(self, step: Message.Event) -> None:
+    def _follow(self, step: message_steps.Step) -> None:
         message_id = step.originator_id
         pending = self._pending.get(message_id)
         match step:
@@ -269,13 +270,13 @@ class MemoryLedger:
                 self._pending[message_id] = Pending(
                     job, step.lane, step.to, step.timestamp, step.expires_at
                 )
-            case Message.SubmitRefused(retry_at=datetime() as retry_at) if pending:
+            case message_steps.SubmitRefused(retry_at=datetime() as retry_at) if pending:
                 pending.state, pending.due_at = "postponed", retry_at
                 pending.round += 1
-            case Message.OutcomeUnknown() if pending:
+            case message_steps.OutcomeUnknown() if pending:
                 pending.state, pending.due_at = "unknown", step.deadline_at
                 pending.aggregator = step.aggregator
-            case Message.Submitted():
+            case message_steps.Submitted():
                 created = self.streams[Message][message_id][0]
                 owner = (message_id, created.billing_account_id)
                 self.references.setdefault((step.aggregator, step.reference), owner)

@@ -10,7 +10,7 @@ from psycopg import Cursor
 from uuid_utils.compat import uuid7
 
 from semalink.application.ledger import Refusal
-from semalink.domain import credit_entries
+from semalink.domain import credit_entries, message_steps
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.message import Message
 from semalink_adapters.postgres.arrays import (
@@ -215,7 +215,7 @@ def _accepted(changes: RowChanges, event: Message.Created) -> None:
     )
 
 
-def _submitted(changes: RowChanges, event: Message.Submitted) -> None:
+def _submitted(changes: RowChanges, event: message_steps.Submitted) -> None:
     message_id = event.originator_id
     changes.finish(message_id)
     changes.references.append(
@@ -228,18 +228,18 @@ def _submitted(changes: RowChanges, event: Message.Submitted) -> None:
     )
 
 
-def _refused(changes: RowChanges, event: Message.SubmitRefused) -> None:
+def _refused(changes: RowChanges, event: message_steps.SubmitRefused) -> None:
     if event.retry_at is not None:
         changes.single.append((POSTPONE_PENDING, (event.retry_at, event.originator_id)))
 
 
-def _unknown(changes: RowChanges, event: Message.OutcomeUnknown) -> None:
+def _unknown(changes: RowChanges, event: message_steps.OutcomeUnknown) -> None:
     recipient = changes.messages[event.originator_id].asked.to
     parameters = (event.deadline_at, event.aggregator, recipient, event.originator_id)
     changes.single.append((PENDING_UNKNOWN, parameters))
 
 
-def _concluded(changes: RowChanges, event: Message.Unknown) -> None:
+def _concluded(changes: RowChanges, event: message_steps.Unknown) -> None:
     changes.single.append((CONCLUDE_UNKNOWN, (event.originator_id,)))
 
 
@@ -254,12 +254,12 @@ _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     CreditAccount.ReservationExpired: _given_back,
     CreditAccount.Refunded: _refunded,
     Message.Created: _accepted,
-    Message.Submitted: _submitted,
-    Message.SubmitRefused: _refused,
-    Message.OutcomeUnknown: _unknown,
-    Message.Delivered: _finished,
-    Message.Failed: _finished,
-    Message.Rejected: _finished,
-    Message.Expired: _finished,
-    Message.Unknown: _concluded,
+    message_steps.Submitted: _submitted,
+    message_steps.SubmitRefused: _refused,
+    message_steps.OutcomeUnknown: _unknown,
+    message_steps.Delivered: _finished,
+    message_steps.Failed: _finished,
+    message_steps.Rejected: _finished,
+    message_steps.Expired: _finished,
+    message_steps.Unknown: _concluded,
 }

@@ -6,6 +6,7 @@ from uuid import UUID
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.ports import DeliveryReport, Receipt, ReportState
 from semalink.application.submission import take_receipt
+from semalink.domain import message_steps
 from semalink.domain.calendar import month_of
 from semalink.domain.cause import Cause
 from semalink.domain.credit_entries import OnBehalf
@@ -14,12 +15,12 @@ from semalink.domain.networks import network_of_code
 from semalink.domain.refunds import is_refunded
 from semalink.domain.status import Status
 
-_SettledEnding = type[Message.Failed | Message.Rejected | Message.Expired]
+_SettledEnding = type[message_steps.Failed | message_steps.Rejected | message_steps.Expired]
 
 _ENDINGS: dict[ReportState, tuple[_SettledEnding, str]] = {
-    ReportState.FAILED: (Message.Failed, "delivery_failed"),
-    ReportState.REJECTED: (Message.Rejected, "rejected_by_operator"),
-    ReportState.EXPIRED: (Message.Expired, "validity_expired"),
+    ReportState.FAILED: (message_steps.Failed, "delivery_failed"),
+    ReportState.REJECTED: (message_steps.Rejected, "rejected_by_operator"),
+    ReportState.EXPIRED: (message_steps.Expired, "validity_expired"),
 }
 
 

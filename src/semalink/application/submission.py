@@ -7,6 +7,7 @@ from uuid import UUID
 
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.ports import Receipt, SendFailed, Submission
+from semalink.domain import message_steps
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane, Mode
 from semalink.domain.failure_codes import submit_failure_code
@@ -163,7 +164,7 @@ class RecordRefusal(PlainCommand):
         self._record(message, retry_at=retry_at)
         if retry_at is None and not message.outcome_unknown:
             code = submit_failure_code(failure.failure, failure.provider_code)
-            end_unsent(books, message, Message.Rejected, code, self.cause)
+            end_unsent(books, message, message_steps.Rejected, code, self.cause)
         return Settled()
 
     def _answer_again(self, message: Message) -> Next:
@@ -235,7 +236,7 @@ class ExpireInQueue(PlainCommand):
         if not is_overdue or message.status is not Status.ACCEPTED or message.outcome_unknown:
             return Settled()
         if message.is_waiting or message.submit_request_id == self.cause.request_id:
-            end_unsent(books, message, Message.Expired, "expired_in_queue", self.cause)
+            end_unsent(books, message, message_steps.Expired, "expired_in_queue", self.cause)
         else:
             await_or_give_up(message, self.policy, self.cause)
         return Settled()
@@ -256,7 +257,7 @@ class ConcludeUnknown(PlainCommand):
         """End as unknown and release: what cannot be shown is not charged."""
         message = books.message(self.job.message_id)
         if message.status is Status.ACCEPTED and message.outcome_unknown:
-            end_unsent(books, message, Message.Unknown, "outcome_unknown", self.cause)
+            end_unsent(books, message, message_steps.Unknown, "outcome_unknown", self.cause)
         return Settled()
 
 
@@ -306,7 +307,9 @@ def take_receipt(
 def end_unsent(
     books: Books,
     message: Message,
-    ending: type[Message.Rejected] | type[Message.Expired] | type[Message.Unknown],
+    ending: type[message_steps.Rejected]
+    | type[message_steps.Expired]
+    | type[message_steps.Unknown],
     failure_code: str,
     cause: Cause,
 ) -> None:

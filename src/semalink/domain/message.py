@@ -1,31 +1,15 @@
 """One message, from acceptance to its final state."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
+from semalink.domain import message_steps as steps
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft
 from semalink.domain.status import FINAL_STATUSES, Status
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """What the ends short of delivery share."""
-
-    STATUS: ClassVar[Status]
-    timestamp: datetime
-    failure_code: str
-    description: str
-    refunded_micros: int
-
-    def apply(self, message: "Message") -> None:
-        """Finish the message."""
-        message._finish(self.STATUS, self.failure_code, self.timestamp)  # noqa: SLF001
-        message.refunded_micros += self.refunded_micros
 
 
 class Message(Aggregate):
@@ -33,13 +17,9 @@ class Message(Aggregate):
 
     TOPIC = "message"
 
-    class Event(Aggregate.Event):
-        """A step in the life of a message: who caused it, in which request."""
+    Event = steps.Step
 
-        actor: str
-        request_id: str
-
-    class Created(Event, Aggregate.Created):
+    class Created(steps.Step, Aggregate.Created):
         """The platform took responsibility for the message."""
 
         TOPIC = "message.accepted.1"
@@ -106,135 +86,16 @@ class Message(Aggregate):
     def __init__(self) -> None:
         """Start empty: the first event stands the message up."""
 
-    class SubmitStarted(Event):
-        """A call to an aggregator is about to leave; durable before it does."""
-
-        TOPIC = "message.submit_started.1"
-        attempt: int
-        aggregator: str
-        possible_duplicate: bool
-
-        def apply(self, message: "Message") -> None:
-            """Remember the call until its answer is known."""
-            message.attempt = self.attempt
-            message.aggregator = self.aggregator
-            message.in_submission = True
-            message.possible_duplicate = message.possible_duplicate or self.possible_duplicate
-            message.submit_started_at = self.timestamp
-            message.submit_request_id = self.request_id
-
-    class Submitted(Event):
-        """An aggregator took the message."""
-
-        TOPIC = "message.submitted.1"
-        attempt: int
-        aggregator: str
-        reference: str
-        charged_micros: int
-        network: str | None
-        cost: str | None
-        #: Version of the ledger entry that charged it; None when nothing was charged.
-        charge_version: int | None = None
-
-        def apply(self, message: "Message") -> None:
-            """Move to submitted, unless a final state is known already."""
-            if message.status is Status.ACCEPTED:
-                message.status = Status.SUBMITTED
-            message.in_submission = False
-            message.outcome_unknown = False
-            message.aggregator = self.aggregator
-            message.reference = self.reference
-            message.charged_micros += self.charged_micros
-            message.charge_version = self.charge_version or message.charge_version
-            message.network = self.network or message.network
-            message.submitted_at = self.timestamp
-
-    class SubmitRefused(Event):
-        """An aggregator certainly did not take the message."""
-
-        TOPIC = "message.submit_refused.1"
-        attempt: int
-        aggregator: str
-        failure_code: str
-        provider_code: str
-        detail: str
-        #: Whether the same route might take it later.
-        retryable: bool
-        #: When the message is offered again; None when another route or the end follows at once.
-        retry_at: datetime | None
-
-        def apply(self, message: "Message") -> None:
-            """Close the attempt and remember who refused."""
-            message.in_submission = False
-            message.retry_at = self.retry_at
-            if self.retry_at is None:
-                message.refused_by = (*message.refused_by, self.aggregator)
-                message.worth_retrying = message.worth_retrying or self.retryable
-            else:
-                message.refused_by, message.worth_retrying = (), False
-                message.postponed += 1
-
-    class OutcomeUnknown(Event):
-        """The call left and no readable answer came."""
-
-        TOPIC = "message.outcome_unknown.1"
-        attempt: int
-        aggregator: str
-        #: Until when a report is waited for.
-        deadline_at: datetime
-        reason: str
-
-        def apply(self, message: "Message") -> None:
-            """Hold the message: it may be on its way."""
-            message.in_submission = False
-            message.outcome_unknown = True
-
-    class ReportNoted(Event):
-        """A report that settles nothing came: queued, buffered, on its way, unrecognised."""
-
-        TOPIC = "message.report_noted.1"
-        state: str
-        description: str
-
-        def apply(self, message: "Message") -> None:
-            """Remember it, so that a repetition adds nothing."""
-            message.last_report = self.description
-
-    class Delivered(Event):
-        """The handset has it."""
-
-        TOPIC = "message.delivered.1"
-        description: str
-        network: str | None
-
-        def apply(self, message: "Message") -> None:
-            """Finish well."""
-            message._finish(Status.DELIVERED, None, self.timestamp)  # noqa: SLF001
-            message.network = self.network or message.network
-
-    class Failed(_Ending, Event):
-        """The network tried and could not deliver."""
-
-        TOPIC = "message.failed.1"
-        STATUS = Status.FAILED
-
-    class Rejected(_Ending, Event):
-        """An aggregator or operator would not carry it."""
-
-        TOPIC = "message.rejected.1"
-        STATUS = Status.REJECTED
-
-    class Expired(_Ending, Event):
-        """Its validity passed, in our queue or at the operator."""
-
-        TOPIC = "message.expired.1"
-        STATUS = Status.EXPIRED
-
-    class Unknown(_Ending, Event):
-        """Nobody could say in time what became of it; a late report may still."""
-
-        TOPIC = "message.unknown.1"
-        STATUS = Status.UNKNOWN
+    SubmitStarted = steps.SubmitStarted
+    Submitted = steps.Submitted
+    SubmitRefused = steps.SubmitRefused
+    OutcomeUnknown = steps.OutcomeUnknown
+    ReportNoted = steps.ReportNoted
+    Delivered = steps.Delivered
+    Failed = steps.Failed
+    Rejected = steps.Rejected
+    Expired = steps.Expired
+    Unknown = steps.Unknown
 
     @classmethod
     def accept(cls, message_id: UUID, draft: Draft, cause: Cause) -> Self:
@@ -381,12 +242,13 @@ class Message(Aggregate):
             refunded_micros=refunded_micros,
         )
 
-    def _add(self, step: type[Event], cause: Cause, **facts: Any) -> None:
+    def _add(self, step: type[steps.Step], cause: Cause, **facts: Any) -> None:
         self.trigger_event(
             step, timestamp=cause.at, actor=cause.actor, request_id=cause.request_id, **facts
         )
 
-    def _finish(self, status: Status, failure_code: str | None, at: datetime) -> None:
+    def finish(self, status: Status, failure_code: str | None, at: datetime) -> None:
+        """Take over a final state; for the steps that end a message."""
         self.status = status
         self.failure_code = failure_code
         self.outcome_unknown = False
@@ -395,4 +257,4 @@ class Message(Aggregate):
 
 
 #: The four ends short of delivery.
-Ending = type[Message.Failed | Message.Rejected | Message.Expired | Message.Unknown]
+Ending = type[steps.Failed | steps.Rejected | steps.Expired | steps.Unknown]

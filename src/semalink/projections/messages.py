@@ -27,6 +27,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from semalink.application.message_view import MessageView, Route, failure_of
+from semalink.domain import message_steps
 from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
 from semalink.domain.message import Message
 from semalink.domain.money import parse_credits
@@ -89,7 +90,7 @@ class Changes:
         self.new: dict[UUID, dict[str, Any]] = {}
         self.known: dict[UUID, dict[str, Any]] = {}
 
-    def row(self, event: Message.Event) -> dict[str, Any]:
+    def row(self, event: message_steps.Step) -> dict[str, Any]:
         """Return the row that the event changes, new in this page or known before."""
         row = self.new.get(event.originator_id)
         if row is None:
@@ -131,7 +132,7 @@ def _(event: Message.Created, changes: Changes) -> None:
 
 
 @fold.register
-def _(event: Message.SubmitStarted, changes: Changes) -> None:
+def _(event: message_steps.SubmitStarted, changes: Changes) -> None:
     row = changes.row(event)
     row["aggregator"] = event.aggregator
     if event.possible_duplicate:
@@ -139,7 +140,7 @@ def _(event: Message.SubmitStarted, changes: Changes) -> None:
 
 
 @fold.register
-def _(event: Message.Submitted, changes: Changes) -> None:
+def _(event: message_steps.Submitted, changes: Changes) -> None:
     row = changes.row(event)
     # A message that ended as unknown stays so when its answer comes after all.
     if row.get("status", "accepted") == "accepted":
@@ -157,7 +158,7 @@ def _(event: Message.Submitted, changes: Changes) -> None:
 
 
 @fold.register
-def _(event: Message.Delivered, changes: Changes) -> None:
+def _(event: message_steps.Delivered, changes: Changes) -> None:
     row = changes.row(event)
     row["status"] = "delivered"
     row["finished_at"] = event.timestamp
@@ -166,10 +167,10 @@ def _(event: Message.Delivered, changes: Changes) -> None:
         row["network"] = _storable(event.network)
 
 
-@fold.register(Message.Failed)
-@fold.register(Message.Rejected)
-@fold.register(Message.Expired)
-@fold.register(Message.Unknown)
+@fold.register(message_steps.Failed)
+@fold.register(message_steps.Rejected)
+@fold.register(message_steps.Expired)
+@fold.register(message_steps.Unknown)
 def _(event: Any, changes: Changes) -> None:
     row = changes.row(event)
     row["status"] = event.STATUS.value
@@ -179,9 +180,9 @@ def _(event: Any, changes: Changes) -> None:
         row["refunded_micros"] = event.refunded_micros
 
 
-@fold.register(Message.SubmitRefused)
-@fold.register(Message.OutcomeUnknown)
-@fold.register(Message.ReportNoted)
+@fold.register(message_steps.SubmitRefused)
+@fold.register(message_steps.OutcomeUnknown)
+@fold.register(message_steps.ReportNoted)
 def _(event: Any, changes: Changes) -> None:
     changes.row(event)
 
