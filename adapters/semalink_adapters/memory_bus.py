@@ -38,6 +38,7 @@ class _Work:
     messages: dict[int, _Stored] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     last_sequence: int = 0
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def store(self, item: Outgoing) -> PublishOutcome:
@@ -128,7 +129,8 @@ class MemoryBus:
         stored = Outgoing(item.subject, item.payload, item.message_id, {**headers, **item.headers})
         if item.subject.startswith(SUBJECT_PREFIX):
             return self._store_dead_letter(stored)
-        work = self._work.get(item.subject)
+        works = (work for work in self._work.values() if work.queue.owns(item.subject))
+        work = next(works, None)
         return work.store(stored) if work else PublishOutcome(PublishState.FAILED, "no_stream")
 
     def _store_dead_letter(self, item: Outgoing) -> PublishOutcome:
@@ -227,7 +229,13 @@ class MemoryDelivery:
     async def bury(self, error: Exception) -> bool:
         """Move it to the dead letters; tell whether that is done."""
         queue = self._work.queue
-        origin = Origin(queue.stream, self._stored.sequence, queue.consumer, self._stored.stored_at)
+        origin = Origin(
+            queue.stream,
+            self._work.created_at,
+            self._stored.sequence,
+            queue.consumer,
+            self._stored.stored_at,
+        )
         return await bury(self._bus, self, origin, error, buried_at=datetime.now(UTC))
 
     async def give_back(self) -> None:

@@ -19,9 +19,16 @@ class Origin:
     """Where a delivery came from."""
 
     stream: str
+    #: A stream made anew counts from 1 again, so its name and a sequence are not enough.
+    stream_created_at: datetime
     sequence: int
     consumer: str
     stored_at: datetime
+
+    def letter_id(self, redrive: str) -> str:
+        """Return the id under which the broker stores the dead letter of this message once."""
+        created = f"{self.stream_created_at.timestamp() * 1_000:.0f}"
+        return f"dlq:{self.stream}:{created}:{self.sequence}:{redrive}"
 
 
 async def bury(
@@ -36,7 +43,7 @@ async def bury(
     outcome = await bus.publish(
         SUBJECT_PREFIX + delivery.subject,
         delivery.payload,
-        message_id=f"dlq:{origin.stream}:{origin.sequence}:{redrive}",
+        message_id=origin.letter_id(redrive),
         headers=_headers(delivery, origin, error, buried_at),
     )
     if outcome.stored:

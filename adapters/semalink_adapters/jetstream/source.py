@@ -16,7 +16,7 @@ from semalink.application.bus import BrokerUnfit, Bus
 from semalink_adapters.jetstream.connection import BusConnection
 from semalink_adapters.jetstream.dead_letters import MESSAGE_ID_HEADER, Origin, bury
 from semalink_adapters.jetstream.pull import Pull, PullRefused
-from semalink_adapters.jetstream.streams import Queue
+from semalink_adapters.jetstream.streams import Consumed
 
 logger = structlog.get_logger(__name__)
 
@@ -93,6 +93,7 @@ class JetStreamDelivery:
         metadata = self._metadata
         origin = Origin(
             stream=metadata.stream,
+            stream_created_at=self._epoch,
             sequence=metadata.sequence.stream,
             consumer=metadata.consumer,
             stored_at=metadata.timestamp,
@@ -130,7 +131,7 @@ class JetStreamDelivery:
 class JetStreamSource:
     """Takes messages of one queue, making again whatever of it the broker has lost."""
 
-    def __init__(self, connection: BusConnection, bus: Bus, queue: Queue) -> None:
+    def __init__(self, connection: BusConnection, bus: Bus, queue: Consumed) -> None:
         self.bus = bus
         self._connection = connection
         self._queue = queue

@@ -35,16 +35,35 @@ class Stream:
     name: str
     declared: Mapping[str, Any]
     max_bytes: int
+    #: Work is refused rather than lost; what is only a notice makes room for newer ones.
+    discard: api.DiscardPolicy = api.DiscardPolicy.NEW
 
     def fields(self, topology: Topology) -> dict[str, Any]:
         """Return every declared field with its value on this installation."""
         return {
             **self.declared,
             "storage": api.StorageType.FILE,
-            "discard": api.DiscardPolicy.NEW,
+            "discard": self.discard,
             "max_bytes": self.max_bytes // topology.bytes_divisor,
             "num_replicas": topology.replicas,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A consumer that reads all of a stream and removes nothing from it."""
+
+    name: str
+    stream: str
+    consumer: str
+    ack_wait_seconds: float = 60
+    max_ack_pending: int = 2_000
+    #: As good as without end: what a reader fails at is the reader's fault.
+    max_deliver: int = 1_000_000_000
+
+    def declare_consumer(self) -> dict[str, Any]:
+        """Return every declared field of the consumer."""
+        return _declare_consumer(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +93,35 @@ class Queue:
         return Stream(self.stream, declared, self.max_bytes)
 
     def declare_consumer(self) -> dict[str, Any]:
-        """Return every declared field of the consumer.
+        """Return every declared field of the consumer."""
+        return _declare_consumer(self)
 
-        There is no ``backoff`` on purpose: it adds up with the delay of a nak.
-        """
-        return {
-            "ack_policy": api.AckPolicy.EXPLICIT,
-            "ack_wait": self.ack_wait_seconds,
-            "deliver_policy": api.DeliverPolicy.ALL,
-            "max_deliver": self.max_deliver,
-            "max_ack_pending": self.max_ack_pending,
-            "backoff": None,
-            "filter_subject": None,
-            "filter_subjects": None,
-        }
+    def owns(self, subject: str) -> bool:
+        """Tell whether what is published to the subject lies in this queue."""
+        prefix, wild, _ = self.subject.partition(">")
+        return subject.startswith(prefix) if wild else subject == prefix
+
+
+Consumed = Queue | Reader
+
+
+def _declare_consumer(consumed: Consumed) -> dict[str, Any]:
+    # There is no ``backoff`` on purpose: it adds up with the delay of a nak.
+    return {
+        "ack_policy": api.AckPolicy.EXPLICIT,
+        "ack_wait": consumed.ack_wait_seconds,
+        "deliver_policy": api.DeliverPolicy.ALL,
+        "max_deliver": consumed.max_deliver,
+        "max_ack_pending": consumed.max_ack_pending,
+        "backoff": None,
+        "filter_subject": None,
+        "filter_subjects": None,
+    }
 
 
 SMS_PRIORITY = Queue("sms.priority", "SMS_PRIORITY", "sms.priority", 1 * _GIB)
 SMS_NORMAL = Queue("sms.normal", "SMS_NORMAL", "sms.normal", 8 * _GIB)
+SMS_CONTENT = Queue("sms.content", "SMS_CONTENT", "sms.content", 2 * _GIB)
 DLR_INBOUND = Queue(
     "dlr.inbound",
     "DLR_INBOUND",
@@ -102,7 +132,31 @@ DLR_INBOUND = Queue(
     # A report is stored as it came, and aggregators send several in one body.
     max_message_bytes=256 * 1024,
 )
-QUEUES = (SMS_PRIORITY, SMS_NORMAL, DLR_INBOUND)
+CONTACTS_VALIDATE = Queue(
+    "contacts.validate",
+    "CONTACTS_VALIDATE",
+    "contacts.validate",
+    4 * _GIB,
+    # A piece of a list takes long, and says meanwhile that it goes on.
+    ack_wait_seconds=120,
+)
+WEBHOOKS_OUTBOUND = Queue(
+    "webhooks.outbound",
+    "WEBHOOKS_OUTBOUND",
+    "webhooks.outbound.>",
+    4 * _GIB,
+    dedup_seconds=600,
+    # Longer than a customer's server may take to answer.
+    ack_wait_seconds=45,
+)
+QUEUES = (
+    SMS_PRIORITY,
+    SMS_NORMAL,
+    SMS_CONTENT,
+    DLR_INBOUND,
+    CONTACTS_VALIDATE,
+    WEBHOOKS_OUTBOUND,
+)
 
 #: Limits retention, because a work queue cannot be browsed.
 DEAD_LETTERS = Stream(
@@ -118,6 +172,30 @@ DEAD_LETTERS = Stream(
     },
     10 * _GIB,
 )
+
+MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
+MSG_TERMINATED = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."
+
+#: The broker tells once, to whoever listens, that it gave a message up; the stream always listens.
+ADVISORIES = Stream(
+    "ADVISORIES",
+    {
+        "subjects": [f"{MAX_DELIVERIES}>", f"{MSG_TERMINATED}>"],
+        "retention": api.RetentionPolicy.LIMITS,
+        "max_age": 7 * _DAY_SECONDS,
+    },
+    1 * _GIB,
+    discard=api.DiscardPolicy.OLD,
+)
+
+DEAD_LETTER_READER = Reader("dlq.projector", DEAD_LETTERS.name, "projector")
+ADVISORY_READER = Reader("dlq.mover", ADVISORIES.name, "dlq-mover")
+_READERS = (DEAD_LETTER_READER, ADVISORY_READER)
+
+
+def queue_of_subject(subject: str) -> str:
+    """Return the name of the queue that a subject belongs to, or the subject when none has it."""
+    return next((queue.name for queue in QUEUES if queue.owns(subject)), subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +241,9 @@ async def ensure(
     for stream in _streams(queues):
         if await _stream_config(js, stream.name) is None:
             await _create_stream(js, stream, wanted)
-    for queue in queues:
-        if await _consumer_config(js, queue) is None:
-            await _create_consumer(js, queue)
+    for consumed in _consumed(queues):
+        if await _consumer_config(js, consumed) is None:
+            await _create_consumer(js, consumed)
 
 
 async def check_drift(
@@ -195,9 +273,9 @@ async def mend(
     for stream in _streams(queues):
         if stream.name in drifted:
             await _update_stream(js, stream, wanted)
-    for queue in queues:
-        if _place(queue) in drifted:
-            await _update_consumer(js, queue)
+    for consumed in _consumed(queues):
+        if _place(consumed) in drifted:
+            await _update_consumer(js, consumed)
     return differences
 
 
@@ -208,9 +286,9 @@ async def _find_drift(
     for stream in _streams(queues):
         found = await _stream_config(js, stream.name)
         differences += _compare(stream.name, found, stream.fields(topology))
-    for queue in queues:
-        found_consumer = await _consumer_config(js, queue)
-        differences += _compare(_place(queue), found_consumer, queue.declare_consumer())
+    for consumed in _consumed(queues):
+        found_consumer = await _consumer_config(js, consumed)
+        differences += _compare(_place(consumed), found_consumer, consumed.declare_consumer())
     return differences
 
 
@@ -227,11 +305,15 @@ def _compare(
 
 
 def _streams(queues: Sequence[Queue]) -> list[Stream]:
-    return [*(queue.declare_stream() for queue in queues), DEAD_LETTERS]
+    return [*(queue.declare_stream() for queue in queues), DEAD_LETTERS, ADVISORIES]
 
 
-def _place(queue: Queue) -> str:
-    return f"{queue.stream}/{queue.consumer}"
+def _consumed(queues: Sequence[Queue]) -> list[Consumed]:
+    return [*queues, *_READERS]
+
+
+def _place(consumed: Consumed) -> str:
+    return f"{consumed.stream}/{consumed.consumer}"
 
 
 def _shown(value: object) -> str:
@@ -245,9 +327,11 @@ async def _stream_config(js: JetStreamContext, name: str) -> api.StreamConfig | 
         return None
 
 
-async def _consumer_config(js: JetStreamContext, queue: Queue) -> api.ConsumerConfig | None:
+async def _consumer_config(js: JetStreamContext, consumed: Consumed) -> api.ConsumerConfig | None:
     try:
-        config: api.ConsumerConfig = (await js.consumer_info(queue.stream, queue.consumer)).config
+        config: api.ConsumerConfig = (
+            await js.consumer_info(consumed.stream, consumed.consumer)
+        ).config
     except NotFoundError:
         return None
     return config
@@ -262,12 +346,12 @@ async def _create_stream(js: JetStreamContext, stream: Stream, topology: Topolog
             raise
 
 
-async def _create_consumer(js: JetStreamContext, queue: Queue) -> None:
+async def _create_consumer(js: JetStreamContext, consumed: Consumed) -> None:
     config = api.ConsumerConfig(
-        name=queue.consumer, durable_name=queue.consumer, **queue.declare_consumer()
+        name=consumed.consumer, durable_name=consumed.consumer, **consumed.declare_consumer()
     )
     try:
-        await js.add_consumer(queue.stream, config)
+        await js.add_consumer(consumed.stream, config)
     except BadRequestError as error:
         if error.err_code != _CONSUMER_NAME_IN_USE:
             raise
@@ -282,10 +366,10 @@ async def _update_stream(js: JetStreamContext, stream: Stream, topology: Topolog
         raise StreamNotMendable(stream.name, error.description or "no reason given") from error
 
 
-async def _update_consumer(js: JetStreamContext, queue: Queue) -> None:
-    existing = await _consumer_config(js, queue)
+async def _update_consumer(js: JetStreamContext, consumed: Consumed) -> None:
+    existing = await _consumer_config(js, consumed)
     assert existing is not None, "a consumer that was compared exists"
     try:
-        await js.add_consumer(queue.stream, existing.evolve(**queue.declare_consumer()))
+        await js.add_consumer(consumed.stream, existing.evolve(**consumed.declare_consumer()))
     except APIError as error:
-        raise StreamNotMendable(_place(queue), error.description or "no reason given") from error
+        raise StreamNotMendable(_place(consumed), error.description or "no reason given") from error

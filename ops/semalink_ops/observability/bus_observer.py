@@ -1,6 +1,7 @@
 """What the bus tells, counted."""
 
 from semalink.application.bus import PublishState
+from semalink_adapters.jetstream.streams import queue_of_subject
 from semalink_ops.observability.metrics import Metrics
 
 _DEAD_LETTERS = "dlq"
@@ -14,8 +15,9 @@ class BusMetrics:
 
     def published(self, subject: str, state: PublishState) -> None:
         """Count what the broker stored anew, and what it may not have."""
-        # A queue has one subject, its name; the dead letters have one for each queue.
-        queue = _DEAD_LETTERS if subject.startswith(f"{_DEAD_LETTERS}.") else subject
+        # Shards of a queue count as the queue, and dead letters as one.
+        dead = subject.startswith(f"{_DEAD_LETTERS}.")
+        queue = _DEAD_LETTERS if dead else queue_of_subject(subject)
         if state is PublishState.ACKED:
             self._metrics.outbox_published(queue)
         elif state is PublishState.FAILED:

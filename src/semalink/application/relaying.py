@@ -29,6 +29,9 @@ REFILLS_MAX = 3
 QUEUE_OF_LANE = {"priority": "sms.priority", "normal": "sms.normal"}
 REPORT_QUEUE = "dlr.inbound"
 
+#: The streams that this relay fills, and fills again.
+_REFILLED = frozenset({"SMS_PRIORITY", "SMS_NORMAL", "DLR_INBOUND"})
+
 #: What the relay listens to, so that work leaves at once instead of at the next poll.
 POKE_SUBJECT = "outbox.poke"
 
@@ -182,6 +185,8 @@ class Relay:
         idempotent, so that publishing too much costs only work.
         """
         for mark in marks:
+            if mark.stream not in _REFILLED:
+                continue
             lost = await self._outbox.lost_stream(mark)
             if lost or mark.waiting_count == 0:
                 if not lost:

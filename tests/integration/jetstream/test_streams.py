@@ -25,7 +25,7 @@ async def test_ensure_makes_what_is_declared_and_drifts_nowhere(
     await check_drift(connection.js, small)
 
     names = {stream.config.name for stream in await connection.js.streams_info()}
-    assert names == {"SMS_PRIORITY", "SMS_NORMAL", "DLR_INBOUND", "DLQ"}
+    assert names == {*(queue.stream for queue in QUEUES), "DLQ", "ADVISORIES"}
 
 
 async def test_ensure_leaves_alone_what_exists(

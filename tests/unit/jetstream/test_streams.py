@@ -1,11 +1,13 @@
 import pytest
 
 from semalink_adapters.jetstream.streams import (
+    ADVISORIES,
     DEAD_LETTERS,
     QUEUES,
     Difference,
     StreamDrift,
     Topology,
+    queue_of_subject,
 )
 from semalink_adapters.jetstream.streams import Queue as WorkQueue
 
@@ -14,7 +16,7 @@ def test_queues_have_a_stream_and_a_subject_each() -> None:
     names = [queue.stream for queue in QUEUES]
     subjects = [queue.subject for queue in QUEUES]
 
-    assert len({*names, DEAD_LETTERS.name}) == len(QUEUES) + 1
+    assert len({*names, DEAD_LETTERS.name, ADVISORIES.name}) == len(QUEUES) + 2
     assert len(set(subjects)) == len(QUEUES)
 
 
@@ -45,6 +47,25 @@ def test_dead_letters_are_kept_for_thirty_days() -> None:
     assert fields["retention"] == "limits"
     assert fields["max_age"] == 30 * 24 * 3600
     assert fields["duplicate_window"] == 24 * 3600
+
+
+def test_advisories_are_kept_for_a_week_and_never_refused() -> None:
+    fields = ADVISORIES.fields(Topology())
+
+    assert fields["max_age"] == 7 * 24 * 3600
+    assert fields["discard"] == "old"
+
+
+@pytest.mark.parametrize(
+    ("subject", "queue"),
+    [
+        ("sms.normal", "sms.normal"),
+        ("webhooks.outbound.07", "webhooks.outbound"),
+        ("sms.normal.07", "sms.normal.07"),
+    ],
+)
+def test_queue_of_subject_names_the_queue_that_holds_it(subject: str, queue: str) -> None:
+    assert queue_of_subject(subject) == queue
 
 
 def test_topology_divides_the_bytes_that_are_set_aside() -> None:
