@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
-from semalink.domain.endpoint_address import is_public_host, why_unfit
+from semalink.application.endpoint_address import is_public_host, why_unfit
 from semalink_adapters.webhooks.resolver import PooledResolver
 
 CONNECT_SECONDS_MAX = 3.0

@@ -1,6 +1,6 @@
 import pytest
 
-from semalink.domain.endpoint_address import is_public_host, why_unfit
+from semalink.application.endpoint_address import is_public_host, why_unfit
 
 FORBIDDEN = [
     "0.0.0.0",
