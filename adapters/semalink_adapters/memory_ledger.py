@@ -30,6 +30,7 @@ from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import Reservation
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
+from semalink_adapters.memory_awaited import Awaited, keep_awaited
 
 T = TypeVar("T")
 
@@ -120,6 +121,8 @@ class MemoryLedger:
         self.refusals: list[Refusal] = []
         #: Whose reference it is: message and billing account, by (aggregator, reference).
         self.references: dict[tuple[str, str], tuple[UUID, UUID]] = {}
+        #: Messages that an aggregator took and whose final report has not come.
+        self.awaited: dict[UUID, Awaited] = {}
         self.stored: dict[tuple[UUID, str], StoredOutcome] = {}
         self._heads: dict[UUID, Head] = {}
         self._pending: dict[UUID, Pending] = {}
@@ -233,6 +236,7 @@ class MemoryLedger:
                 self._settle(event)
             elif isinstance(event, message_steps.Step):
                 self._follow(event)
+                keep_awaited(self.awaited, event, self.load(Message, event.originator_id))
 
     def _settle(self, entry: Any) -> None:
         account_id = entry.originator_id

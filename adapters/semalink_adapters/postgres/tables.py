@@ -20,6 +20,7 @@ from semalink_adapters.postgres.arrays import (
     pack_texts,
     pack_uuids,
 )
+from semalink_adapters.postgres.awaited_changes import AwaitedChanges
 from semalink_adapters.postgres.bundle import Bundle
 from semalink_adapters.postgres.setting_changes import SETTING_CHANGES, Statement
 
@@ -97,8 +98,12 @@ class RowChanges:
     pending: dict[UUID, tuple[UUID, UUID, str, datetime]] = field(default_factory=dict)
     done: set[UUID] = field(default_factory=set)
     references: list[tuple[str, str, UUID, UUID]] = field(default_factory=list)
+    awaited: AwaitedChanges = field(init=False)
     #: Rare changes, one statement each.
     single: list[Statement] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.awaited = AwaitedChanges(self.messages)
 
     def fold(self, events: Iterable[Any]) -> None:
         """Add what the events do."""
@@ -106,6 +111,7 @@ class RowChanges:
             change = _CHANGES.get(type(event))
             if change is not None:
                 change(self, event)
+            self.awaited.fold(event)
             rare = SETTING_CHANGES.get(type(event))
             if rare is not None:
                 self.single += rare(event)
@@ -127,6 +133,7 @@ class RowChanges:
         ):
             if ids:
                 bundle.add(statement, (pack_uuids(ids),))
+        self.awaited.add_to(bundle)
 
     def write(self, curs: Cursor[Any]) -> None:
         """Make the rare changes, in order, in the transaction that the cursor is in."""
