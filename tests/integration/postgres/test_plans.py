@@ -9,7 +9,15 @@ import psycopg
 import pytest
 
 from semalink.projections.log_pages import page_query
-from semalink_adapters.postgres import batch, credit_reads, outbox, reads, reports, tables
+from semalink_adapters.postgres import (
+    awaited_changes,
+    batch,
+    credit_reads,
+    outbox,
+    reads,
+    reports,
+    tables,
+)
 from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
 
 ROW_COUNT = 100_000
@@ -33,9 +41,11 @@ BY_KEY = [
     pytest.param(batch.LOAD_HEADS, ([SOME_ID], [SOME_ID], ["key"]), id="heads_and_outcomes"),
     pytest.param(batch.LOAD_RESERVATIONS, ([SOME_ID],), id="reservations"),
     pytest.param(batch.LOAD_MESSAGES, ([SOME_ID],), id="messages"),
-    pytest.param(batch.LOAD_ACCOUNTS, ([SOME_ID],), id="accounts"),
+    pytest.param(batch.LOAD_SETTINGS, ([SOME_ID],), id="settings"),
     pytest.param(tables.DELETE_PENDING, ([SOME_ID],), id="pending"),
     pytest.param(tables.DELETE_RESERVATIONS, ([SOME_ID],), id="resolved"),
+    pytest.param(awaited_changes.DELETE_AWAITED, ([SOME_ID],), id="no_longer_awaited"),
+    pytest.param(awaited_changes.NOTE_STATES, ([SOME_ID], ["queued"]), id="noted"),
     pytest.param(outbox.DUE_JOBS, (100,), id="due_jobs"),
     pytest.param(outbox.QUEUED_JOBS, ("normal", SOME_ID, 0.0, 100), id="queued_jobs"),
     pytest.param(reports.OWNERS, (["celcom"], ["ref"]), id="owners"),
