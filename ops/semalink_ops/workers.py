@@ -296,7 +296,9 @@ async def _lead(
         poked.clear()
         async with asyncio.timeout(STEP_SECONDS_MAX):
             moved = await relay.step()
-        _tell_age(core, relay.oldest_at)
+        # Behind a transaction that stays open nothing can be read, and what waits there ages.
+        oldest_at = relay.oldest_at or (None if moved else await outbox.oldest_unpublished_at())
+        _tell_age(core, oldest_at)
         if moved:
             await wait_for_stop(stop, LINGER_SECONDS)
         else:

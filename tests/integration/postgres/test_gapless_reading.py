@@ -21,8 +21,8 @@ from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_adapters.postgres.outbox import PostgresOutbox
 
-WRITER_COUNT = 8
-TRANSACTIONS_EACH = 25
+WRITER_COUNT = 64
+TRANSACTIONS_EACH = 4
 
 INSERT_EVENT = (
     "INSERT INTO message_events (originator_id, originator_version, topic, state)"
