@@ -40,6 +40,9 @@ class Report:
     def record_status(self) -> None:
         """Let getdlr see this status, unless a final one was there before."""
         taking = self.taking
+        if taking.status == self.status:
+            # Said again, it is the same report, of the same time.
+            return
         if taking.status is None or self.status not in self.wire.passing:
             taking.status = self.status
             taking.reported_at = time.time()
