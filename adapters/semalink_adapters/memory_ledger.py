@@ -30,6 +30,8 @@ from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import Reservation
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
+from semalink.domain.webhook_delivery import WebhookDelivery
+from semalink.domain.webhook_endpoint import WebhookEndpoint
 from semalink_adapters.memory_awaited import Awaited, keep_awaited
 
 T = TypeVar("T")
@@ -43,6 +45,9 @@ _LAST_STEPS = (
     message_steps.Expired,
     message_steps.Unknown,
 )
+
+#: Kinds that are not in the log of settings.
+_ELSEWHERE = (CreditAccount, Message, WebhookDelivery)
 
 #: How entries count to what an agent's customer has spent.
 _SPENDING: dict[type[Any], int] = {
@@ -111,6 +116,8 @@ class MemoryLedger:
             Adjustment: {},
             CreditAccount: {},
             Message: {},
+            WebhookDelivery: {},
+            WebhookEndpoint: {},
         }
         #: Every event, in the order of the commits.
         self.log: list[AggregateEvent] = []
@@ -124,6 +131,8 @@ class MemoryLedger:
         #: Messages that an aggregator took and whose final report has not come.
         self.awaited: dict[UUID, Awaited] = {}
         self.stored: dict[tuple[UUID, str], StoredOutcome] = {}
+        #: Secrets of endpoints, sealed, by their ids.
+        self.sealed_secrets: dict[UUID, bytes] = {}
         self._heads: dict[UUID, Head] = {}
         self._pending: dict[UUID, Pending] = {}
 
@@ -188,6 +197,7 @@ class MemoryLedger:
             credit_accounts=credit_accounts,
             messages=self._load_each(Message, needs.messages),
             others=self._load_others(needs.settings),
+            deliveries=self._load_each(WebhookDelivery, needs.deliveries),
         )
 
     def _load_each(self, kind: type[T], wanted: set[UUID]) -> dict[UUID, T]:
@@ -195,7 +205,7 @@ class MemoryLedger:
         return {each: aggregate for each, aggregate in found.items() if aggregate is not None}
 
     def _load_others(self, wanted: set[UUID]) -> list[Aggregate]:
-        kinds = [kind for kind in self.streams if kind not in (CreditAccount, Message)]
+        kinds = [kind for kind in self.streams if kind not in _ELSEWHERE]
         found = [self.load(kind, each) for kind in kinds for each in wanted]
         return [aggregate for aggregate in found if aggregate is not None]
 
@@ -226,6 +236,7 @@ class MemoryLedger:
     def _store(self, decisions: Decisions) -> None:
         self.stored.update(decisions.stored)
         self.refusals += decisions.refusals
+        self.sealed_secrets.update(decisions.sealed_secrets)
         for event in decisions.events:
             kind = next(kind for kind in self.streams if isinstance(event, kind.Event))
             stream = self.streams[kind].setdefault(event.originator_id, [])

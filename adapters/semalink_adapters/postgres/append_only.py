@@ -15,6 +15,7 @@ LOGS = (
     "ledger_entries",
     "message_events",
     "admin_events",
+    "webhook_events",
     "refusals",
     "ledger_checkpoints",
     "checkpoint_heads",

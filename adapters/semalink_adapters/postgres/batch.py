@@ -13,6 +13,7 @@ from semalink.application.ledger import Books, Command, Decisions, Needs, Stored
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import OnBehalf, Reservation
 from semalink.domain.message import Message
+from semalink.domain.webhook_delivery import WebhookDelivery
 from semalink_adapters.postgres.arrays import (
     Packed,
     pack_bigints,
@@ -29,13 +30,15 @@ from semalink_adapters.postgres.recorder import (
     ADMIN_EVENTS,
     LEDGER_ENTRIES,
     MESSAGE_EVENTS,
+    WEBHOOK_EVENTS,
     Datastore,
     LogRecorder,
 )
 from semalink_adapters.postgres.tables import RowChanges
+from semalink_adapters.postgres.webhook_changes import WebhookChanges
 from semalink_adapters.postgres.writer_connection import Witness
 
-LOGS = (LEDGER_ENTRIES, MESSAGE_EVENTS, ADMIN_EVENTS)
+LOGS = (LEDGER_ENTRIES, MESSAGE_EVENTS, ADMIN_EVENTS, WEBHOOK_EVENTS)
 
 # Not FOR UPDATE: that would give the transaction its id before it has read what it builds upon,
 # and readers, who go by that id, would then meet an event before the one that it follows
@@ -79,6 +82,7 @@ ORDER BY e.originator_id, e.originator_version"""
 
 LOAD_MESSAGES = LOAD_STREAMS.format(log=MESSAGE_EVENTS)
 LOAD_SETTINGS = LOAD_STREAMS.format(log=ADMIN_EVENTS)
+LOAD_DELIVERIES = LOAD_STREAMS.format(log=WEBHOOK_EVENTS)
 
 STORE_HEADS = """
 INSERT INTO credit_heads
@@ -118,6 +122,7 @@ class Loaded(NamedTuple):
     books: Books
     known: dict[tuple[UUID, str], StoredOutcome]
     messages: dict[UUID, Message]
+    deliveries: dict[UUID, WebhookDelivery]
     credit_accounts: dict[UUID, CreditAccount]
     hashes: dict[UUID, bytes]
 
@@ -149,6 +154,7 @@ class BatchStore:
             reservations = _ask(connection, LOAD_RESERVATIONS, list(needs.reservations))
             messages = _ask(connection, LOAD_MESSAGES, list(needs.messages))
             settings = _ask(connection, LOAD_SETTINGS, list(needs.settings))
+            deliveries = _ask(connection, LOAD_DELIVERIES, list(needs.deliveries))
             spending = _ask_spending(connection, needs)
             # Last, because it gives the transaction its id.
             asked = (
@@ -161,18 +167,23 @@ class BatchStore:
         _read_reservations(reservations, credit_accounts)
         _read_spending(spending, credit_accounts)
         loaded_messages = {message.id: message for message in self._read(messages, Message)}
+        loaded_deliveries = {one.id: one for one in self._read(deliveries, WebhookDelivery)}
         books = Books(
             credit_accounts=credit_accounts,
             messages=loaded_messages,
             others=self._read(settings, Aggregate),
+            deliveries=loaded_deliveries,
         )
-        return Loaded(xid, books, known, loaded_messages, credit_accounts, hashes)
+        return Loaded(
+            xid, books, known, loaded_messages, loaded_deliveries, credit_accounts, hashes
+        )
 
     def store(
         self, connection: psycopg.Connection[Any], loaded: Loaded, decisions: Decisions
     ) -> None:
         """Append the events, bring the tables up to date and commit."""
-        changes = RowChanges(loaded.messages)
+        webhooks = WebhookChanges(loaded.deliveries, decisions.sealed_secrets)
+        changes = RowChanges(loaded.messages, webhooks)
         changes.fold(decisions.events)
         changes.refusals = decisions.refusals
         bundle = Bundle()
@@ -269,6 +280,8 @@ def _by_log(events: Sequence[Any]) -> dict[str, list[Any]]:
 def _log_of(event: Any) -> str:
     if isinstance(event, Message.Event):
         return MESSAGE_EVENTS
+    if isinstance(event, WebhookDelivery.Event):
+        return WEBHOOK_EVENTS
     return LEDGER_ENTRIES if isinstance(event, CreditAccount.Event) else ADMIN_EVENTS
 
 

@@ -8,7 +8,15 @@ import msgspec
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from eventsourcing.utils import resolve_topic
 
-from semalink.domain import account, accounting_month, adjustment, credit_account, message
+from semalink.domain import (
+    account,
+    accounting_month,
+    adjustment,
+    credit_account,
+    message,
+    webhook_delivery,
+    webhook_endpoint,
+)
 
 #: Importing the aggregates registers their topics with the library.
 AGGREGATES = (
@@ -17,6 +25,8 @@ AGGREGATES = (
     adjustment.Adjustment,
     credit_account.CreditAccount,
     message.Message,
+    webhook_delivery.WebhookDelivery,
+    webhook_endpoint.WebhookEndpoint,
 )
 
 _encoder = msgspec.json.Encoder()

@@ -1,4 +1,4 @@
-"""Monthly partitions of the tables whose keys are UUIDv7."""
+"""Monthly partitions of the tables whose keys are UUIDv7 or times."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,7 +8,15 @@ from uuid import UUID
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-PARTITIONED = ("message_events", "inbound_reports", "refusals")
+PARTITIONED = (
+    "message_events",
+    "inbound_reports",
+    "refusals",
+    "webhook_events",
+    "account_events",
+)
+#: Those that are divided by a time and not by an id.
+BY_TIME = frozenset({"account_events"})
 MONTHS_AHEAD = 3
 
 #: Makers of partitions wait for one another, so that two at once do no harm.
@@ -73,7 +81,9 @@ def _create(
     connection.execute(
         SQL(
             "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})"
-        ).format(
-            start=Literal(str(first_id_of(start))), end=Literal(str(first_id_of(end))), **parts
-        )
+        ).format(start=Literal(_bound(table, start)), end=Literal(_bound(table, end)), **parts)
     )
+
+
+def _bound(table: str, moment: datetime) -> str:
+    return moment.isoformat() if table in BY_TIME else str(first_id_of(moment))

@@ -24,6 +24,7 @@ from semalink_adapters.postgres.mapper import EventMapper
 LEDGER_ENTRIES = "ledger_entries"
 MESSAGE_EVENTS = "message_events"
 ADMIN_EVENTS = "admin_events"
+WEBHOOK_EVENTS = "webhook_events"
 
 
 class Datastore(PostgresDatastore):

@@ -23,6 +23,7 @@ from semalink_adapters.postgres.arrays import (
 from semalink_adapters.postgres.awaited_changes import AwaitedChanges
 from semalink_adapters.postgres.bundle import Bundle
 from semalink_adapters.postgres.setting_changes import SETTING_CHANGES, Statement
+from semalink_adapters.postgres.webhook_changes import WebhookChanges
 
 INSERT_RESERVATIONS = """
 INSERT INTO open_reservations (
@@ -91,6 +92,7 @@ class RowChanges:
 
     #: The messages that the batch loaded.
     messages: Mapping[UUID, Message]
+    webhooks: WebhookChanges
     reservations: dict[UUID, tuple[Any, ...]] = field(default_factory=dict)
     spending: dict[tuple[UUID, str], int] = field(default_factory=dict)
     refusals: Sequence[Refusal] = ()
@@ -115,6 +117,7 @@ class RowChanges:
             rare = SETTING_CHANGES.get(type(event))
             if rare is not None:
                 self.single += rare(event)
+            self.webhooks.fold(event)
 
     def add_to(self, bundle: Bundle) -> None:
         """Add what touches only rows that nothing else in the batch touches."""
@@ -134,10 +137,11 @@ class RowChanges:
             if ids:
                 bundle.add(statement, (pack_uuids(ids),))
         self.awaited.add_to(bundle)
+        self.webhooks.add_to(bundle)
 
     def write(self, curs: Cursor[Any]) -> None:
         """Make the rare changes, in order, in the transaction that the cursor is in."""
-        for statement, parameters in self.single:
+        for statement, parameters in (*self.single, *self.webhooks.single):
             curs.execute(statement, parameters)
 
     def resolve(self, reservation_id: UUID) -> None:

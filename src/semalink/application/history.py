@@ -7,7 +7,13 @@ from uuid import UUID
 
 import msgspec
 
-from semalink.domain.ids import ACCOUNT_PREFIX, EVENT_PREFIX, MESSAGE_PREFIX, format_id
+from semalink.domain.ids import (
+    ACCOUNT_PREFIX,
+    ENDPOINT_PREFIX,
+    EVENT_PREFIX,
+    MESSAGE_PREFIX,
+    format_id,
+)
 
 REFUSAL_PREFIX = "rfs_"
 #: How the names of events begin, by the first part of their topics.
@@ -17,6 +23,8 @@ KINDS = {
     "account": "account",
     "adjustment": "adjustment",
     "accounting_month": "month",
+    "webhook_endpoint": "webhook_endpoint",
+    "webhook_delivery": "webhook_delivery",
 }
 REFUSED = "refused"
 #: Kinds whose streams have the id of an account.
@@ -26,7 +34,7 @@ _MARKS = {"account": "settings_"}
 
 #: Stands for what is kept and not shown here.
 REDACTED = "<redacted>"
-_PRIVATE = frozenset({"text", "to", "metadata", "key_hash", "traceparent"})
+_PRIVATE = frozenset({"text", "to", "metadata", "key_hash", "traceparent", "response_body"})
 _ENVELOPE = frozenset(
     {
         "originator_id", "originator_version", "originator_topic", "timestamp",
@@ -41,6 +49,7 @@ _PREFIXES = {
     "counterpart_id": ACCOUNT_PREFIX,
     "reservation_id": MESSAGE_PREFIX,
     "message_id": MESSAGE_PREFIX,
+    "endpoint_id": ENDPOINT_PREFIX,
 }
 
 #: What is asked without an id that leads to a time goes back so far.

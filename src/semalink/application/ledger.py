@@ -15,8 +15,10 @@ from semalink.domain.errors import (
     DomainError,
     IdempotencyKeyReused,
     MessageNotFound,
+    WebhookDeliveryNotFound,
 )
 from semalink.domain.message import Message
+from semalink.domain.webhook_delivery import WebhookDelivery
 
 T = TypeVar("T", bound=Aggregate)
 T_co = TypeVar("T_co", covariant=True)
@@ -138,6 +140,8 @@ class Needs:
     messages: set[UUID] = field(default_factory=set)
     #: Accounts and whatever else is configured, decided or noted in the log of settings.
     settings: set[UUID] = field(default_factory=set)
+    #: Deliveries of webhooks.
+    deliveries: set[UUID] = field(default_factory=set)
     #: Customers of agents, with the months whose spending counts. Their payer must be locked.
     spending: set[tuple[UUID, str]] = field(default_factory=set)
 
@@ -145,7 +149,15 @@ class Needs:
 class Books:
     """The aggregates of one batch, as loaded and as changed by the commands so far."""
 
-    __slots__ = ("_credit_accounts", "_messages", "_others", "_touched", "parts_refused")
+    __slots__ = (
+        "_credit_accounts",
+        "_deliveries",
+        "_messages",
+        "_others",
+        "_touched",
+        "parts_refused",
+        "sealed_secrets",
+    )
 
     def __init__(
         self,
@@ -153,13 +165,17 @@ class Books:
         credit_accounts: dict[UUID, CreditAccount],
         messages: dict[UUID, Message],
         others: Iterable[Aggregate] = (),
+        deliveries: dict[UUID, WebhookDelivery] | None = None,
     ) -> None:
         self._credit_accounts = credit_accounts
         self._messages = messages
         self._others = {aggregate.id: aggregate for aggregate in others}
+        self._deliveries = {} if deliveries is None else deliveries
         self._touched: list[Aggregate] = []
         #: What the command in hand refused of itself without being refused, by place.
         self.parts_refused: list[tuple[int, DomainError]] = []
+        #: What no event may hold: secrets of endpoints that were added, sealed, by their ids.
+        self.sealed_secrets: dict[UUID, bytes] = {}
 
     def credit_account(self, account_id: UUID) -> CreditAccount:
         """Return the credits of a billing account; raises AccountNotFound."""
@@ -176,6 +192,18 @@ class Books:
             raise MessageNotFound
         self._touched.append(message)
         return message
+
+    def delivery(self, delivery_id: UUID) -> WebhookDelivery:
+        """Return a delivery of a webhook; raises WebhookDeliveryNotFound."""
+        delivery = self._deliveries.get(delivery_id)
+        if delivery is None:
+            raise WebhookDeliveryNotFound
+        self._touched.append(delivery)
+        return delivery
+
+    def has_delivery(self, delivery_id: UUID) -> bool:
+        """Tell whether the delivery was made before."""
+        return delivery_id in self._deliveries
 
     def find(self, kind: type[T], aggregate_id: UUID) -> T | None:
         """Return an aggregate of any other kind; None when there is none of that kind."""
@@ -202,6 +230,8 @@ class Books:
             self._messages[aggregate.id] = aggregate
         elif isinstance(aggregate, CreditAccount):
             self._credit_accounts[aggregate.id] = aggregate
+        elif isinstance(aggregate, WebhookDelivery):
+            self._deliveries[aggregate.id] = aggregate
         else:
             self._others[aggregate.id] = aggregate
         self._touched.append(aggregate)
@@ -240,6 +270,8 @@ class Decisions:
     events: list[AggregateEvent]
     stored: dict[tuple[UUID, str], StoredOutcome]
     refusals: list[Refusal] = field(default_factory=list)
+    #: Secrets that were added, sealed, by their ids.
+    sealed_secrets: dict[UUID, bytes] = field(default_factory=dict)
 
 
 def decide_batch(
@@ -248,7 +280,7 @@ def decide_batch(
     known: dict[tuple[UUID, str], StoredOutcome],
 ) -> Decisions:
     """Decide commands in order; a repeated idempotency key is answered before any other rule."""
-    decisions = Decisions(outcomes=[], events=[], stored={})
+    decisions = Decisions(outcomes=[], events=[], stored={}, sealed_secrets=books.sealed_secrets)
     for command in commands:
         idempotency = command.idempotency
         if idempotency is None:

@@ -3,29 +3,27 @@
 The order of the classes is their order of precedence.
 """
 
-from typing import ClassVar
+from semalink.domain.refusal import DomainError, FieldRefusal
+from semalink.domain.webhook_errors import (
+    EventsNoLongerKept,
+    InvalidWebhookUrl,
+    TooManyWebhookEndpoints,
+    UnknownEventType,
+    WebhookDeliveryNotFound,
+    WebhookEndpointNotFound,
+)
 
-
-class DomainError(Exception):
-    """A refusal: the command was understood and is not allowed."""
-
-    code: ClassVar[str]
-
-    @property
-    def pointer(self) -> str | None:
-        """RFC 6901 pointer to the field of the request at fault, when there is one."""
-        return None
-
-
-class FieldRefusal(DomainError):
-    """A refusal that one field of the request caused."""
-
-    field: ClassVar[str]
-
-    @property
-    def pointer(self) -> str | None:
-        """RFC 6901 pointer to the field at fault."""
-        return f"/{self.field}"
+#: What other modules of refusals declare, and this one offers with its own.
+__all__ = (
+    "DomainError",
+    "EventsNoLongerKept",
+    "FieldRefusal",
+    "InvalidWebhookUrl",
+    "TooManyWebhookEndpoints",
+    "UnknownEventType",
+    "WebhookDeliveryNotFound",
+    "WebhookEndpointNotFound",
+)
 
 
 class AccountNotFound(DomainError):

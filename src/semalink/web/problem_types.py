@@ -20,6 +20,42 @@ class ProblemType:
 #: What the platform refuses for good reason, one for each DomainError.
 REFUSALS = (
     ProblemType(
+        "webhook_endpoint_not_found",
+        404,
+        "No such webhook endpoint",
+        "List the endpoints; ids begin with whe_ and are case-sensitive.",
+    ),
+    ProblemType(
+        "webhook_delivery_not_found",
+        404,
+        "No such webhook delivery",
+        "List the deliveries; ids begin with whk_ and are case-sensitive.",
+    ),
+    ProblemType(
+        "too_many_webhook_endpoints",
+        409,
+        "Too many webhook endpoints",
+        "Remove an endpoint that is not used, or let one endpoint take more event types.",
+    ),
+    ProblemType(
+        "invalid_webhook_url",
+        422,
+        "Address is not allowed",
+        "Use an https address on port 443 or 8443 that everybody can reach.",
+    ),
+    ProblemType(
+        "unknown_event_type",
+        422,
+        "No such event type",
+        "Choose among the names of `GET /v1/event-types`, with `*` or `message.*` for many.",
+    ),
+    ProblemType(
+        "events_no_longer_kept",
+        410,
+        "Events are no longer kept",
+        "Go on from the oldest event that is kept; the answer names it.",
+    ),
+    ProblemType(
         "account_not_found",
         404,
         "No such account",

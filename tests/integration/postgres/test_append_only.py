@@ -14,7 +14,7 @@ from semalink_adapters.postgres.writer_connection import WriterConnection
 
 NOW = datetime.now(UTC)
 CHANGES = ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
-PARTITIONS = [f"{log}_{NOW:%Y_%m}" for log in ("message_events", "refusals")]
+PARTITIONS = [f"{log}_{NOW:%Y_%m}" for log in ("message_events", "webhook_events", "refusals")]
 
 FIRST_COLUMNS = {
     "refusals": "refusal_id",

@@ -44,6 +44,7 @@ def _events(event_class: type[Any]) -> st.SearchStrategy[Any]:
         UUID | None: st.none() | st.uuids(),
         int | None: st.none() | MICROS,
         list[str]: st.lists(TEXTS),
+        list[UUID]: st.lists(st.uuids()),
         list[str] | None: st.none() | st.lists(TEXTS),
         tuple[str, ...] | None: st.none() | st.lists(TEXTS).map(tuple),
         dict[str, int]: st.dictionaries(TEXTS, MICROS),

@@ -3,8 +3,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from semalink.domain import errors
+from semalink.domain import errors, webhook_errors
 from semalink.domain.errors import DomainError, FieldRefusal
+
+MODULES = (errors.__name__, webhook_errors.__name__)
 
 REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.AccountNotFound(), "account_not_found", None),
@@ -44,12 +46,18 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     ),
     (errors.CreditLimitTooLow(used_micros=5), "credit_limit_too_low", None),
     (errors.ReservationNotOpen(), "reservation_not_open", None),
+    (errors.WebhookEndpointNotFound(), "webhook_endpoint_not_found", None),
+    (errors.WebhookDeliveryNotFound(), "webhook_delivery_not_found", None),
+    (errors.TooManyWebhookEndpoints(20), "too_many_webhook_endpoints", None),
+    (errors.InvalidWebhookUrl("No host."), "invalid_webhook_url", "/url"),
+    (errors.UnknownEventType(2), "unknown_event_type", "/event_types/2"),
+    (errors.EventsNoLongerKept(7), "events_no_longer_kept", None),
 ]
 
 
 def refusal_classes(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
     for refusal in base.__subclasses__():
-        if refusal.__module__ == errors.__name__ and refusal is not FieldRefusal:
+        if refusal.__module__ in MODULES and refusal is not FieldRefusal:
             yield refusal
         yield from refusal_classes(refusal)
 
