@@ -8,8 +8,10 @@ import msgspec
 
 from semalink.application.ports import (
     DeliveryReport,
+    FetchedReport,
     OutcomeUnknown,
     Receipt,
+    ReportNotFetched,
     SendFailed,
     Submission,
     UnreadableReport,
@@ -34,6 +36,8 @@ class MemoryAggregator:
         self.submissions: list[Submission] = []
         #: What can be asked for, by reference.
         self.reports: dict[str, DeliveryReport] = {}
+        #: Every reference that was asked for, in order.
+        self.questions: list[str] = []
 
     @property
     def name(self) -> str:
@@ -53,9 +57,16 @@ class MemoryAggregator:
         """Take several messages, or do what the script says of each."""
         return [self._next(submission) for submission in submissions]
 
-    async def fetch_report(self, reference: str) -> DeliveryReport | None:
-        """Return what was put into ``reports``."""
-        return self.reports.get(reference)
+    async def fetch_report(self, reference: str) -> FetchedReport | None:
+        """Return what was put into ``reports``; raises ReportNotFetched while it hangs."""
+        self.questions.append(reference)
+        if self.hangs:
+            msg = "It hangs."
+            raise ReportNotFetched(msg)
+        report = self.reports.get(reference)
+        if report is None:
+            return None
+        return FetchedReport(report, "application/json", write_reports(report))
 
     async def fetch_balance(self) -> str | None:
         """Return nothing: there is no money here."""

@@ -123,6 +123,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_ttl_seconds: Seconds = 86_400
     #: How long a report is waited for when an aggregator's answer was lost.
     unknown_after_seconds: Seconds = 172_800
+    #: How long the final report on a message is waited for that an aggregator took.
+    report_wait_seconds: Seconds = 259_200
+    #: Questions a second to one aggregator for reports that did not come, over all workers.
+    report_polls_per_second: Count = 10
 
     #: Processes that send messages, under `semalink up`.
     workers: Count = 1

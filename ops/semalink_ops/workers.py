@@ -34,6 +34,7 @@ from semalink_ops.observability.step_log import LoggedLedger
 from semalink_ops.observability.tracing import Tracing
 from semalink_ops.preferences import CachedPreferences
 from semalink_ops.provider_balances import note_balances
+from semalink_ops.report_waiting import ask_for_reports, give_up_on_reports
 from semalink_ops.runtime import background, new_request_id, utc_now, wait_for_stop
 
 SWEEP_SECONDS = 1.0
@@ -177,7 +178,11 @@ async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
 
         handler = ReportHandler(processor)
         source = JetStreamSource(core.connection, core.bus, DLR_INBOUND)
-        async with background(_sweep(core, processor, book, stop)):
+        async with background(
+            _sweep(core, processor, book, stop),
+            ask_for_reports(core, aggregators, stop),
+            give_up_on_reports(core, aggregators, stop),
+        ):
             await consume_batches(
                 source,
                 handler.handle,

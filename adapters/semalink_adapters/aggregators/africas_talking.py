@@ -12,6 +12,7 @@ import structlog
 
 from semalink.application.ports import (
     DeliveryReport,
+    FetchedReport,
     Receipt,
     Submission,
 )
@@ -143,7 +144,7 @@ class AfricasTalking:
         )
         return await submit_batches(submissions, batches, self._submit_batch, self._bulk_slots)
 
-    async def fetch_report(self, reference: str) -> DeliveryReport | None:
+    async def fetch_report(self, reference: str) -> FetchedReport | None:
         """Answer None: no call of theirs tells the state of one message."""
         return None
 

@@ -11,8 +11,10 @@ import structlog
 
 from semalink.application.ports import (
     DeliveryReport,
+    FetchedReport,
     OutcomeUnknown,
     Receipt,
+    ReportNotFetched,
     SendFailed,
     Submission,
 )
@@ -53,6 +55,8 @@ _log = structlog.get_logger()
 
 CELCOM_URL = "https://isms.celcomafrica.com"
 _JSON = "application/json"
+#: The question was turned away before anybody looked the message up.
+_NOT_LOOKED_AT = frozenset({401, 403, 429})
 _CALLS = ("sendsms", "sendbulk", "getdlr", "getbalance")
 
 
@@ -147,15 +151,22 @@ class Celcom:
         )
         return await submit_batches(submissions, batches, self._submit_batch, self._bulk_slots)
 
-    async def fetch_report(self, reference: str) -> DeliveryReport | None:
+    async def fetch_report(self, reference: str) -> FetchedReport | None:
         """Ask getdlr for the state of one message; None while there is none."""
         request = {**self._credentials, "messageID": reference}
         try:
             answer = await self._exchange.post(self._urls["getdlr"], _encode(request), _JSON)
         except CallFailed as failed:
             _log.warning("report_fetch_failed", aggregator=self._name, reason=str(failed))
-            return None
-        return parse_pulled(self._name, reference, answer.body)
+            raise ReportNotFetched(str(failed)) from None
+        report = parse_pulled(self._name, reference, answer.body)
+        if report is not None:
+            return FetchedReport(report, _JSON, answer.body)
+        if answer.status in _NOT_LOOKED_AT or answer.status >= 500:
+            _log.warning("report_fetch_failed", aggregator=self._name, status=answer.status)
+            msg = f"The provider answered HTTP {answer.status}."
+            raise ReportNotFetched(msg)
+        return None
 
     async def fetch_balance(self) -> str | None:
         """Ask getbalance for the units that are left; an error is None, never zero."""

@@ -163,6 +163,25 @@ REPORTS_SHELVED = Declared(
     "Delivery reports kept for a message that is not known, or not known yet; told by the DLR "
     "worker.",
 )
+REPORTS_AWAITED = Declared(
+    "semalink_reports_awaited",
+    Kind.GAUGE,
+    "Messages that an aggregator took and whose final report has not come; told by the DLR worker.",
+    ("aggregator",),
+)
+REPORT_POLLS = Declared(
+    "semalink_report_polls_total",
+    Kind.COUNTER,
+    "Questions for reports that did not come, by what they brought: news, nothing_new, none_yet or "
+    "failed.",
+    ("aggregator", "result"),
+)
+REPORTS_TIMED_OUT = Declared(
+    "semalink_reports_timed_out_total",
+    Kind.COUNTER,
+    "Messages that ended as unknown because no final report came in time.",
+    ("aggregator",),
+)
 CHECKPOINT_AGE_SECONDS = Declared(
     "semalink_checkpoint_age_seconds",
     Kind.GAUGE,
@@ -197,6 +216,9 @@ DECLARED = (
     LEDGER_WAITING,
     REPORTS,
     REPORTS_SHELVED,
+    REPORTS_AWAITED,
+    REPORT_POLLS,
+    REPORTS_TIMED_OUT,
     CHECKPOINT_AGE_SECONDS,
     LOOP_LAG_SECONDS,
 )

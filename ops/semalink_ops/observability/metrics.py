@@ -60,6 +60,9 @@ class Metrics:
         self._ledger_waiting = self._gauge(declared.LEDGER_WAITING)
         self._reports = _Family(self._counter(declared.REPORTS))
         self._reports_shelved = self._gauge(declared.REPORTS_SHELVED)
+        self._reports_awaited = _Family(self._gauge(declared.REPORTS_AWAITED))
+        self._report_polls = _Family(self._counter(declared.REPORT_POLLS))
+        self._reports_timed_out = _Family(self._counter(declared.REPORTS_TIMED_OUT))
         self._accounts_low = self._gauge(declared.ACCOUNTS_LOW)
         self._reservations_expired = self._counter(declared.RESERVATIONS_EXPIRED)
         self._checkpoint_age = self._gauge(declared.CHECKPOINT_AGE_SECONDS)
@@ -145,6 +148,18 @@ class Metrics:
     def reports_shelved(self, count: int) -> None:
         """Set how many delivery reports wait for their message."""
         self._reports_shelved.set(count)
+
+    def reports_awaited(self, aggregator: str, count: int) -> None:
+        """Set how many messages of an aggregator wait for their final report."""
+        self._reports_awaited.at(aggregator).set(count)
+
+    def report_asked_for(self, aggregator: str, result: str) -> None:
+        """Count one question for a report, by what it brought."""
+        self._report_polls.at(aggregator, result).inc()
+
+    def report_timed_out(self, aggregator: str) -> None:
+        """Count one message whose final report never came."""
+        self._reports_timed_out.at(aggregator).inc()
 
     def accounts_low(self, count: int) -> None:
         """Set how many accounts came near their credit limit."""

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from semalink.application.awaited_reports import GiveUpOnReport
 from semalink.application.delivery_reports import RecordReport
 from semalink.application.ledger import Answer, Command, Ledger
 from semalink.application.submission import (
@@ -57,7 +58,7 @@ def _log_step(command: Any, value: Any) -> None:
             _tell("message_outcome_unknown", command, attempt=command.attempt)
         case ExpireInQueue():
             _log.info("message_expired", **_ids(command.job, command.cause))
-        case ConcludeUnknown():
+        case ConcludeUnknown() | GiveUpOnReport():
             _log.info("message_unknown", **_ids(command.job, command.cause))
         case RecordReport():
             _tell_report(command, value.value)

@@ -10,7 +10,7 @@ from semalink.domain import message_steps
 from semalink.domain.calendar import month_of
 from semalink.domain.cause import Cause
 from semalink.domain.credit_entries import OnBehalf
-from semalink.domain.message import Message
+from semalink.domain.message import Ending, Message
 from semalink.domain.networks import network_of_code
 from semalink.domain.refunds import is_refunded
 from semalink.domain.status import Status
@@ -51,7 +51,15 @@ class RecordReport(PlainCommand):
             network = network_of_code(self.report.network)
             message.deliver(self.report.description, network, self.cause)
         elif ending is not None:
-            self._end(books, message, *ending)
+            kind, default_code = ending
+            end_submitted(
+                books,
+                message,
+                kind,
+                self.report.failure_code or default_code,
+                self.cause,
+                description=self.report.description,
+            )
         else:
             message.note_report(self.report.state, self.report.description, self.cause)
         return message.status
@@ -60,38 +68,43 @@ class RecordReport(PlainCommand):
         receipt = Receipt(self.report.reference, self.report.network)
         take_receipt(books, message, message.attempt, self.aggregator, receipt, self.cause)
 
-    def _end(
-        self,
-        books: Books,
-        message: Message,
-        ending: _SettledEnding,
-        default_code: str,
-    ) -> None:
-        if not message.may_end():
-            return
-        refunded_micros = 0
-        if is_refunded(ending.STATUS, message.asked.refunded_on):
-            refunded_micros = message.charged_micros - message.refunded_micros
-        if refunded_micros:
-            self._refund(books, message)
-        message.end(
-            ending,
-            self.report.failure_code or default_code,
-            self.cause,
-            description=self.report.description,
-            refunded_micros=refunded_micros,
-        )
 
-    def _refund(self, books: Books, message: Message) -> None:
-        asked = message.asked
-        on_behalf = None
-        if asked.account_id != asked.billing_account_id:
-            month = month_of(message.created_on)
-            on_behalf = OnBehalf(asked.account_id, asked.price_micros, month)
-        books.credit_account(self.billing_account_id).refund(
-            message.id,
-            asked.price_micros if asked.cost_micros is None else asked.cost_micros,
-            self.cause,
-            charge_version=message.charge_version,
-            on_behalf=on_behalf,
-        )
+def end_submitted(
+    books: Books,
+    message: Message,
+    ending: Ending,
+    failure_code: str,
+    cause: Cause,
+    *,
+    description: str = "",
+) -> None:
+    """End a message short of delivery; what was charged goes back, once, where the rule says so."""
+    if not message.may_end():
+        return
+    refunded_micros = 0
+    if is_refunded(ending.STATUS, message.asked.refunded_on):
+        refunded_micros = message.charged_micros - message.refunded_micros
+    if refunded_micros:
+        _refund(books, message, cause)
+    message.end(
+        ending,
+        failure_code,
+        cause,
+        description=description,
+        refunded_micros=refunded_micros,
+    )
+
+
+def _refund(books: Books, message: Message, cause: Cause) -> None:
+    asked = message.asked
+    on_behalf = None
+    if asked.account_id != asked.billing_account_id:
+        month = month_of(message.created_on)
+        on_behalf = OnBehalf(asked.account_id, asked.price_micros, month)
+    books.credit_account(asked.billing_account_id).refund(
+        message.id,
+        asked.price_micros if asked.cost_micros is None else asked.cost_micros,
+        cause,
+        charge_version=message.charge_version,
+        on_behalf=on_behalf,
+    )

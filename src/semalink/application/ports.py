@@ -121,6 +121,19 @@ class UnreadableReport(Exception):
     """A delivery report that lacks what any report must have; it stays stored as it came."""
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedReport:
+    """A report that was asked for: as it came, and what it says."""
+
+    report: DeliveryReport
+    content_type: str
+    body: bytes
+
+
+class ReportNotFetched(Exception):
+    """The provider could not be asked, or gave no answer; nothing is known."""
+
+
 class Aggregator(Protocol):
     """An SMS provider. ``submit`` raises SendFailed or OutcomeUnknown, and nothing else."""
 
@@ -139,8 +152,11 @@ class Aggregator(Protocol):
         """Hand over several messages in as few calls as the provider allows, in order."""
         ...
 
-    async def fetch_report(self, reference: str) -> DeliveryReport | None:
-        """Ask for the state of one message; None when there is none yet or it cannot be asked."""
+    async def fetch_report(self, reference: str) -> FetchedReport | None:
+        """Ask for the state of one message; None when there is none yet or no call tells it.
+
+        Raises ReportNotFetched.
+        """
         ...
 
     async def fetch_balance(self) -> str | None:

@@ -7,7 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from semalink.application.ports import Aggregator, DeliveryReport, ReportState
+from semalink.application.ports import (
+    Aggregator,
+    DeliveryReport,
+    ReportNotFetched,
+    ReportState,
+)
 from semalink_adapters.aggregators.exchange import Timeouts
 
 DELIVERED = DeliveryReport(
@@ -49,9 +54,10 @@ async def test_fetch_report_goes_by_the_description(
 ):
     provider.answer("getdlr", recording(f"celcom/{recorded}.json"))
 
-    report = await celcom().fetch_report(reference)
+    fetched = await celcom().fetch_report(reference)
 
-    assert report == expected
+    assert (fetched and fetched.report) == expected
+    assert fetched is None or fetched.body == recording(f"celcom/{recorded}.json")
     assert msgspec.json.decode(provider.requests[0].body) == {
         "apikey": "k3y-0f-c3lcom",
         "partnerID": "4455",
@@ -63,17 +69,28 @@ async def test_fetch_report_goes_by_the_description(
 async def test_fetch_report_is_none_when_the_answer_is_unreadable(
     body: str, provider: Any, celcom: Callable[..., Aggregator]
 ):
-    provider.answer("getdlr", body, status=500)
+    provider.answer("getdlr", body)
 
     assert await celcom().fetch_report("1") is None
 
 
-async def test_fetch_report_is_none_when_no_answer_comes(
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+async def test_fetch_report_fails_when_the_question_is_turned_away(
+    status: int, provider: Any, celcom: Callable[..., Aggregator]
+):
+    provider.answer("getdlr", "", status=status)
+
+    with pytest.raises(ReportNotFetched):
+        await celcom().fetch_report("1")
+
+
+async def test_fetch_report_fails_when_no_answer_comes(
     provider: Any, impatient: Timeouts, celcom: Callable[..., Aggregator]
 ):
     provider.is_answering.clear()
 
-    assert await celcom(timeouts=impatient).fetch_report("1") is None
+    with pytest.raises(ReportNotFetched):
+        await celcom(timeouts=impatient).fetch_report("1")
 
 
 async def test_fetch_report_asks_nobody_where_no_call_exists(

@@ -11,6 +11,7 @@ import pytest
 from semalink.projections.log_pages import page_query
 from semalink_adapters.postgres import (
     awaited_changes,
+    awaited_reports,
     batch,
     credit_reads,
     outbox,
@@ -45,6 +46,12 @@ BY_KEY = [
     pytest.param(tables.DELETE_PENDING, ([SOME_ID],), id="pending"),
     pytest.param(tables.DELETE_RESERVATIONS, ([SOME_ID],), id="resolved"),
     pytest.param(awaited_changes.DELETE_AWAITED, ([SOME_ID],), id="no_longer_awaited"),
+    pytest.param(awaited_reports.OVERDUE, (NOW, 100), id="reports_overdue"),
+    pytest.param(
+        awaited_reports.CLAIM_DUE.replace("%(aggregator)s", "'celcom'").replace("%(limit)s", "10"),
+        (),
+        id="reports_to_ask_for",
+    ),
     pytest.param(awaited_changes.NOTE_STATES, ([SOME_ID], ["queued"]), id="noted"),
     pytest.param(outbox.DUE_JOBS, (100,), id="due_jobs"),
     pytest.param(outbox.QUEUED_JOBS, ("normal", SOME_ID, 0.0, 100), id="queued_jobs"),
