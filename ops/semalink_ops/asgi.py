@@ -1,5 +1,6 @@
 """The three HTTP applications, wired: each opens its parts when it starts."""
 
+import asyncio
 import time
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -36,7 +37,7 @@ from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_ops.bootstrap import Core, Poker, open_core
 from semalink_ops.observability.health import render_metrics
 from semalink_ops.observability.request_observer import RequestTelemetry
-from semalink_ops.runtime import utc_now
+from semalink_ops.runtime import IN_SERVICE, utc_now
 from semalink_ops.settings import Settings
 
 #: An aggregator waits for our answer: it hears within seconds that it must send a report again.
@@ -49,7 +50,7 @@ Application = Any
 
 
 @asynccontextmanager
-async def build_api(settings: Settings) -> AsyncIterator[Application]:
+async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Application]:
     """Yield the customers' API."""
     rules = load_rules(settings)
     async with open_core(settings, "api", makes_work=True) as core:
@@ -57,7 +58,7 @@ async def build_api(settings: Settings) -> AsyncIterator[Application]:
         await core.bus.on_poke(KEY_REVOKED_SUBJECT, key_ring.forget_all)
         yield create_api(
             ApiDependencies(
-                edge=_edge(core, ("database", "ledger")),
+                edge=_edge(core, ("database", "ledger"), stop),
                 reads=core.reads,
                 sending=Sending(core.ledger, uuid7),
                 ledger=core.ledger,
@@ -71,13 +72,13 @@ async def build_api(settings: Settings) -> AsyncIterator[Application]:
 
 
 @asynccontextmanager
-async def build_admin(settings: Settings) -> AsyncIterator[Application]:
+async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Application]:
     """Yield the operators' API."""
     async with open_core(settings, "admin") as core:
         revoked = Poker(core.bus, KEY_REVOKED_SUBJECT)
         yield create_admin(
             AdminDependencies(
-                edge=_edge(core, ("database", "ledger")),
+                edge=_edge(core, ("database", "ledger"), stop),
                 reads=core.reads,
                 history=PostgresHistory(core.pool),
                 checkpoints=PostgresCheckpoints(core.pool),
@@ -95,7 +96,7 @@ async def build_admin(settings: Settings) -> AsyncIterator[Application]:
 
 
 @asynccontextmanager
-async def build_intake(settings: Settings) -> AsyncIterator[Application]:
+async def build_intake(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Application]:
     """Yield the intake of delivery reports."""
     async with open_core(settings, "dlr-intake") as core:
         intake = ReportIntake(
@@ -108,7 +109,7 @@ async def build_intake(settings: Settings) -> AsyncIterator[Application]:
         yield create_intake(
             IntakeDependencies(
                 # Ready with either: a report can be stored in the database or in the broker.
-                edge=_edge(core, ("database", "broker"), any_of=True),
+                edge=_edge(core, ("database", "broker"), stop, any_of=True),
                 store=intake,
                 secrets=dlr_secrets(settings),
             )
@@ -156,7 +157,7 @@ def _key_ring(core: Core) -> KeyRing:
     return KeyRing(core.reads, _pepper(core.settings), time.monotonic)
 
 
-def _edge(core: Core, needed: Sequence[str], *, any_of: bool = False) -> Edge:
+def _edge(core: Core, needed: Sequence[str], stop: asyncio.Event, *, any_of: bool = False) -> Edge:
     def check(name: str) -> Callable[[], Awaitable[bool]]:
         async def answer() -> bool:
             checks = await core.check()
@@ -164,11 +165,14 @@ def _edge(core: Core, needed: Sequence[str], *, any_of: bool = False) -> Edge:
 
         return answer
 
+    async def in_service() -> bool:
+        return not stop.is_set()
+
     return Edge(
         clock=utc_now,
         new_id=lambda _: uuid7(),
         health=Health(
-            checks={name: check(name) for name in needed},
+            checks={**{name: check(name) for name in needed}, IN_SERVICE: in_service},
             metrics=lambda: render_metrics(core.metrics.registry),
         ),
         observer=RequestTelemetry(core.metrics, core.tracing),

@@ -32,16 +32,16 @@ class PortTaken(Exception):
 def serve(
     process: str,
     settings: Settings,
-    build: Callable[[Settings], AbstractAsyncContextManager[Any]],
+    build: Callable[[Settings, asyncio.Event], AbstractAsyncContextManager[Any]],
     listeners: Sequence[socket.socket],
 ) -> None:
     """Serve the application on the sockets until SIGTERM or SIGINT, then end every request."""
     logs.configure(settings.log_level, process=process)
 
     async def main(stop: asyncio.Event) -> None:
-        async with build(settings) as app:
-            server = _Server(_configuration(app))
-            async with background(_end(server, stop)):
+        async with build(settings, stop) as app:
+            server = _Server(_configuration(_Leaving(app, stop), settings.drain_seconds))
+            async with background(_end(server, stop, settings.drain_seconds)):
                 await server.serve(sockets=list(listeners))
 
     run_until_stopped(main)
@@ -73,12 +73,42 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _end(server: uvicorn.Server, stop: asyncio.Event) -> None:
+class _Leaving:
+    """From the stop on, asks every client to come back on another connection.
+
+    A connection that is closed while a request is on its way gives its client no answer; one that
+    was given up by agreement does not.
+    """
+
+    def __init__(self, app: Any, stop: asyncio.Event) -> None:
+        self._app = app
+        self._stop = stop
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._stop.is_set() and scope["type"] == "http":
+            await self._app(scope, receive, _closing(send))
+        else:
+            await self._app(scope, receive, send)
+
+
+def _closing(send: Any) -> Any:
+    async def send_closing(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"connection", b"close")]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return send_closing
+
+
+async def _end(server: uvicorn.Server, stop: asyncio.Event, drain_seconds: float) -> None:
     await stop.wait()
+    # Not ready since then, and still serving: a balancer may not have asked yet.
+    await asyncio.sleep(drain_seconds)
     server.should_exit = True
 
 
-def _configuration(app: Any) -> uvicorn.Config:
+def _configuration(app: Any, drain_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",
@@ -91,5 +121,5 @@ def _configuration(app: Any) -> uvicorn.Config:
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(STOP_SECONDS_MAX),
+        timeout_graceful_shutdown=int(STOP_SECONDS_MAX - drain_seconds),
     )

@@ -12,6 +12,7 @@ from semalink_ops.setting_types import (
     Count,
     DatabaseUrl,
     DlrSecret,
+    DrainSeconds,
     Host,
     HttpUrl,
     HttpUrls,
@@ -60,6 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nats_replicas: Replicas = 1
     #: Divides the bytes that each stream sets aside, for a broker with a small disk.
     nats_bytes_divisor: Count = 1
+
+    #: From SIGTERM on, servers still take requests for so long, while balancers turn elsewhere.
+    drain_seconds: DrainSeconds = 5
 
     #: The interface that every server of ours listens on.
     host: Host = "127.0.0.1"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from semalink_ops.bootstrap import Core, open_core
 from semalink_ops.observability import logs
 from semalink_ops.observability.health import serve_health
-from semalink_ops.runtime import run_until_stopped
+from semalink_ops.runtime import run_until_stopped, until_stop
 from semalink_ops.settings import Settings
 
 Body = Callable[[Core, asyncio.Event], Awaitable[None]]
@@ -22,7 +22,7 @@ def run(process: str, settings: Settings, body: Body) -> None:
             serve_health(
                 settings.host,
                 settings.metrics_port,
-                ready=core.check,
+                ready=until_stop(core.check, stop),
                 registry=core.metrics.registry,
             ),
         ):

@@ -35,7 +35,13 @@ from semalink_ops.observability.tracing import Tracing
 from semalink_ops.preferences import CachedPreferences
 from semalink_ops.provider_balances import note_balances
 from semalink_ops.report_waiting import ask_for_reports, give_up_on_reports
-from semalink_ops.runtime import background, new_request_id, utc_now, wait_for_stop
+from semalink_ops.runtime import (
+    background,
+    ends_after_stop,
+    new_request_id,
+    utc_now,
+    wait_for_stop,
+)
 
 SWEEP_SECONDS = 1.0
 POLL_SECONDS = 0.1
@@ -46,7 +52,8 @@ HOUSEKEEPING_SECONDS = 3_600.0
 RETRY_SECONDS = 0.5
 #: A relay that takes longer gives its lock up to another one.
 STEP_SECONDS_MAX = 30.0
-DRAIN_SECONDS = 18.0
+#: From the stop on it has so long: the broker may be away, and the page is published again.
+STEP_SECONDS_AFTER_STOP = 10.0
 
 QUEUE_BY_STREAM = {queue.stream: queue.name for queue in QUEUES}
 
@@ -79,8 +86,6 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
         limits = Limits(
             concurrency=settings.sms_concurrency,
             batch=settings.sms_concurrency,
-            # Longer than a call may take, so that a deploy cuts none off.
-            drain_seconds=DRAIN_SECONDS,
             not_ready_seconds=(0.2, 1.0),
         )
         lanes = [
@@ -299,8 +304,7 @@ async def _lead(
             repair_at = loop.time() + REPAIR_SECONDS
             await _repair(core, relay)
         poked.clear()
-        async with asyncio.timeout(STEP_SECONDS_MAX):
-            moved = await relay.step()
+        moved = await _step(relay, stop)
         # Behind a transaction that stays open nothing can be read, and what waits there ages.
         oldest_at = relay.oldest_at or (None if moved else await outbox.oldest_unpublished_at())
         _tell_age(core, oldest_at)
@@ -308,6 +312,18 @@ async def _lead(
             await wait_for_stop(stop, LINGER_SECONDS)
         else:
             await _wait_for_poke(poked, stop)
+
+
+async def _step(relay: Relay, stop: asyncio.Event) -> bool:
+    moved = False
+
+    async def take() -> None:
+        nonlocal moved
+        moved = await relay.step()
+
+    async with asyncio.timeout(STEP_SECONDS_MAX):
+        await ends_after_stop(take(), stop, STEP_SECONDS_AFTER_STOP)
+    return moved
 
 
 def _tell_age(core: Core, oldest_at: datetime | None) -> None:

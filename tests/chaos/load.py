@@ -57,6 +57,8 @@ class Load:
     refused: dict[int, int] = field(default_factory=dict)
     #: How often a connection broke.
     broken_count: int = 0
+    #: How often nobody listened.
+    unreachable_count: int = 0
     _number: int = 0
     _progress: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -109,8 +111,9 @@ class Load:
             reply = await self.client.ask(
                 "POST", "/v1/messages", asked.body(), idempotency_key=asked.idempotency_key
             )
-        except _BROKEN:
+        except _BROKEN as error:
             self.broken_count += 1
+            self.unreachable_count += isinstance(error, aiohttp.ClientConnectorError)
             raise
         if reply.status == 202:
             return reply

@@ -52,6 +52,15 @@ class Platform:
         """End a process as a crash would."""
         return Death(self, name, self.signal(name, signal.SIGKILL))
 
+    def deploy(self, name: str) -> "Death":
+        """Have a process end what it has in hand and another one take its place."""
+        return Death(self, name, self.signal(name, signal.SIGTERM))
+
+    @property
+    def said(self) -> str:
+        """What the supervisor has told of its processes."""
+        return (self.data_dir / "said.txt").read_text()
+
     @contextlib.contextmanager
     def unattended(self) -> Iterator[None]:
         """Whatever dies stays dead meanwhile."""

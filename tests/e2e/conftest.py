@@ -48,8 +48,8 @@ def semalink(*arguments: str, data_dir: Path) -> "subprocess.CompletedProcess[st
 
 
 @contextmanager
-def running_platform(data_dir: Path, *options: str) -> Iterator[Running]:
-    """Run `semalink up` on free ports meanwhile."""
+def running_platform(data_dir: Path, *options: str, **settings: str) -> Iterator[Running]:
+    """Run `semalink up` on free ports meanwhile, with these variables."""
     data_dir.mkdir(exist_ok=True)
     said = data_dir / "said.txt"
     with (
@@ -58,7 +58,7 @@ def running_platform(data_dir: Path, *options: str) -> Iterator[Running]:
             [*PROGRAM, "up", "--port", "0", "--json", "--data-dir", str(data_dir), *options],
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=environment(),
+            env=environment() | settings,
             text=True,
             # A Ctrl-C of whoever runs the tests must not reach it.
             start_new_session=True,

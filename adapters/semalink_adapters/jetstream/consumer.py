@@ -76,8 +76,8 @@ class Limits:
     #: Deliveries asked for at once; those not yet at work wait in hand.
     batch: int = 64
     poll_seconds: float = 1.0
-    #: How long work in hand may take after the stop.
-    drain_seconds: float = 10.0
+    #: How long work in hand may take after the stop; longer than a call over the network may.
+    drain_seconds: float = 18.0
     #: Waits after the first, second, … failed delivery.
     retry_delays_seconds: tuple[float, ...] = (1.0, 5.0, 15.0, 30.0)
     #: First and longest wait before what was not ready is tried again.

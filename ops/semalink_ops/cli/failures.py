@@ -37,6 +37,7 @@ _EXIT_CODES = {
     "semalink.projections.comparing.LiveStandsStill": exit_codes.FAILED,
     "semalink.projections.verifying.NoSample": exit_codes.USAGE,
     "semalink_ops.settings.SettingsInvalid": exit_codes.USAGE,
+    "semalink_ops.runtime.StopTookTooLong": exit_codes.FAILED,
     "semalink_ops.embedded.guarded.EmbeddedServerFailed": exit_codes.FAILED,
     "semalink_ops.embedded.ports.NoFreePort": exit_codes.FAILED,
     "semalink_ops.observability.tracing.TracesUnavailable": exit_codes.USAGE,

@@ -34,6 +34,8 @@ def local_settings(
     ours = {
         "host": HOST,
         "unknown_after_seconds": str(_UNKNOWN_AFTER_SECONDS),
+        # No balancer stands in front.
+        "drain_seconds": "0",
         "key_pepper": secrets.get("key_pepper"),
         "ledger_signing_key": _seed_from(secrets.get("ledger_signing_key")),
         "sandbox_dlr_secret": secrets.get("sandbox_dlr_secret"),
