@@ -7,9 +7,13 @@ from semalink.domain.refusal import DomainError, FieldRefusal
 from semalink.domain.webhook_errors import (
     EventsNoLongerKept,
     InvalidWebhookUrl,
+    RecoveryEnded,
+    RecoveryNotFound,
     TooManyWebhookEndpoints,
     UnknownEventType,
     WebhookDeliveryNotFound,
+    WebhookDeliveryUnderWay,
+    WebhookEndpointDisabled,
     WebhookEndpointNotFound,
 )
 
@@ -19,9 +23,13 @@ __all__ = (
     "EventsNoLongerKept",
     "FieldRefusal",
     "InvalidWebhookUrl",
+    "RecoveryEnded",
+    "RecoveryNotFound",
     "TooManyWebhookEndpoints",
     "UnknownEventType",
     "WebhookDeliveryNotFound",
+    "WebhookDeliveryUnderWay",
+    "WebhookEndpointDisabled",
     "WebhookEndpointNotFound",
 )
 

@@ -21,6 +21,42 @@ class WebhookDeliveryNotFound(DomainError):
         super().__init__("This account has no webhook delivery with this id.")
 
 
+class RecoveryNotFound(DomainError):
+    """The endpoint has no such recovery."""
+
+    code = "recovery_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("This endpoint has no recovery with this id.")
+
+
+class WebhookEndpointDisabled(DomainError):
+    """Nothing is sent to the endpoint before its owner resumes it."""
+
+    code = "webhook_endpoint_disabled"
+
+    def __init__(self) -> None:
+        super().__init__("The endpoint is disabled. Mend it and resume it first.")
+
+
+class WebhookDeliveryUnderWay(DomainError):
+    """Attempts of the delivery are made anyway."""
+
+    code = "webhook_delivery_under_way"
+
+    def __init__(self) -> None:
+        super().__init__("The delivery is under way; its next_attempt_at says when it goes on.")
+
+
+class RecoveryEnded(DomainError):
+    """The recovery was cancelled or completed before."""
+
+    code = "recovery_ended"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"The recovery is {state} and changes no more; start another one.")
+
+
 class TooManyWebhookEndpoints(DomainError):
     """The account has as many endpoints as one may have."""
 

@@ -32,6 +32,31 @@ REFUSALS = (
         "List the deliveries; ids begin with whk_ and are case-sensitive.",
     ),
     ProblemType(
+        "recovery_not_found",
+        404,
+        "No such recovery",
+        "List the recoveries of the endpoint; ids begin with rcv_ and are case-sensitive.",
+    ),
+    ProblemType(
+        "webhook_endpoint_disabled",
+        409,
+        "The endpoint is disabled",
+        "Mend the endpoint, resume it, and ask again.",
+    ),
+    ProblemType(
+        "webhook_delivery_under_way",
+        409,
+        "The delivery is under way",
+        "Wait for its next attempt, or resume its endpoint if that is paused.",
+        retryable=True,
+    ),
+    ProblemType(
+        "recovery_ended",
+        409,
+        "The recovery has ended",
+        "Start another recovery for what is still missing; this one changes no more.",
+    ),
+    ProblemType(
         "too_many_webhook_endpoints",
         409,
         "Too many webhook endpoints",

@@ -1,0 +1,100 @@
+"""What events of recoveries do to their tables, in the same transaction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from semalink.domain.recovery import Recovery
+from semalink.domain.webhook_delivery import WebhookDelivery
+from semalink_adapters.postgres.arrays import pack_columns, pack_uuids
+from semalink_adapters.postgres.bundle import Bundle
+
+#: SQL and its parameters.
+Statement = tuple[str, tuple[Any, ...]]
+
+INSERT_RECOVERY = """
+INSERT INTO recoveries (
+    recovery_id, account_id, endpoint_id, mode, since, until, event_types, rate_per_second,
+    state, created_by, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, %s)"""
+
+MOVE_RECOVERY = "UPDATE recoveries SET state = %s WHERE recovery_id = %s"
+
+END_RECOVERY = "UPDATE recoveries SET state = %s, ended_at = %s WHERE recovery_id = %s"
+
+# Counted with the event that opens the delivery, so that neither is there without the other.
+COUNT_SENT = """
+WITH sent AS (
+    UPDATE recovery_items AS i SET state = 'sent'
+    FROM unnest(%b::uuid[], %b::uuid[]) AS n (recovery_id, delivery_id)
+    WHERE i.recovery_id = n.recovery_id AND i.delivery_id = n.delivery_id AND i.state = 'matched'
+    RETURNING i.recovery_id)
+UPDATE recoveries AS r SET sent_count = r.sent_count + s.sent_count
+FROM (SELECT recovery_id, count(*) AS sent_count FROM sent GROUP BY recovery_id) AS s
+WHERE r.recovery_id = s.recovery_id"""
+
+
+@dataclass(slots=True)
+class RecoveryChanges:
+    """What the events of one batch come to, in recoveries."""
+
+    #: Recoveries and the deliveries that they opened.
+    sent: list[tuple[UUID, UUID]] = field(default_factory=list)
+    #: Rare changes, one statement each.
+    single: list[Statement] = field(default_factory=list)
+
+    def fold(self, event: Any) -> None:
+        """Add what an event does."""
+        if isinstance(event, WebhookDelivery.Created | WebhookDelivery.Reopened):
+            if event.recovery_id is not None:
+                self.sent.append((event.recovery_id, event.originator_id))
+        elif isinstance(event, Recovery.Event):
+            self.single += _CHANGES[type(event)](event)
+
+    def add_to(self, bundle: Bundle) -> None:
+        """Add the counting of what was sent."""
+        if self.sent:
+            bundle.add(COUNT_SENT, pack_columns((pack_uuids, pack_uuids), self.sent))
+
+
+def _created(event: Recovery.Created) -> Sequence[Statement]:
+    parameters = (
+        event.originator_id,
+        event.account_id,
+        event.endpoint_id,
+        event.mode,
+        event.since,
+        event.until,
+        event.event_types,
+        event.rate_per_second,
+        event.actor,
+        event.timestamp,
+    )
+    return [(INSERT_RECOVERY, parameters)]
+
+
+def _paused(event: Recovery.Paused) -> Sequence[Statement]:
+    return [(MOVE_RECOVERY, ("paused", event.originator_id))]
+
+
+def _resumed(event: Recovery.Resumed) -> Sequence[Statement]:
+    return [(MOVE_RECOVERY, ("running", event.originator_id))]
+
+
+def _cancelled(event: Recovery.Cancelled) -> Sequence[Statement]:
+    return [(END_RECOVERY, ("cancelled", event.timestamp, event.originator_id))]
+
+
+def _completed(event: Recovery.Completed) -> Sequence[Statement]:
+    return [(END_RECOVERY, ("completed", event.timestamp, event.originator_id))]
+
+
+#: The statements of each kind of event, in order.
+_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
+    Recovery.Created: _created,
+    Recovery.Paused: _paused,
+    Recovery.Resumed: _resumed,
+    Recovery.Cancelled: _cancelled,
+    Recovery.Completed: _completed,
+}
