@@ -26,6 +26,7 @@ from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.ids import format_id
 from semalink.domain.message import Message
+from semalink.domain.recovery import Recovery
 from semalink_adapters.memory_ledger import MemoryLedger
 
 _SOURCES: dict[type[Any], int] = {
@@ -34,6 +35,7 @@ _SOURCES: dict[type[Any], int] = {
     Account: 3,
     Adjustment: 3,
     AccountingMonth: 3,
+    Recovery: 3,
 }
 _REFUSALS = 4
 

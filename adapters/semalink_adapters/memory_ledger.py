@@ -30,6 +30,7 @@ from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import Reservation
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
+from semalink.domain.recovery import Recovery
 from semalink.domain.webhook_delivery import WebhookDelivery
 from semalink.domain.webhook_endpoint import WebhookEndpoint
 from semalink_adapters.memory_awaited import Awaited, keep_awaited
@@ -116,6 +117,7 @@ class MemoryLedger:
             Adjustment: {},
             CreditAccount: {},
             Message: {},
+            Recovery: {},
             WebhookDelivery: {},
             WebhookEndpoint: {},
         }

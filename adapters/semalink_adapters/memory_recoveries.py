@@ -124,9 +124,7 @@ class MemoryRecoveries:
         self._check()
         found = [self._ledger.load(Recovery, one) for one in self._ledger.ids(Recovery)]
         return [
-            RecoveryJob(
-                one.id, one.account_id, one.state, one.wanted, self._of(one.id).is_matched
-            )
+            RecoveryJob(one.id, one.account_id, one.state, one.wanted, self._of(one.id).is_matched)
             for one in found
             if one is not None and (not one.has_ended or self._has_open(one.id))
         ]

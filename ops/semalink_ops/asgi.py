@@ -30,6 +30,7 @@ from semalink.web.dependencies import (
 )
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.checkpoints import PostgresCheckpoints
+from semalink_adapters.postgres.delivery_reads import PostgresDeliveryReads
 from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.months import PostgresMonths
 from semalink_adapters.postgres.raw_reports import RawReportWriter
@@ -63,6 +64,7 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 sending=Sending(core.ledger, uuid7),
                 ledger=core.ledger,
                 months=_months(core),
+                deliveries=PostgresDeliveryReads(core.pool),
                 key_ring=key_ring,
                 rules=lambda: rules,
                 key_pepper=_pepper(settings),
@@ -87,6 +89,7 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 key_pepper=_pepper(settings),
                 aggregators=DEFAULT_ORDER,
                 months=_months(core),
+                deliveries=PostgresDeliveryReads(core.pool),
                 on_key_revoked=lambda _: revoked.poke(),
                 reconciliation=Reconciliation(
                     PostgresReconciliation(core.pool), load_provider_rates(settings)

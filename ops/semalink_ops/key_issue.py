@@ -16,6 +16,8 @@ CUSTOMER_SCOPES = (
     "ledger:read",
     "messages:read",
     "messages:send",
+    "webhooks:read",
+    "webhooks:write",
 )
 #: What a key of an operator may be allowed: the roles.
 OPERATOR_SCOPES = (ADMIN, *sorted(ANYONE - {ADMIN}))

@@ -85,9 +85,9 @@ class World:
         self.sequence += 1
         message_id = uuid7()
         payload = f'{{"sequence":{self.sequence}}}'.encode()
-        event = FedEvent(
-            self.sequence, f"evt_{message_id.hex}_3", name, now(), payload, message_id
-        )
+        # Ids have milliseconds, by which deliveries are ordered.
+        at = now() - timedelta(minutes=1) + timedelta(milliseconds=self.sequence)
+        event = FedEvent(self.sequence, f"evt_{message_id.hex}_3", name, at, payload, message_id)
         await self.feed(self.account_id, event)
         return event
 
@@ -164,9 +164,7 @@ class World:
         return view
 
     async def states(self) -> list[str]:
-        found = await self.reads.deliveries(
-            DeliveryFilter(self.account_id), before=None, limit=100
-        )
+        found = await self.reads.deliveries(DeliveryFilter(self.account_id), before=None, limit=100)
         return [one.state for one in reversed(found)]
 
 
@@ -300,9 +298,7 @@ async def test_resend_opens_a_delivery_again_and_keeps_its_attempts(world: World
 async def test_test_event_is_a_delivery_with_a_payload_of_its_own(world: World) -> None:
     delivery_id = uuid7()
 
-    await world.ledger.execute(
-        SendTest(delivery_id, world.endpoint_id, world.account_id, cause())
-    )
+    await world.ledger.execute(SendTest(delivery_id, world.endpoint_id, world.account_id, cause()))
 
     shown = await world.reads.delivery(delivery_id, world.account_id)
     assert shown is not None
@@ -426,9 +422,7 @@ async def test_recoveries_of_an_endpoint_are_listed_newest_first(world: World) -
     older, newer = await world.recover(), await world.recover()
 
     async def listed(account_id: UUID | None, before: UUID | None = None) -> list[str]:
-        found = await world.reads.recoveries(
-            world.endpoint_id, account_id, before=before, limit=9
-        )
+        found = await world.reads.recoveries(world.endpoint_id, account_id, before=before, limit=9)
         return [one.id for one in found]
 
     assert await listed(world.account_id) == [f"rcv_{newer.hex}", f"rcv_{older.hex}"]

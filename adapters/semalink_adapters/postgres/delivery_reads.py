@@ -115,9 +115,7 @@ class PostgresDeliveryReads(Queries):
             if parameters[name] is not None
         ]
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        statement = (
-            f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY d.delivery_id DESC LIMIT %(limit)s"  # noqa: S608
-        )
+        statement = f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY d.delivery_id DESC LIMIT %(limit)s"
         rows = await self._all(statement, {**parameters, "limit": limit})
         return [delivery_view(DeliveryRow(*row)) for row in rows]
 

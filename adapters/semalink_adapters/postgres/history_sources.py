@@ -98,7 +98,7 @@ _TABLES = {
 _KINDS_OF = {
     LEDGER: ("credit_account",),
     MESSAGES: ("message",),
-    ADMIN: ("account", "adjustment", "accounting_month"),
+    ADMIN: ("account", "adjustment", "accounting_month", "recovery"),
 }
 
 

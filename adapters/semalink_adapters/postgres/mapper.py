@@ -14,6 +14,7 @@ from semalink.domain import (
     adjustment,
     credit_account,
     message,
+    recovery,
     webhook_delivery,
     webhook_endpoint,
 )
@@ -25,6 +26,7 @@ AGGREGATES = (
     adjustment.Adjustment,
     credit_account.CreditAccount,
     message.Message,
+    recovery.Recovery,
     webhook_delivery.WebhookDelivery,
     webhook_endpoint.WebhookEndpoint,
 )

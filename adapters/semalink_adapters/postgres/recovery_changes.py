@@ -8,7 +8,6 @@ from uuid import UUID
 from semalink.domain.recovery import Recovery
 from semalink.domain.webhook_delivery import WebhookDelivery
 from semalink_adapters.postgres.arrays import pack_columns, pack_uuids
-from semalink_adapters.postgres.bundle import Bundle
 
 #: SQL and its parameters.
 Statement = tuple[str, tuple[Any, ...]]
@@ -52,10 +51,13 @@ class RecoveryChanges:
         elif isinstance(event, Recovery.Event):
             self.single += _CHANGES[type(event)](event)
 
-    def add_to(self, bundle: Bundle) -> None:
-        """Add the counting of what was sent."""
-        if self.sent:
-            bundle.add(COUNT_SENT, pack_columns((pack_uuids, pack_uuids), self.sent))
+    def statements(self) -> list[Statement]:
+        """Return the rare changes, and the counting of what was sent."""
+        if not self.sent:
+            return self.single
+        # On its own: a statement that changes two tables can be no part of a bundle.
+        counting = (COUNT_SENT, tuple(pack_columns((pack_uuids, pack_uuids), self.sent)))
+        return [*self.single, counting]
 
 
 def _created(event: Recovery.Created) -> Sequence[Statement]:

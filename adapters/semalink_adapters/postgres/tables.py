@@ -22,6 +22,7 @@ from semalink_adapters.postgres.arrays import (
 )
 from semalink_adapters.postgres.awaited_changes import AwaitedChanges
 from semalink_adapters.postgres.bundle import Bundle
+from semalink_adapters.postgres.recovery_changes import RecoveryChanges
 from semalink_adapters.postgres.setting_changes import SETTING_CHANGES, Statement
 from semalink_adapters.postgres.webhook_changes import WebhookChanges
 
@@ -93,6 +94,7 @@ class RowChanges:
     #: The messages that the batch loaded.
     messages: Mapping[UUID, Message]
     webhooks: WebhookChanges
+    recoveries: RecoveryChanges = field(default_factory=RecoveryChanges)
     reservations: dict[UUID, tuple[Any, ...]] = field(default_factory=dict)
     spending: dict[tuple[UUID, str], int] = field(default_factory=dict)
     refusals: Sequence[Refusal] = ()
@@ -118,6 +120,7 @@ class RowChanges:
             if rare is not None:
                 self.single += rare(event)
             self.webhooks.fold(event)
+            self.recoveries.fold(event)
 
     def add_to(self, bundle: Bundle) -> None:
         """Add what touches only rows that nothing else in the batch touches."""
@@ -141,7 +144,11 @@ class RowChanges:
 
     def write(self, curs: Cursor[Any]) -> None:
         """Make the rare changes, in order, in the transaction that the cursor is in."""
-        for statement, parameters in (*self.single, *self.webhooks.single):
+        for statement, parameters in (
+            *self.single,
+            *self.webhooks.single,
+            *self.recoveries.statements(),
+        ):
             curs.execute(statement, parameters)
 
     def resolve(self, reservation_id: UUID) -> None:

@@ -38,6 +38,7 @@ def _applications() -> Mapping[str, Any]:
                 sending=absent,
                 ledger=absent,
                 months=absent,
+                deliveries=absent,
                 key_ring=absent,
                 rules=absent,
                 key_pepper=b"",
@@ -55,6 +56,7 @@ def _applications() -> Mapping[str, Any]:
                 reconciliation=absent,
                 checkpoints=absent,
                 months=absent,
+                deliveries=absent,
                 on_key_revoked=absent,
             )
         ),

@@ -199,7 +199,9 @@ def delivery_view(row: DeliveryRow) -> DeliveryView:
     return DeliveryView(**_facts(row))
 
 
-def delivery_detail(row: DeliveryRow, payload: bytes | None, events: Iterable[Any]) -> Any:
+def delivery_detail(
+    row: DeliveryRow, payload: bytes | None, events: Iterable[Any]
+) -> DeliveryDetail:
     """Return a delivery with its payload and what its events tell of attempts."""
     steps = list(events)
     failed = [step for step in steps if isinstance(step, WebhookDelivery.Failed)]

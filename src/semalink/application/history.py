@@ -25,6 +25,7 @@ KINDS = {
     "accounting_month": "month",
     "webhook_endpoint": "webhook_endpoint",
     "webhook_delivery": "webhook_delivery",
+    "recovery": "recovery",
 }
 REFUSED = "refused"
 #: Kinds whose streams have the id of an account.

@@ -16,7 +16,7 @@ from semalink.domain.errors import (
     WebhookEndpointNotFound,
 )
 from semalink.domain.event_types import TEST_EVENT
-from semalink.domain.ids import ACCOUNT_PREFIX, EVENT_PREFIX, ENDPOINT_PREFIX, format_id
+from semalink.domain.ids import ACCOUNT_PREFIX, ENDPOINT_PREFIX, EVENT_PREFIX, format_id
 from semalink.domain.recovery import Counts, Recovery, RecoveryState, Wanted
 from semalink.domain.webhook_delivery import DeliveryState, Subject, Trigger, WebhookDelivery
 from semalink.domain.webhook_endpoint import EndpointState, WebhookEndpoint

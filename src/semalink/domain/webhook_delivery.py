@@ -136,6 +136,8 @@ class WebhookDelivery(Aggregate):
         message_id: UUID | None
         trigger: str
         payload: str | None = None
+        #: That made it, of an event which was never sent to the endpoint.
+        recovery_id: UUID | None = None
 
         def apply(self, delivery: "WebhookDelivery") -> None:
             """Stand the delivery up, due at once."""
@@ -150,6 +152,7 @@ class WebhookDelivery(Aggregate):
             )
             delivery.state = DeliveryState.WAITING
             delivery.trigger = Trigger(self.trigger)
+            delivery.recovery_id = self.recovery_id
             delivery.next_attempt_at = self.timestamp
 
     class AttemptRecorded(Event):
@@ -230,7 +233,13 @@ class WebhookDelivery(Aggregate):
 
     @classmethod
     def create(
-        cls, delivery_id: UUID, subject: Subject, cause: Cause, trigger: Trigger = Trigger.AUTO
+        cls,
+        delivery_id: UUID,
+        subject: Subject,
+        cause: Cause,
+        trigger: Trigger = Trigger.AUTO,
+        *,
+        recovery_id: UUID | None = None,
     ) -> Self:
         """Make a delivery whose first attempt is due at once."""
         assert (subject.event_sequence is None) == (subject.payload is not None), (
@@ -243,6 +252,7 @@ class WebhookDelivery(Aggregate):
             actor=cause.actor,
             request_id=cause.request_id,
             trigger=trigger.value,
+            recovery_id=recovery_id,
             **asdict(subject),
         )
 

@@ -16,6 +16,7 @@ from semalink.web.admin.months import month_routes
 from semalink.web.admin.reconciliation import reconciliation_routes
 from semalink.web.admin.sending import sending_settings_routes
 from semalink.web.admin.terms import term_routes
+from semalink.web.admin.webhooks import any_webhook_routes
 from semalink.web.balance import balance_routes
 from semalink.web.batch import batch_routes
 from semalink.web.customers import customer_routes
@@ -31,7 +32,9 @@ from semalink.web.operation import operations
 from semalink.web.pages import page_routes
 from semalink.web.prices import price_routes
 from semalink.web.quote import quote_routes
+from semalink.web.recoveries import recovery_routes
 from semalink.web.statements import statement_routes
+from semalink.web.webhook_deliveries import delivery_routes
 
 
 def create_api(deps: ApiDependencies) -> EdgeApp:
@@ -46,6 +49,8 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *customer_routes(deps),
         *price_routes(deps),
         *statement_routes(deps),
+        *delivery_routes(deps),
+        *recovery_routes(deps),
         *health_routes(deps.edge.health),
     ]
     pages = _pages(
@@ -75,6 +80,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *month_routes(deps),
         *checkpoint_routes(deps.checkpoints, deps.key_pepper),
         *history_routes(deps),
+        *any_webhook_routes(deps),
         *health_routes(deps.edge.health),
     ]
     pages = _pages(

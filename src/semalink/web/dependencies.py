@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from semalink.application.checkpoint_reading import Checkpoints
+from semalink.application.delivery_reading import DeliveryReads
 from semalink.application.history import History
 from semalink.application.ledger import Ledger
 from semalink.application.months import Months
@@ -74,6 +75,7 @@ class ApiDependencies:
     sending: Sending
     ledger: Ledger
     months: Months
+    deliveries: DeliveryReads
     key_ring: KeyRing
     #: The rules of now; their senders are those that every account may use.
     rules: Callable[[], Rules]
@@ -99,6 +101,7 @@ class AdminDependencies:
     reconciliation: Reconciliation
     checkpoints: Checkpoints
     months: Months
+    deliveries: DeliveryReads
     #: Told after a key was revoked, so that no process goes on trusting it.
     on_key_revoked: Callable[[UUID], None]
 

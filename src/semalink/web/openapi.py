@@ -52,6 +52,7 @@ _TAGS = {
     "Health": "Whether this process works, and its figures.",
     "History": "Who did what, when and why, and what was refused.",
     "Messages": "Sending, pricing and following messages.",
+    "Webhooks": "Your endpoints, what was sent to them, and what is sent again.",
     "Reference": "This document, and a page for every error.",
 }
 

@@ -59,7 +59,7 @@ class NewRecovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             max_length=50,
             description='Names of events, or patterns such as "message.*"; left out: all.',
         ),
-    ] = ["*"]
+    ] = msgspec.field(default_factory=lambda: ["*"])
     mode: Annotated[
         Literal["failed", "missing"],
         msgspec.Meta(

@@ -18,7 +18,7 @@ from semalink.application.delivery_reading import (
 from semalink.application.webhook_recovery import ResendDelivery, SendTest
 from semalink.domain.errors import WebhookDeliveryNotFound
 from semalink.domain.ids import DELIVERY_PREFIX, parse_id
-from semalink.web import examples, webhook_examples
+from semalink.web import webhook_examples
 from semalink.web.arrival import arrival_of
 from semalink.web.cursor import Cursors
 from semalink.web.dependencies import ApiDependencies
@@ -46,9 +46,7 @@ class DeliveryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     webhook_endpoint_id: IdText | None = None
     state: StateName | None = None
-    event_type: (
-        Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[a-z_.*]+$")] | None
-    ) = None
+    event_type: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[a-z_.*]+$")] | None = None
     message_id: IdText | None = None
     created_from: Moment | None = None
     created_before: Moment | None = None

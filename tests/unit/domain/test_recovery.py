@@ -105,5 +105,8 @@ def test_complete_is_a_bug_when_it_has_ended() -> None:
         (Counts(matched=3, sent=2, delivered=1, failed=1, skipped=1), True),
     ],
 )
-def test_counts_are_done_when_every_event_came_to_an_end(counts: Counts, is_done: bool) -> None:
+def test_counts_are_done_when_every_event_came_to_an_end(
+    counts: Counts,
+    is_done: object,
+) -> None:
     assert counts.is_done is is_done

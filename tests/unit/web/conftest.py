@@ -44,6 +44,7 @@ from semalink_adapters.memory_checkpoints import MemoryCheckpoints
 from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_months import MemoryMonths
+from semalink_adapters.memory_recoveries import MemoryRecoveries
 
 PEPPER = b"pepper of the tests, 32 bytes long"
 START = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
@@ -54,6 +55,8 @@ CUSTOMER_SCOPES = [
     "ledger:read",
     "messages:read",
     "messages:send",
+    "webhooks:read",
+    "webhooks:write",
 ]
 ROLES = ["admin", "auditor", "finance", "ops"]
 INTAKE_SECRETS = {"celcom": ("old-secret", "new-secret"), "africastalking": ("at-secret",)}
@@ -160,6 +163,7 @@ class Platform:
         self.reads = MemoryReads(self.ledger)
         self.months = MemoryMonths(self.ledger, self.clock)
         self.checkpoints = MemoryCheckpoints()
+        self.deliveries = MemoryRecoveries(self.ledger)
         self.history = MemoryHistory(self.ledger, self.clock)
         self.observer = Observer()
         self.reports = Reports()
@@ -224,6 +228,7 @@ class Platform:
                 sending=Sending(self.ledger, lambda: self.new_id(self.clock.now)),
                 ledger=self.ledger,
                 months=self.months,
+                deliveries=self.deliveries,
                 key_ring=self.key_ring,
                 rules=lambda: RULES,
                 key_pepper=PEPPER,
@@ -243,6 +248,7 @@ class Platform:
                 aggregators=("celcom", "africastalking"),
                 reconciliation=Reconciliation(NothingSent(), ProviderRates({})),
                 months=self.months,
+                deliveries=self.deliveries,
                 checkpoints=self.checkpoints,
                 on_key_revoked=self._revoke,
             )

@@ -32,6 +32,8 @@ CustomerScope = Literal[
     "ledger:read",
     "customers:read",
     "customers:write",
+    "webhooks:read",
+    "webhooks:write",
 ]
 
 
@@ -39,7 +41,7 @@ class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key to be issued; operators' keys are made on the command line only."""
 
     name: Name
-    scopes: Annotated[list[CustomerScope], msgspec.Meta(min_length=1, max_length=6)]
+    scopes: Annotated[list[CustomerScope], msgspec.Meta(min_length=1, max_length=8)]
     mode: Literal["live", "test"]
 
 
