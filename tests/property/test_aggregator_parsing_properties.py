@@ -26,6 +26,7 @@ from semalink_adapters.aggregators import (
     celcom_reports,
 )
 from semalink_adapters.aggregators.exchange import Answer, CallFailed
+from semalink_adapters.aggregators.kept_answers import KEPT_BYTES_MAX, keep_answer
 
 BATCH = [
     Submission(MessageId(UUID(int=n)), f"+25471200000{n}", "Your parcel is here", "S")
@@ -99,6 +100,13 @@ def check_outcomes(outcomes: list[Any]) -> None:
             str(outcome).encode()
 
 
+def check_kept(outcome: Any, body: bytes) -> None:
+    kept = keep_answer(outcome, body, BATCH[0], (KEY,)).answer
+    assert kept is not None
+    assert len(kept.encode()) <= KEPT_BYTES_MAX
+    assert not [private for private in (KEY, BATCH[0].text, BATCH[0].to[1:]) if private in kept]
+
+
 def check_reports(found: list[DeliveryReport]) -> None:
     for report in found:
         assert report.reference
@@ -129,6 +137,7 @@ def test_celcom_answer_becomes_an_outcome_whatever_it_is(body: bytes, status: in
             outcomes = [failed.outcome() for _ in BATCH]
 
     check_outcomes(outcomes)
+    check_kept(outcomes[0], body)
     assert KEY not in repr(logs)
 
 
@@ -144,6 +153,7 @@ def test_africas_talking_answer_becomes_an_outcome_whatever_it_is(body: bytes, s
             outcomes = [failed.outcome() for _ in BATCH]
 
     check_outcomes(outcomes)
+    check_kept(outcomes[0], body)
     assert KEY not in repr(logs)
 
 

@@ -31,11 +31,13 @@ from semalink_adapters.aggregators.batches import (
     submit_batches,
 )
 from semalink_adapters.aggregators.exchange import (
+    Answer,
     CallFailed,
     Exchange,
     Timeouts,
     check_base_url,
 )
+from semalink_adapters.aggregators.kept_answers import keep_answer
 from semalink_adapters.aggregators.wording import (
     Scalar,
     Unreadable,
@@ -174,7 +176,18 @@ class AfricasTalking:
         self, batch: Batch, url: str, body: bytes, content_type: str
     ) -> Sequence[Outcome]:
         try:
-            reply = read_reply(await self._exchange.post(url, body, content_type))
+            answer = await self._exchange.post(url, body, content_type)
+        except CallFailed as failed:
+            return [failed.outcome() for _ in batch]
+        outcomes = await self._judged(batch, answer)
+        if len(batch) > 1:
+            return outcomes
+        key = self._settings.api_key
+        return [keep_answer(outcomes[0], answer.body, batch[0], (key,))]
+
+    async def _judged(self, batch: Batch, answer: Answer) -> Sequence[Outcome]:
+        try:
+            reply = read_reply(answer)
         except CallFailed as failed:
             return [failed.outcome() for _ in batch]
         if len(batch) > 1 and is_worth_splitting(reply):

@@ -12,10 +12,8 @@ import structlog
 from semalink.application.ports import (
     DeliveryReport,
     FetchedReport,
-    OutcomeUnknown,
     Receipt,
     ReportNotFetched,
-    SendFailed,
     Submission,
 )
 from semalink_adapters.aggregators.batches import (
@@ -29,7 +27,6 @@ from semalink_adapters.aggregators.celcom_answers import (
     SPLIT_CODES,
     Item,
     Judge,
-    Reply,
     align,
     needs_balance,
     read_reply,
@@ -37,11 +34,13 @@ from semalink_adapters.aggregators.celcom_answers import (
 )
 from semalink_adapters.aggregators.celcom_reports import parse_pulled, parse_reports
 from semalink_adapters.aggregators.exchange import (
+    Answer,
     CallFailed,
     Exchange,
     Timeouts,
     check_base_url,
 )
+from semalink_adapters.aggregators.kept_answers import keep_answer
 from semalink_adapters.aggregators.wording import (
     Amount,
     Scalar,
@@ -133,13 +132,7 @@ class Celcom:
 
     async def submit(self, submission: Submission) -> Receipt:
         """Hand over one message with sendsms."""
-        try:
-            reply = await self._send("sendsms", self._body_of(submission))
-        except CallFailed as failed:
-            raise failed.outcome() from failed
-        item = sole_item(submission, reply)
-        balance = await self._balance_for([item] if item else [])
-        outcome = self._judge.outcome(submission, item, balance)
+        outcome = await self._submit_one(submission)
         if not isinstance(outcome, Receipt):
             raise outcome
         return outcome
@@ -188,7 +181,7 @@ class Celcom:
             return [await self._submit_one(batch[0])]
         request = _SendBulk(len(batch), [self._body_of(submission) for submission in batch])
         try:
-            reply = await self._send("sendbulk", request)
+            reply = read_reply(await self._post("sendbulk", request))
         except CallFailed as failed:
             return [failed.outcome() for _ in batch]
         if reply.whole is not None and reply.whole.code in SPLIT_CODES:
@@ -203,13 +196,23 @@ class Celcom:
 
     async def _submit_one(self, submission: Submission) -> Outcome:
         try:
-            return await self.submit(submission)
-        except (SendFailed, OutcomeUnknown) as outcome:
-            return outcome
+            answer = await self._post("sendsms", self._body_of(submission))
+        except CallFailed as failed:
+            return failed.outcome()
+        outcome = await self._judged(submission, answer)
+        return keep_answer(outcome, answer.body, submission, (self._settings.api_key,))
 
-    async def _send(self, call: str, request: _Send | _SendBulk) -> Reply:
-        answer = await self._exchange.post(self._urls[call], _encode(request), _JSON)
-        return read_reply(answer)
+    async def _judged(self, submission: Submission, answer: Answer) -> Outcome:
+        try:
+            reply = read_reply(answer)
+        except CallFailed as failed:
+            return failed.outcome()
+        item = sole_item(submission, reply)
+        balance = await self._balance_for([item] if item else [])
+        return self._judge.outcome(submission, item, balance)
+
+    async def _post(self, call: str, request: _Send | _SendBulk) -> Answer:
+        return await self._exchange.post(self._urls[call], _encode(request), _JSON)
 
     async def _balance_for(self, items: Sequence[Item]) -> Amount | None:
         if not needs_balance(items):

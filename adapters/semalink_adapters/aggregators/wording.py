@@ -68,12 +68,22 @@ def reference_of(value: Scalar) -> str | None:
 
 def scrub(words: str, *, text: str = "", secrets: tuple[str, ...] = ()) -> str:
     """Return a provider's words without our keys, the text of the message, or long numbers."""
+    words = hide_echo(hide_secrets(words, secrets)[: 4 * _WORDS_MAX], text)
+    words = "".join(char if char.isprintable() else " " for char in words)
+    return " ".join(hide_numbers(words).split())[:_WORDS_MAX]
+
+
+def hide_secrets(words: str, secrets: tuple[str, ...]) -> str:
+    """Return words without our keys."""
     for secret in secrets:
         if len(secret) >= _SECRET_MIN:
             words = words.replace(secret, _HIDDEN)
-    words = _hide_echo(words[: 4 * _WORDS_MAX], text)
-    words = "".join(char if char.isprintable() else " " for char in words)
-    return " ".join(_LONG_NUMBER.sub(_HIDDEN, words).split())[:_WORDS_MAX]
+    return words
+
+
+def hide_numbers(words: str) -> str:
+    """Return words without numbers that may be those of phones."""
+    return _LONG_NUMBER.sub(_HIDDEN, words)
 
 
 def scrub_code(code: str) -> str:
@@ -91,7 +101,8 @@ def parse_amount(text: str) -> Amount | None:
     return Amount(currency, -micros if sign else micros)
 
 
-def _hide_echo(words: str, text: str) -> str:
+def hide_echo(words: str, text: str) -> str:
+    """Return words without pieces of the text of a message."""
     if len(text) < _ECHO_MIN:
         return words.replace(text, _HIDDEN) if len(text) >= _SECRET_MIN else words
     pieces = {text[start : start + _ECHO_MIN] for start in range(len(text) - _ECHO_MIN + 1)}

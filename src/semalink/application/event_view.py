@@ -42,7 +42,9 @@ _PREFIXES = {
     "transfer_id": TRANSFER_PREFIX,
 }
 #: What of a message's steps tells of whoever pays for it.
-_PAYERS = frozenset({"billing_account_id", "cost", "cost_micros", "priced_by", "charge_version"})
+_PAYERS = frozenset(
+    {"billing_account_id", "cost", "cost_micros", "priced_by", "charge_version", "answer"}
+)
 #: What of its credits a customer may see whose agent pays.
 _CUSTOMERS = frozenset({"reservation_id", "price_micros", "spending_month", "expires_at"})
 #: What an entry shows in fields of its own.

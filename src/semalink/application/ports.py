@@ -1,7 +1,7 @@
 """What the outside must satisfy: aggregators, the ledger, the bus, clocks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -45,8 +45,11 @@ class SendFailed(Exception):
         detail: str,
         retryable: bool,
         may_fail_over: bool,
+        answer: str | None = None,
     ) -> None:
         self.failure = failure
+        #: The whole answer without keys, phone numbers or the text; None when there was none.
+        self.answer = answer
         #: The provider's own code, e.g. "1004" or "UserInBlacklist"; "" when there is none.
         self.provider_code = provider_code
         #: The provider's own words, without numbers or text of the message.
@@ -58,6 +61,11 @@ class SendFailed(Exception):
 
 class OutcomeUnknown(Exception):
     """The request left and no readable answer came: it was neither sent nor refused."""
+
+    def __init__(self, *words: str, answer: str | None = None) -> None:
+        #: What came, as in a SendFailed.
+        self.answer = answer
+        super().__init__(*words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,8 @@ class Receipt:
     network: str | None = None
     #: What the provider says it charged, verbatim, e.g. "KES 0.8000".
     cost: str | None = None
+    #: The whole answer without keys, phone numbers or the text; it says nothing else.
+    answer: str | None = field(default=None, compare=False)
 
 
 class ReportState(StrEnum):

@@ -190,6 +190,7 @@ class RecordRefusal(PlainCommand):
             detail=failure.detail,
             retryable=failure.retryable,
             retry_at=retry_at,
+            answer=failure.answer,
         )
 
 
@@ -201,6 +202,8 @@ class RecordUnknownOutcome(PlainCommand):
     attempt: int
     policy: Policy
     cause: Cause
+    #: What came, if anything did.
+    answer: str | None = None
 
     def needs(self, needs: Needs) -> None:
         """Only the message: its money stays reserved."""
@@ -211,7 +214,8 @@ class RecordUnknownOutcome(PlainCommand):
         message = books.message(self.job.message_id)
         if message.in_submission and message.attempt == self.attempt:
             deadline_at = self.cause.at + self.policy.unknown_after
-            message.record_unknown_outcome(deadline_at, "no_answer", self.cause)
+            reason = "no_answer" if self.answer is None else "unreadable_answer"
+            message.record_unknown_outcome(deadline_at, reason, self.cause, answer=self.answer)
         # Answered alike when repeated, because the first answer may have been lost.
         lost = message.is_waiting and message.attempt == self.attempt and message.outcome_unknown
         return TryAgain() if lost and _may_risk_a_duplicate(message) else Settled()
@@ -301,6 +305,7 @@ def take_receipt(
         network=network_of_code(receipt.network),
         cost=receipt.cost,
         charge_version=charge_version,
+        answer=receipt.answer,
     )
 
 

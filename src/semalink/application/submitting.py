@@ -141,7 +141,9 @@ class Submitter:
             return await self._record(
                 RecordRefusal(job, ready.attempt, outcome, preferred, self._policy, cause)
             )
-        return await self._record(RecordUnknownOutcome(job, ready.attempt, self._policy, cause))
+        return await self._record(
+            RecordUnknownOutcome(job, ready.attempt, self._policy, cause, outcome.answer)
+        )
 
     async def _record(self, command: _Caused) -> Next:
         try:

@@ -159,6 +159,7 @@ class Message(Aggregate):
         network: str | None,
         cost: str | None,
         charge_version: int | None = None,
+        answer: str | None = None,
     ) -> None:
         """Record that the aggregator took the message."""
         self._add(
@@ -171,9 +172,10 @@ class Message(Aggregate):
             network=network,
             cost=cost,
             charge_version=charge_version,
+            answer=answer,
         )
 
-    def record_refusal(
+    def record_refusal(  # noqa: PLR0913 - what a refusal says
         self,
         cause: Cause,
         *,
@@ -182,6 +184,7 @@ class Message(Aggregate):
         detail: str,
         retryable: bool,
         retry_at: datetime | None,
+        answer: str | None = None,
     ) -> None:
         """Record that the aggregator certainly did not take the message."""
         assert self.in_submission, "only a submission in flight can be refused"
@@ -195,9 +198,12 @@ class Message(Aggregate):
             detail=detail,
             retryable=retryable,
             retry_at=retry_at,
+            answer=answer,
         )
 
-    def record_unknown_outcome(self, deadline_at: datetime, reason: str, cause: Cause) -> None:
+    def record_unknown_outcome(
+        self, deadline_at: datetime, reason: str, cause: Cause, *, answer: str | None = None
+    ) -> None:
         """Record that no readable answer came; the message waits for a report until then."""
         assert self.in_submission, "only a submission in flight can lose its answer"
         self._add(
@@ -207,6 +213,7 @@ class Message(Aggregate):
             aggregator=self.aggregator,
             deadline_at=deadline_at,
             reason=reason,
+            answer=answer,
         )
 
     def note_report(self, state: str, description: str, cause: Cause) -> None:

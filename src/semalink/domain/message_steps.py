@@ -62,6 +62,8 @@ class Submitted(Step):
     cost: str | None
     #: Version of the ledger entry that charged it; None when nothing was charged.
     charge_version: int | None = None
+    #: What the aggregator answered, redacted; None in events of before, and when nothing came.
+    answer: str | None = None
 
     def apply(self, message: Any) -> None:
         """Move to submitted, unless a final state is known already."""
@@ -90,6 +92,7 @@ class SubmitRefused(Step):
     retryable: bool
     #: When the message is offered again; None when another route or the end follows at once.
     retry_at: datetime | None
+    answer: str | None = None
 
     def apply(self, message: Any) -> None:
         """Close the attempt and remember who refused."""
@@ -112,6 +115,7 @@ class OutcomeUnknown(Step):
     #: Until when a report is waited for.
     deadline_at: datetime
     reason: str
+    answer: str | None = None
 
     def apply(self, message: Any) -> None:
         """Hold the message: it may be on its way."""
