@@ -34,6 +34,7 @@ from semalink_ops.observability.step_log import LoggedLedger
 from semalink_ops.observability.tracing import Tracing
 from semalink_ops.preferences import CachedPreferences
 from semalink_ops.provider_balances import note_balances
+from semalink_ops.recoveries import run_recoveries
 from semalink_ops.report_waiting import ask_for_reports, give_up_on_reports
 from semalink_ops.runtime import (
     background,
@@ -243,7 +244,10 @@ async def run_relay(core: Core, stop: asyncio.Event) -> None:
     poked = asyncio.Event()
     await core.bus.on_poke(POKE_SUBJECT, poked.set)
     async with background(
-        _keep_house(core, stop), keep_credits(core, stop), sign_checkpoints(core, stop)
+        _keep_house(core, stop),
+        keep_credits(core, stop),
+        sign_checkpoints(core, stop),
+        run_recoveries(core, stop),
     ):
         await _relay(core, poked, stop)
 
