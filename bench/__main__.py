@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bench import (
     end_to_end,
     export,
+    feed,
     hot_account,
     ledger,
     load,
@@ -139,6 +140,7 @@ ALONE: dict[str, Callable[..., None]] = {
     "export": export.measure,
     "proof": proof.measure,
     "projections": projections.measure,
+    "feed": feed.measure,
     "end-to-end": end_to_end.measure,
 }
 

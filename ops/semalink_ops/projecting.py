@@ -15,6 +15,7 @@ from semalink.projections.standing import Failure, forget_failure, lag_seconds, 
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_ops.bootstrap import Core
+from semalink_ops.feeding import run_feed
 from semalink_ops.observability.metrics import Metrics
 from semalink_ops.runtime import wait_for_stop
 
@@ -50,7 +51,13 @@ _log = structlog.get_logger(__name__)
 
 
 async def run_projector(core: Core, stop: asyncio.Event) -> None:
-    """Keep the read models up to date until the stop."""
+    """Keep the read models up to date, and the feeds of accounts, until the stop."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_keep_read_models(core, stop))
+        group.create_task(run_feed(core, stop))
+
+
+async def _keep_read_models(core: Core, stop: asyncio.Event) -> None:
     poked = asyncio.Event()
     await core.bus.on_poke(POKE_SUBJECT, poked.set)
     engine = open_engine(core.settings.database_url.reveal())

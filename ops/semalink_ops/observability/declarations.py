@@ -95,6 +95,16 @@ PROJECTION_LAG_SECONDS = Declared(
     "Age of the oldest event that a read model does not show yet; 0 when there is none.",
     ("projection",),
 )
+FEED_EVENTS = Declared(
+    "semalink_feed_events_total",
+    Kind.COUNTER,
+    "Events that were added to the feeds of accounts.",
+)
+FEED_DELIVERIES = Declared(
+    "semalink_feed_deliveries_total",
+    Kind.COUNTER,
+    "Deliveries to webhook endpoints that the feed began.",
+)
 PROJECTION_FAILING = Declared(
     "semalink_projection_failing",
     Kind.GAUGE,
@@ -206,6 +216,8 @@ DECLARED = (
     PUBLISH_FAILURES,
     PROJECTION_LAG_SECONDS,
     PROJECTION_FAILING,
+    FEED_EVENTS,
+    FEED_DELIVERIES,
     CONSUMER_PENDING,
     CONSUMER_DELIVERIES,
     CONSUMER_REDELIVERIES,

@@ -30,7 +30,11 @@ _ENVELOPE = frozenset(
         "request_id",
     }
 )
-_PUBLIC_NAMES = {"message": "message", "credit_account": "credit"}
+_PUBLIC_NAMES = {
+    "message": "message",
+    "credit_account": "credit",
+    "webhook_endpoint": "webhook_endpoint",
+}
 _PREFIXES = {
     "account_id": ACCOUNT_PREFIX,
     "billing_account_id": ACCOUNT_PREFIX,
@@ -76,7 +80,7 @@ def entry_view(entry: Any, recorded_at: datetime) -> EntryView:
     posted, reserved = entry.posted_after_micros, entry.reserved_after_micros
     limit = entry.credit_limit_after_micros
     return EntryView(
-        id=_event_id(entry),
+        id=public_event_id(entry),
         entry=entry.originator_version,
         name=public_name(entry),
         at=entry.timestamp,
@@ -126,7 +130,7 @@ def public_name(event: Any) -> str:
 
 
 def _view(sequence: int, event: Any) -> EventView:
-    return _shown(sequence, event, _event_id(event), _facts(event))
+    return _shown(sequence, event, public_event_id(event), _facts(event))
 
 
 def _customers_view(sequence: int, event: Any) -> EventView:
@@ -136,7 +140,7 @@ def _customers_view(sequence: int, event: Any) -> EventView:
         shown = {key: value for key, value in facts.items() if key in _CUSTOMERS}
         return _shown(sequence, event, _movement_id(_message_of(event), event), shown)
     shown = {key: value for key, value in facts.items() if key not in _PAYERS}
-    return _shown(sequence, event, _event_id(event), shown)
+    return _shown(sequence, event, public_event_id(event), shown)
 
 
 def _shown(sequence: int, event: Any, event_id: str, facts: Mapping[str, Any]) -> EventView:
@@ -151,7 +155,8 @@ def _shown(sequence: int, event: Any, event_id: str, facts: Mapping[str, Any]) -
     )
 
 
-def _event_id(event: Any) -> str:
+def public_event_id(event: Any) -> str:
+    """Return the id of an event as the API tells it."""
     return f"{EVENT_PREFIX}{event.originator_id.hex}_{event.originator_version}"
 
 
