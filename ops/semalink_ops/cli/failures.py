@@ -26,7 +26,7 @@ _EXIT_CODES = {
     "semalink.domain.errors.StatementNotFound": exit_codes.NOT_FOUND,
     "semalink.domain.errors.IdempotencyKeyReused": exit_codes.CONFLICT,
     "semalink.domain.errors.PaymentReferenceReused": exit_codes.CONFLICT,
-    "semalink.domain.errors.DomainError": exit_codes.FAILED,
+    "semalink.domain.refusal.DomainError": exit_codes.FAILED,
     "semalink.application.months.StatementAltered": exit_codes.FAILED,
     "semalink.application.ledger.LedgerUnavailable": exit_codes.UNAVAILABLE,
     "semalink.application.reading.ReadsUnavailable": exit_codes.UNAVAILABLE,

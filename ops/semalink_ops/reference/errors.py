@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 
-from semalink.domain import errors
+from semalink.domain import errors, webhook_errors
 from semalink.domain.errors import DomainError
 from semalink.web.problem_types import EDGE_PROBLEMS, PROBLEM_TYPES, ProblemType
+
+#: In order of precedence, as the classes in each.
+_MODULES = (webhook_errors, errors)
 
 _HEAD = (
     "# Errors",
@@ -55,8 +58,10 @@ def refusal_classes() -> list[type[DomainError]]:
     """Return every refusal that has a code, in the order of the classes."""
     return [
         kind
-        for kind in vars(errors).values()
+        for module in _MODULES
+        for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, DomainError) and hasattr(kind, "code")
+        if kind.__module__ == module.__name__
     ]
 
 

@@ -188,6 +188,15 @@ def test_deliveries_are_the_same_ones_when_they_are_made_again() -> None:
     assert len({one.originator_id for one in first}) == 3
 
 
+def test_deliveries_of_two_events_of_a_kind_are_two() -> None:
+    item = next(iter(items_of(delivered(), Known())))
+    numbered = number([item, item._replace(event_id="evt_2")], {})
+
+    made = deliveries_of(numbered, [subscription()], CAUSE)
+
+    assert len({one.originator_id for one in made}) == 2
+
+
 def test_deliveries_leave_out_what_was_before_the_endpoint() -> None:
     numbered = number(items_of(delivered(), Known()), {})
     late = replace(subscription(), since=AT + timedelta(seconds=1))

@@ -9,6 +9,7 @@ from prometheus_client.exposition import generate_latest
 from semalink.application.bus import BusObserver, PublishState
 from semalink_ops.observability.bus_observer import BusMetrics
 from semalink_ops.observability.declarations import DECLARED, OF_THE_PROCESS, reference_page
+from semalink_ops.observability.feed_metrics import FeedMetrics
 from semalink_ops.observability.metrics import Metrics, watch_loop
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
@@ -24,6 +25,8 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def test_registry_holds_exactly_what_is_declared(metrics: Metrics) -> None:
+    FeedMetrics(metrics)
+
     exposed = {
         line.split()[2]
         for line in generate_latest(metrics.registry).decode().splitlines()
