@@ -26,6 +26,11 @@ _COMMANDS = {
     ),
     "ledger": Place("semalink_ops.cli.ledger", "ledger", "Check, replay and export the ledger."),
     "key": Place("semalink_ops.cli.key", "key", "Create, list and revoke API keys."),
+    "webhooks": Place(
+        "semalink_ops.cli.webhooks",
+        "webhooks",
+        "Show what was sent to customers' endpoints, and send it again.",
+    ),
     "doctor": Place(
         "semalink_ops.cli.doctor", "doctor", "Check the installation and say how to mend it."
     ),
