@@ -146,9 +146,7 @@ class MemoryRecoveries:
         work.is_matched = True
         wanted = job.wanted
         for one in self.feeds.get(job.account_id, ()):
-            delivery_id = delivery_id_of(
-                one.event_id, (one.occurred_at - _EPOCH) // _MS, wanted.endpoint_id
-            )
+            delivery_id = delivery_id_of(one.event_id, one.occurred_at, wanted.endpoint_id)
             delivery = self._ledger.load(WebhookDelivery, delivery_id)
             if (
                 wanted.since <= one.occurred_at < wanted.until

@@ -38,7 +38,6 @@ from semalink_adapters.postgres.recoveries import PostgresRecoveries
 INSERT_FED = """
 INSERT INTO account_events (account_id, sequence, event_id, name, occurred_at, payload)
 VALUES (%s, %s, %s, %s, %s, %s)"""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _numbers = count(1)
 
 
@@ -90,8 +89,7 @@ class World:
         return event
 
     def delivery_id(self, event: FedEvent) -> UUID:
-        at_ms = (event.occurred_at - EPOCH) // timedelta(milliseconds=1)
-        return delivery_id_of(event.event_id, at_ms, self.endpoint_id)
+        return delivery_id_of(event.event_id, event.occurred_at, self.endpoint_id)
 
     async def make(self, change: Callable[[Books], None], delivery_id: UUID) -> None:
         await self.ledger.execute(Make(change, delivery_id, cause()))

@@ -1,7 +1,6 @@
 """The tables of recoveries, as their runner works through them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +20,6 @@ JOBS_MAX = 200
 #: Events that are looked through in one transaction.
 MATCH_PAGE = 5_000
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 
 UNDER_WAY = """
 SELECT recovery_id, account_id, state, endpoint_id, mode, since, until, event_types,
@@ -157,7 +154,7 @@ class PostgresRecoveries(Queries):
         asked = (job.account_id, sequence, self._match_page)
         page = await (await connection.execute(NEXT_EVENTS, asked)).fetchall()
         wanted = {
-            delivery_id_of(event_id, (at - _EPOCH) // _MS, job.wanted.endpoint_id): number
+            delivery_id_of(event_id, at, job.wanted.endpoint_id): number
             for number, event_id, name, at in page
             if job.wanted.since <= at < job.wanted.until
             and any(matches(pattern, name) for pattern in job.wanted.event_types)

@@ -198,9 +198,8 @@ def _moved_on(event: Any, known: Known) -> Message:
 def _delivery(
     to: Subscription, item: FeedItem, sequence: int, cause: Cause
 ) -> WebhookDelivery.Created:
-    happened_at_ms = int(item.at.timestamp() * 1000)
     delivery = WebhookDelivery.create(
-        delivery_id_of(item.event_id, happened_at_ms, to.endpoint_id),
+        delivery_id_of(item.event_id, item.at, to.endpoint_id),
         Subject(
             to.endpoint_id, item.account_id, item.event_id, item.name, sequence, item.message_id
         ),

@@ -1,7 +1,7 @@
 """One event on its way to one endpoint: every attempt, until it arrived or was given up."""
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Self
@@ -14,6 +14,8 @@ from semalink.domain.errors import WebhookDeliveryNotFound
 
 _UUID7 = 0x7
 _VARIANT = 0b10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class DeliveryState(StrEnum):
@@ -338,8 +340,10 @@ class WebhookDelivery(Aggregate):
         self.next_attempt_at = None
 
 
-def delivery_id_of(event_id: str, happened_at_ms: int, endpoint_id: UUID) -> UUID:
+def delivery_id_of(event_id: str, happened_at: datetime, endpoint_id: UUID) -> UUID:
     """Return the id of the delivery of an event to an endpoint: a UUIDv7, always the same one."""
+    # In whole numbers: a fraction would now and then come out a millisecond short.
+    happened_at_ms = (happened_at - _EPOCH) // _MILLISECOND
     assert 0 <= happened_at_ms < 1 << 48, "48 bits of a UUIDv7 are milliseconds"
     digest = sha256(endpoint_id.bytes + event_id.encode()).digest()
     random = int.from_bytes(digest[:10])

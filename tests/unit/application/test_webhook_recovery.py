@@ -231,8 +231,7 @@ async def test_runner_skips_what_it_need_not_send(ledger: MemoryLedger) -> None:
     happened_at = AT - timedelta(minutes=5)
     event = FedEvent(1, "evt_7", "message.delivered", happened_at)
     book.feeds[MINE] = [event]
-    at_ms = int(happened_at.timestamp() * 1_000)
-    delivery_id = delivery_id_of(event.event_id, at_ms, ENDPOINT)
+    delivery_id = delivery_id_of(event.event_id, happened_at, ENDPOINT)
     subject = Subject(ENDPOINT, MINE, event.event_id, event.name, event_sequence=1)
     delivery = WebhookDelivery.create(delivery_id, subject, CAUSE)
     delivery.give_up(GivenUp.ABORTED, CAUSE)
