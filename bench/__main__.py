@@ -13,6 +13,7 @@ from bench import (
     load,
     platform,
     point_in_time,
+    priority,
     projections,
     proof,
 )
@@ -142,6 +143,7 @@ ALONE: dict[str, Callable[..., None]] = {
     "projections": projections.measure,
     "feed": feed.measure,
     "end-to-end": end_to_end.measure,
+    "priority": priority.measure,
 }
 
 

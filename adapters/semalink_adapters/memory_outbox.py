@@ -51,7 +51,13 @@ class MemoryOutbox:
             for event in accepted
         ]
         oldest_at = accepted[0].timestamp if accepted else None
-        return JobPage(jobs, Position(_XID, self._jobs_at + len(page)), oldest_at)
+        end = Position(_XID, self._jobs_at + len(page))
+        return JobPage(jobs, end, oldest_at, is_full=len(page) == limit)
+
+    async def urgent_jobs(self, *, after: UUID | None, limit: int) -> Sequence[PendingJob]:
+        """Return messages of the priority lane that no aggregator has, in id order."""
+        queued = await self.queued_jobs("priority", after=after, older_than_seconds=0, limit=limit)
+        return [job for job in queued if job.round == 0]
 
     async def jobs_published(self, end: Position) -> None:
         """Move the cursor of accepted messages."""

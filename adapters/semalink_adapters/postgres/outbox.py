@@ -72,6 +72,12 @@ WHERE state = 'queued' AND lane = %s AND message_id > %s
   AND queued_at <= now() - make_interval(secs => %s)
 ORDER BY message_id LIMIT %s"""  # noqa: S608
 
+# Of those that were put off once, the broker was told when they were due.
+URGENT_JOBS = f"""
+SELECT {_JOB_COLUMNS} FROM pending_submissions
+WHERE lane = 'priority' AND state = 'queued' AND round = 0 AND message_id > %s
+ORDER BY message_id LIMIT %s"""  # noqa: S608
+
 QUEUED_REPORTS = """
 SELECT report_id FROM pending_reports
 WHERE report_id > %s AND coalesce(refilled_at, received_at) <= now() - make_interval(secs => %s)
@@ -146,7 +152,13 @@ class PostgresOutbox:
                 job = Job(message_id, accepted.account_id, accepted.billing_account_id)
                 jobs.append(PendingJob(job, accepted.lane, 0, accepted.traceparent))
                 oldest_at = oldest_at or recorded_at
-        return JobPage(jobs, Position(rows[-1][0], rows[-1][1]), oldest_at)
+        end = Position(rows[-1][0], rows[-1][1])
+        return JobPage(jobs, end, oldest_at, is_full=len(rows) == limit)
+
+    async def urgent_jobs(self, *, after: UUID | None, limit: int) -> Sequence[PendingJob]:
+        """Return messages of the priority lane that no aggregator has, in id order."""
+        rows = await self._all(URGENT_JOBS, (after or UUID(int=0), limit))
+        return [_pending_job(row) for row in rows]
 
     async def oldest_unpublished_at(self) -> datetime | None:
         """Return when the oldest accepted message beyond the cursor was recorded."""

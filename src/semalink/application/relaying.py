@@ -16,6 +16,8 @@ from semalink.domain.ids import MESSAGE_PREFIX, format_id
 
 PAGE_SIZE = 1_000
 STEPS_BETWEEN_DUE = 20
+#: While the log is behind, urgent messages are looked for after so many others.
+URGENT_AFTER = 100
 
 #: How long nothing is published after the broker did not take something.
 PAUSE_SECONDS = 0.5
@@ -66,6 +68,8 @@ class JobPage:
     end: Position | None
     #: When the oldest of them was recorded.
     oldest_at: datetime | None
+    #: Whether the log goes on behind it.
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,10 @@ class Outbox(Protocol):
 
     async def jobs_published(self, end: Position) -> None:
         """Move the cursor of accepted messages."""
+        ...
+
+    async def urgent_jobs(self, *, after: UUID | None, limit: int) -> Sequence[PendingJob]:
+        """Return messages of the priority lane that no aggregator has, in id order."""
         ...
 
     async def next_reports(self, limit: int) -> ReportPage:
@@ -158,11 +166,21 @@ class Outbox(Protocol):
 class Relay:
     """Publishes what the outbox names; moves a cursor only after the broker has it all."""
 
-    def __init__(self, outbox: Outbox, bus: Bus, *, pause_seconds: float = PAUSE_SECONDS) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        bus: Bus,
+        *,
+        pause_seconds: float = PAUSE_SECONDS,
+        page_size: int = PAGE_SIZE,
+    ) -> None:
+        self._page_size = page_size
         self._outbox = outbox
         self._bus = bus
         self._pause_seconds = pause_seconds
         self._steps_since_due = 0
+        #: Urgent messages that were published before the log came to them.
+        self._ahead: set[UUID] = set()
         self.oldest_at: datetime | None = None
         self.published_counts = dict.fromkeys((*QUEUE_OF_LANE.values(), REPORT_QUEUE), 0)
 
@@ -200,17 +218,37 @@ class Relay:
             await self._outbox.remember_stream(mark)
 
     async def _publish_accepted(self) -> bool:
-        page = await self._outbox.next_jobs(PAGE_SIZE)
+        page = await self._outbox.next_jobs(self._page_size)
         self.oldest_at = page.oldest_at
         if page.end is None:
             return False
-        if not await self._publish([_outgoing_job(job, "") for job in page.jobs]):
-            return False
+        for start in range(0, max(1, len(page.jobs)), URGENT_AFTER):
+            if page.is_full:
+                await self._publish_urgent()
+            jobs = page.jobs[start : start + URGENT_AFTER]
+            rest = [job for job in jobs if job.job.message_id not in self._ahead]
+            if not await self._publish([_outgoing_job(job, "") for job in rest]):
+                return False
         await self._outbox.jobs_published(page.end)
+        if not page.is_full:
+            self._ahead.clear()
         return True
 
+    async def _publish_urgent(self) -> None:
+        """Publish ahead of the log what must not wait behind thousands of others.
+
+        The log comes to them as well; that they were published is remembered until then.
+        """
+        after: UUID | None = None
+        while jobs := await self._outbox.urgent_jobs(after=after, limit=self._page_size):
+            after = jobs[-1].job.message_id
+            fresh = [job for job in jobs if job.job.message_id not in self._ahead]
+            if not await self._publish([_outgoing_job(job, "") for job in fresh]):
+                return
+            self._ahead.update(job.job.message_id for job in fresh)
+
     async def _publish_reports(self) -> bool:
-        page = await self._outbox.next_reports(PAGE_SIZE)
+        page = await self._outbox.next_reports(self._page_size)
         if page.end is None:
             return False
         if not await self._publish([_outgoing_report(report, "") for report in page.report_ids]):
@@ -219,7 +257,7 @@ class Relay:
         return True
 
     async def _publish_due(self) -> bool:
-        jobs = await self._outbox.due_jobs(PAGE_SIZE)
+        jobs = await self._outbox.due_jobs(self._page_size)
         if not jobs or not await self._publish([_outgoing_job(job, "") for job in jobs]):
             return False
         await self._outbox.requeued([job.job.message_id for job in jobs])
@@ -268,11 +306,14 @@ class Relay:
     ) -> list[tuple[UUID, Outgoing]]:
         if mark.stream == "DLR_INBOUND":
             reports = await self._outbox.queued_reports(
-                after=after, older_than_seconds=older_than_seconds, limit=PAGE_SIZE
+                after=after, older_than_seconds=older_than_seconds, limit=self._page_size
             )
             return [(report, _outgoing_report(report, suffix)) for report in reports]
         jobs = await self._outbox.queued_jobs(
-            _lane_of(mark), after=after, older_than_seconds=older_than_seconds, limit=PAGE_SIZE
+            _lane_of(mark),
+            after=after,
+            older_than_seconds=older_than_seconds,
+            limit=self._page_size,
         )
         return [(job.job.message_id, _outgoing_job(job, suffix)) for job in jobs]
 

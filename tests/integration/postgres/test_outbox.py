@@ -141,6 +141,25 @@ async def test_queue_must_hold_what_waits_in_its_lane(
     assert settled == []
 
 
+async def test_urgent_are_those_of_the_priority_lane_that_were_never_put_off(
+    desk: Any, outbox: PostgresOutbox, connection: psycopg.Connection[Any]
+) -> None:
+    account_id = await desk.open_account(message_count=5)
+    await desk.accept_job(account_id)
+    first, second, again, sent = [
+        await desk.accept_job(account_id, lane="priority") for _ in range(4)
+    ]
+    connection.execute(
+        "UPDATE pending_submissions SET round = 1 WHERE message_id = %s", (again.message_id,)
+    )
+    await desk.submit(sent, "ref-1")
+
+    page = await outbox.urgent_jobs(after=None, limit=1)
+    rest = await outbox.urgent_jobs(after=page[-1].job.message_id, limit=10)
+
+    assert [job.job for job in [*page, *rest]] == [first, second]
+
+
 async def test_queue_must_hold_reports_that_are_not_processed(
     outbox: PostgresOutbox, connection: psycopg.Connection[Any]
 ) -> None:

@@ -54,6 +54,7 @@ BY_KEY = [
     ),
     pytest.param(awaited_changes.NOTE_STATES, ([SOME_ID], ["queued"]), id="noted"),
     pytest.param(outbox.DUE_JOBS, (100,), id="due_jobs"),
+    pytest.param(outbox.URGENT_JOBS, (SOME_ID, 100), id="urgent_jobs"),
     pytest.param(outbox.QUEUED_JOBS, ("normal", SOME_ID, 0.0, 100), id="queued_jobs"),
     pytest.param(reports.OWNERS, (["celcom"], ["ref"]), id="owners"),
     pytest.param(reports.OVERDUE_UNKNOWNS, (100,), id="overdue"),
