@@ -16,6 +16,7 @@ from bench import (
     priority,
     projections,
     proof,
+    webhooks,
 )
 from bench.baselines import DATABASE_URL, PORT
 from semalink_adapters.postgres.group_commit import GroupCommit
@@ -136,6 +137,7 @@ ON_SERVERS: dict[str, Callable[..., None]] = {
     "hot-account": _measure_hot_account,
     "point-in-time": _measure_point_in_time,
     "http": _measure_http,
+    "webhooks": webhooks.measure,
 }
 ALONE: dict[str, Callable[..., None]] = {
     "export": export.measure,

@@ -105,6 +105,12 @@ HttpUrls = Annotated[
     tuple[HttpUrl, ...],
     _kind("http or https addresses with commas between", "http://a:8222,http://b:8222"),
 ]
+WebhookKey = SigningKey
+Ports = Annotated[
+    tuple[Annotated[int, msgspec.Meta(ge=1, le=65_535)], ...],
+    _kind("ports with commas between", "9443,10443"),
+]
+Flag = Annotated[bool, _kind('"true" or "false"', "true")]
 Host = Annotated[str, _kind("an address of this machine", "0.0.0.0", pattern=r"^\S+$")]  # noqa: S104 - an example
 Port = Annotated[int, _kind("a port from 1 to 65535", "8080", ge=1, le=65_535)]
 Count = Annotated[int, _kind("a whole number from 1 to 10000", "8", ge=1, le=10_000)]

@@ -13,6 +13,7 @@ from semalink_ops.setting_types import (
     DatabaseUrl,
     DlrSecret,
     DrainSeconds,
+    Flag,
     Host,
     HttpUrl,
     HttpUrls,
@@ -20,6 +21,7 @@ from semalink_ops.setting_types import (
     LogLevel,
     Name,
     Port,
+    Ports,
     ProviderKey,
     PublicKeys,
     Ratio,
@@ -30,6 +32,7 @@ from semalink_ops.setting_types import (
     SigningKey,
     TomlPath,
     TraceTarget,
+    WebhookKey,
 )
 
 PREFIX = "SEMALINK_"
@@ -112,6 +115,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     africastalking_api_key: ProviderKey | None = None
     #: In the path of Africa's Talking's reports.
     africastalking_dlr_secret: DlrSecret | None = None
+
+    #: Seals the secrets of webhook endpoints; unset, there are no webhooks.
+    webhook_key: WebhookKey | None = None
+    #: Ports that webhooks may be sent to beside 443 and 8443.
+    webhook_ports: Ports = ()
+    #: Whether webhooks may go into private networks and over plain HTTP: on a developer's machine.
+    webhook_allow_private: Flag = False
 
     #: Sender ids that every account may use.
     shared_senders: SenderIds = ("SEMALINK",)
@@ -203,7 +213,7 @@ def _parse(text: str, wanted: Any) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, Secret):
         return value.reveal()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _half_set(values: Mapping[str, Any]) -> list[str]:

@@ -43,6 +43,7 @@ from semalink_ops.runtime import (
     utc_now,
     wait_for_stop,
 )
+from semalink_ops.webhook_dispatch import dispatch_webhooks
 
 SWEEP_SECONDS = 1.0
 POLL_SECONDS = 0.1
@@ -248,6 +249,7 @@ async def run_relay(core: Core, stop: asyncio.Event) -> None:
         keep_credits(core, stop),
         sign_checkpoints(core, stop),
         run_recoveries(core, stop),
+        dispatch_webhooks(core, stop),
     ):
         await _relay(core, poked, stop)
 

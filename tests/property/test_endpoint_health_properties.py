@@ -109,6 +109,16 @@ def test_window_counts_each_attempt_once_however_often_it_looks():
     assert window.counts == (1, 0)
 
 
+def test_window_counts_anew_where_the_totals_began_anew():
+    window = Window()
+
+    window.observe(Record(successes=3, failures=4), START)
+    window.observe(Record(), START + timedelta(seconds=1))
+    window.observe(Record(failures=1), START + timedelta(seconds=2))
+
+    assert window.counts == (1, 1)
+
+
 def test_window_counts_nothing_before_it_saw_anything():
     window = Window()
 

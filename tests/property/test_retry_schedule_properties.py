@@ -26,8 +26,8 @@ ANSWERING_LONGEST = timedelta(seconds=15)
 
 def waits_of(answers: list[tuple[float, int | None, int | None, bool]]) -> list[timedelta]:
     waits: list[timedelta] = []
+    before = WaitsBefore()
     for jitter, retry_after, status, timed_out in answers:
-        before = WaitsBefore(len(waits), sum(waits, timedelta()), max(waits, default=timedelta()))
         wait = next_webhook_wait(
             before,
             jitter=jitter,
@@ -38,6 +38,7 @@ def waits_of(answers: list[tuple[float, int | None, int | None, bool]]) -> list[
         if wait is None:
             break
         waits.append(wait)
+        before = before.and_another(wait)
     return waits
 
 

@@ -17,6 +17,7 @@ from semalink_adapters.postgres.arrays import (
 )
 from semalink_adapters.postgres.bundle import Bundle
 from semalink_adapters.postgres.setting_changes import Statement
+from semalink_adapters.postgres.webhook_health import HealthChanges
 
 INSERT_ENDPOINT = """
 INSERT INTO webhook_endpoints (
@@ -36,6 +37,9 @@ WHERE endpoint_id = %s"""
 
 # Whoever enables an endpoint again begins with a clean slate.
 FORGET_HEALTH = "DELETE FROM webhook_endpoint_health WHERE endpoint_id = %s"
+
+NOTE_WARNING = """
+UPDATE webhook_endpoint_health SET warned_percent = %s WHERE endpoint_id = %s"""
 
 ADD_TO_SECRETS = """
 INSERT INTO webhook_secrets (
@@ -90,6 +94,7 @@ class WebhookChanges:
     sealed_secrets: Mapping[UUID, bytes]
     created: dict[UUID, None] = field(default_factory=dict)
     moved: dict[UUID, None] = field(default_factory=dict)
+    health: HealthChanges = field(default_factory=HealthChanges)
     #: Rare changes, one statement each.
     single: list[Statement] = field(default_factory=list)
 
@@ -100,6 +105,9 @@ class WebhookChanges:
                 self.created[event.originator_id] = None
             elif event.originator_id not in self.created:
                 self.moved[event.originator_id] = None
+            if isinstance(event, WebhookDelivery.AttemptRecorded):
+                endpoint_id = self.deliveries[event.originator_id].subject.endpoint_id
+                self.health.note(endpoint_id, event)
         elif isinstance(event, WebhookEndpoint.SecretAdded):
             self.single.append(_secret_added(event, self.sealed_secrets[event.secret_id]))
         elif isinstance(event, WebhookEndpoint.Event):
@@ -115,6 +123,7 @@ class WebhookChanges:
             moved = [self.deliveries[each] for each in self.moved]
             rows = [(one.id, *_standing_of(one)) for one in moved]
             bundle.add(MOVE_DELIVERIES, pack_columns(_MOVED, rows))
+        self.health.add_to(bundle)
 
 
 def _row_of(delivery: WebhookDelivery) -> tuple[Any, ...]:
@@ -200,6 +209,10 @@ def _move(event: WebhookEndpoint.Event, state: str, reason: str | None = None) -
     return MOVE_ENDPOINT, (state, reason, event.timestamp, event.originator_id)
 
 
+def _warned(event: WebhookEndpoint.Warned) -> Sequence[Statement]:
+    return [(NOTE_WARNING, (event.percent, event.originator_id))]
+
+
 def _secret_added(event: WebhookEndpoint.SecretAdded, sealed: bytes) -> Statement:
     parameters = (
         event.secret_id,
@@ -226,4 +239,5 @@ _ENDPOINT_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     WebhookEndpoint.Disabled: _disabled,
     WebhookEndpoint.Removed: _removed,
     WebhookEndpoint.SecretRetired: _secret_retired,
+    WebhookEndpoint.Warned: _warned,
 }

@@ -4,11 +4,8 @@ import hashlib
 import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from semalink_adapters.ed25519 import Signer
-
-Kind = Literal["v1", "v1a"]
 
 SECRET_BYTES = 32
 #: What a customer is shown: the shared secret of `v1`, the public key of `v1a`.
@@ -21,7 +18,7 @@ class SigningKey:
 
     __slots__ = ("_sign", "kind")
 
-    def __init__(self, kind: Kind, secret: bytes) -> None:
+    def __init__(self, kind: str, secret: bytes) -> None:
         self.kind = kind
         self._sign = _signer_of(kind, secret)
 
@@ -38,7 +35,7 @@ def signature_header(
     return " ".join(key.sign(event_id, timestamp_seconds, body) for key in keys)
 
 
-def show_secret(kind: Kind, secret: bytes) -> str:
+def show_secret(kind: str, secret: bytes) -> str:
     """Return what a customer verifies with; of `v1a` it is the public key, which is no secret."""
     if kind == "v1":
         return SECRET_PREFIX + b64encode(secret).decode()
@@ -50,14 +47,15 @@ def read_shown(text: str) -> bytes:
     return b64decode(text.removeprefix(SECRET_PREFIX).removeprefix(PUBLIC_KEY_PREFIX))
 
 
-def fingerprint_of(kind: Kind, secret: bytes) -> str:
+def fingerprint_of(kind: str, secret: bytes) -> str:
     """Return what names a secret without telling it, in logs and events."""
     return hashlib.sha256(b"semalink webhook " + show_secret(kind, secret).encode()).hexdigest()[
         :16
     ]
 
 
-def _signer_of(kind: Kind, secret: bytes) -> Callable[[bytes], bytes]:
+def _signer_of(kind: str, secret: bytes) -> Callable[[bytes], bytes]:
     if kind == "v1a":
         return Signer(secret).sign
+    assert kind == "v1", "these are the kinds of the standard"
     return lambda text: hmac.digest(secret, text, "sha256")

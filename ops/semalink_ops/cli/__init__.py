@@ -42,7 +42,7 @@ _COMMANDS = {
         "semalink_ops.cli.servers", "dlr_intake", "Take delivery reports from aggregators."
     ),
     "admin": Place("semalink_ops.cli.servers", "admin", "Serve the admin API."),
-    "worker": Place("semalink_ops.cli.workers", "worker", "Run a worker: sms or dlr."),
+    "worker": Place("semalink_ops.cli.workers", "worker", "Run a worker: sms, dlr or webhooks."),
     "relay": Place(
         "semalink_ops.cli.workers", "relay", "Carry work from the event log to the broker."
     ),

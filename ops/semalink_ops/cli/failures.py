@@ -46,6 +46,7 @@ _EXIT_CODES = {
     "semalink_ops.observability.tracing.TracesUnavailable": exit_codes.USAGE,
     "semalink_ops.ledger_tools.export_source.ExportImpossible": exit_codes.FAILED,
     "semalink_adapters.postgres.ledger_export.LedgerChanged": exit_codes.DIFFERENCES,
+    "semalink_ops.webhook_worker.NoWebhookKey": exit_codes.USAGE,
     "semalink_ops.up.failures.UpFailed": exit_codes.FAILED,
     "psycopg.OperationalError": exit_codes.UNAVAILABLE,
     "sqlalchemy.exc.OperationalError": exit_codes.UNAVAILABLE,

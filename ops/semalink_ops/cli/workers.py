@@ -1,4 +1,4 @@
-"""The commands that work in the background: worker sms|dlr, relay, projector."""
+"""The commands that work in the background: worker sms|dlr|webhooks, relay, projector."""
 
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +10,7 @@ from semalink_ops.cli.settings_source import data_dir_option, read_settings
 
 @click.group("worker")
 def worker() -> None:
-    """Run a worker: sms or dlr.
+    """Run a worker: sms, dlr or webhooks.
 
     Any number of each may run. Health and metrics are on SEMALINK_METRICS_PORT.
     """
@@ -28,6 +28,13 @@ def sms(*, data_dir: Path) -> None:
 def dlr(*, data_dir: Path) -> None:
     """Apply delivery reports to messages."""
     _run("worker-dlr", "run_dlr_worker", data_dir)
+
+
+@worker.command("webhooks", epilog="Example: SEMALINK_METRICS_PORT=9469 semalink worker webhooks")
+@data_dir_option
+def webhooks(*, data_dir: Path) -> None:
+    """Send events to customers' endpoints."""
+    _run("worker-webhooks", "run_webhook_worker", data_dir, "semalink_ops.webhook_worker")
 
 
 @click.command("relay", epilog="Example: SEMALINK_METRICS_PORT=9467 semalink relay")

@@ -197,6 +197,45 @@ CHECKPOINT_AGE_SECONDS = Declared(
     Kind.GAUGE,
     "Time since the relay last knew all credits to be in a signed checkpoint; 0 without a key.",
 )
+WEBHOOK_ATTEMPTS = Declared(
+    "semalink_webhook_attempts_total",
+    Kind.COUNTER,
+    "Attempts at customers' endpoints: `delivered`, or the class of what went wrong.",
+    ("result",),
+)
+WEBHOOK_ATTEMPT_SECONDS = Declared(
+    "semalink_webhook_attempt_seconds",
+    Kind.HISTOGRAM,
+    "Time from dialling an endpoint until its answer was read, or was given up.",
+    ("result",),
+    _PROVIDER_BUCKETS,
+)
+WEBHOOKS_PUT_OFF = Declared(
+    "semalink_webhooks_put_off_total",
+    Kind.COUNTER,
+    "Attempts that a worker did not make because their endpoints are slow; they cost no retry.",
+)
+WEBHOOKS_HELD = Declared(
+    "semalink_webhooks_held",
+    Kind.GAUGE,
+    "Deliveries that are due and not sent, because their endpoint is paused, disabled or left "
+    "alone; told by the relay that dispatches.",
+)
+WEBHOOK_BREAKERS_OPENED = Declared(
+    "semalink_webhook_breakers_opened_total",
+    Kind.COUNTER,
+    "Times that an endpoint was left alone for a while because it failed.",
+)
+WEBHOOK_ENDPOINTS_DISABLED = Declared(
+    "semalink_webhook_endpoints_disabled_total",
+    Kind.COUNTER,
+    "Endpoints that are sent nothing more because they failed for days.",
+)
+WEBHOOK_OWNERS_WARNED = Declared(
+    "semalink_webhook_owners_warned_total",
+    Kind.COUNTER,
+    "Warnings to owners that an endpoint will be disabled.",
+)
 LOOP_LAG_SECONDS = Declared(
     "semalink_loop_lag_seconds",
     Kind.GAUGE,
@@ -232,6 +271,13 @@ DECLARED = (
     REPORT_POLLS,
     REPORTS_TIMED_OUT,
     CHECKPOINT_AGE_SECONDS,
+    WEBHOOK_ATTEMPTS,
+    WEBHOOK_ATTEMPT_SECONDS,
+    WEBHOOKS_PUT_OFF,
+    WEBHOOKS_HELD,
+    WEBHOOK_BREAKERS_OPENED,
+    WEBHOOK_ENDPOINTS_DISABLED,
+    WEBHOOK_OWNERS_WARNED,
     LOOP_LAG_SECONDS,
 )
 

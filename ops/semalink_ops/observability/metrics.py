@@ -11,6 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from semalink_ops.observability import declarations as declared
 from semalink_ops.observability.declarations import Declared
+from semalink_ops.observability.webhook_metrics import WebhookMetrics
 
 _LOOP_INTERVAL_SECONDS = 0.5
 _LOOP_WINDOW = 30
@@ -67,6 +68,7 @@ class Metrics:
         self._reservations_expired = self._counter(declared.RESERVATIONS_EXPIRED)
         self._checkpoint_age = self._gauge(declared.CHECKPOINT_AGE_SECONDS)
         self._loop_lag = self._gauge(declared.LOOP_LAG_SECONDS)
+        self.webhooks = WebhookMetrics(self.registry)
 
     def request_ended(self, route: str, method: str, code: int, seconds: float) -> None:
         """Record one answered request; the route is a template and the method one of a few."""

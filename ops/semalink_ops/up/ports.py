@@ -25,6 +25,7 @@ class Ports:
     worker_dlr: int
     relay: int
     projector: int
+    worker_webhooks: int
     #: One for each API process, when several share the port of the API.
     api_health: tuple[int, ...]
     #: One for each process that sends messages.
@@ -44,6 +45,7 @@ class Ports:
             worker_dlr=first + 10,
             relay=first + 11,
             projector=first + 12,
+            worker_webhooks=first + 13,
             api_health=tuple(first + _API_HEALTH + number for number in range(workers)),
             worker_sms=tuple(first + _SMS_HEALTH + number for number in range(workers)),
         )
@@ -64,7 +66,7 @@ class Ports:
         The servers see to theirs: they may have to wait for those of an owner that was killed.
         """
         ours = [self.api, self.dlr, self.admin, self.sandbox, self.worker_dlr, self.relay]
-        ours += [self.projector, *self.api_health, *self.worker_sms]
+        ours += [self.projector, self.worker_webhooks, *self.api_health, *self.worker_sms]
         taken = [str(number) for number in ours if not is_free(number)]
         if taken:
             several = len(taken) > 1

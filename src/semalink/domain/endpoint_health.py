@@ -74,6 +74,9 @@ class Window:
     def observe(self, record: Record, at: datetime) -> None:
         """Take in what the totals are now."""
         totals = self._totals
+        if totals and record.attempts < totals[-1][1]:
+            # The endpoint was enabled again and began with a clean slate.
+            totals.clear()
         if not totals or totals[-1][1:] != (record.attempts, record.failures):
             totals.append((at, record.attempts, record.failures))
         # What was so when the window began is its base, so that one older entry stays.

@@ -40,6 +40,10 @@ class WaitsBefore:
     together: timedelta = timedelta(0)
     longest: timedelta = timedelta(0)
 
+    def and_another(self, wait: timedelta) -> "WaitsBefore":
+        """Return these and one more."""
+        return WaitsBefore(self.count + 1, self.together + wait, max(self.longest, wait))
+
 
 def next_webhook_wait(
     before: WaitsBefore,

@@ -11,6 +11,7 @@ from eventsourcing.domain import Aggregate
 
 from semalink.domain.cause import Cause
 from semalink.domain.errors import WebhookDeliveryNotFound
+from semalink.domain.retry_schedule import WaitsBefore
 
 _UUID7 = 0x7
 _VARIANT = 0b10
@@ -111,6 +112,8 @@ class WebhookDelivery(Aggregate):
     round_attempts: int = 0
     #: When this round's first attempt was made.
     round_began_at: datetime | None = None
+    #: Between the attempts of this round.
+    waits: WaitsBefore = WaitsBefore()
     given_up: GivenUp | None = None
     finished_at: datetime | None = None
     #: Of the last attempt.
@@ -182,6 +185,8 @@ class WebhookDelivery(Aggregate):
             delivery.round_attempts += 1
             delivery.round_began_at = delivery.round_began_at or self.timestamp
             delivery.next_attempt_at = self.next_attempt_at
+            if self.next_attempt_at is not None:
+                delivery.waits = delivery.waits.and_another(self.next_attempt_at - self.timestamp)
             delivery.last_status, delivery.last_error = self.status, self.error_class
 
     class Delivered(Event):
@@ -219,6 +224,7 @@ class WebhookDelivery(Aggregate):
             delivery.recovery_id = self.recovery_id
             delivery.round_attempts = 0
             delivery.round_began_at = None
+            delivery.waits = WaitsBefore()
             delivery.next_attempt_at = self.due_at
             delivery.given_up = None
             delivery.finished_at = None

@@ -55,23 +55,23 @@ CREATE TABLE webhook_secrets (
 );
 CREATE INDEX webhook_secrets_by_endpoint ON webhook_secrets (endpoint_id, secret_id DESC);
 
+-- Workers count here what they record; the dispatcher judges by it and sets the breaker.
 CREATE TABLE webhook_endpoint_health (
     endpoint_id uuid PRIMARY KEY,
-    consecutive_failures integer NOT NULL DEFAULT 0,
-    -- Of the window that the breaker looks at.
-    window_began_at timestamptz,
-    window_attempts integer NOT NULL DEFAULT 0,
-    window_failures integer NOT NULL DEFAULT 0,
-    open_until timestamptz,
-    times_opened integer NOT NULL DEFAULT 0,
+    success_count bigint NOT NULL DEFAULT 0,
+    failure_count bigint NOT NULL DEFAULT 0,
+    -- Since the last success, as is the time of the first.
+    consecutive_failures bigint NOT NULL DEFAULT 0,
+    failing_since timestamptz,
     last_success_at timestamptz,
     last_failure_at timestamptz,
-    -- Of the failures since the last success.
-    first_failure_at timestamptz,
-    failure_count integer NOT NULL DEFAULT 0,
-    warned smallint NOT NULL DEFAULT 0,
-    last_latency_ms integer,
-    p95_latency_ms integer
+    last_latency_ms bigint,
+    -- The breaker: openings in a row, the last of them and its end.
+    times_opened integer NOT NULL DEFAULT 0,
+    opened_at timestamptz,
+    open_until timestamptz,
+    -- Per cent of the time to being disabled of which the owner was warned.
+    warned_percent smallint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 """
 

@@ -1,0 +1,316 @@
+"""The webhook worker: claim attempts, make them side by side, record what came of them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from semalink.application.ledger import Answer, Ledger, LedgerUnavailable
+from semalink.application.webhook_attempts import Followed, GiveUpDelivery, RecordAttempt
+from semalink.application.webhook_dispatching import ACTOR, Ticket
+from semalink.domain.cause import Cause
+from semalink.domain.errors import WebhookDeliveryNotFound
+from semalink.domain.ids import DELIVERY_PREFIX, format_id
+from semalink.domain.webhook_delivery import Attempt, GivenUp
+from semalink.domain.webhook_endpoint import DisabledReason
+
+#: Attempts under way at one time in one worker.
+UNDER_WAY_MAX = 1_000
+#: Of these, those at endpoints that answer slowly or not at all.
+SLOW_MAX = UNDER_WAY_MAX // 2
+#: An endpoint is slow when one answer in twenty takes longer, or one that is awaited does.
+SLOW_AFTER = timedelta(seconds=3)
+#: Answers of an endpoint by which it is judged slow.
+ANSWERS_KEPT = 20
+#: An attempt that has not begun by then is left to whoever is issued it next.
+BEGIN_WITHIN = timedelta(seconds=40)
+#: Held by one worker for so long; after it another one may make the attempt.
+LEASE = timedelta(seconds=75)
+#: What finds no place in the slow lane is due again after this.
+PUT_OFF_SECONDS = 2.0
+#: How long an outcome is held in memory while the database is away.
+RECORD_SECONDS_MAX = 120.0
+#: Endpoints whose speed is remembered.
+ENDPOINTS_MAX = 10_000
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An attempt that is this worker's to make."""
+
+    delivery_id: UUID
+    attempt_no: int
+    endpoint_id: UUID
+    #: As the customer sees it: "evt_…".
+    event_id: str
+    #: The bytes to be signed and sent; None when they were kept long enough.
+    payload: bytes | None
+    url: str
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt, and what the endpoint asked for."""
+
+    attempt: Attempt
+    retry_after_seconds: int | None = None
+    aborts: bool = False
+    disables: DisabledReason | None = None
+
+
+class Claims(Protocol):
+    """Who makes which attempt, as the database knows it."""
+
+    async def claim(self, tickets: Sequence[Ticket], lease: timedelta) -> Sequence[Claimed]:
+        """Take those that are issued and in nobody's hands; raises NotReady."""
+        ...
+
+    async def put_off(self, claimed: Sequence[Claimed], seconds: float) -> None:
+        """Make attempts due again that were not made."""
+        ...
+
+
+class Courier(Protocol):
+    """Makes one attempt: signs, sends and judges the answer. It raises nothing."""
+
+    async def deliver(self, claimed: Claimed) -> Outcome:
+        """Send to the endpoint once."""
+        ...
+
+
+class SendObserver(Protocol):
+    """What sending tells whoever counts."""
+
+    def attempted(self, result: str, seconds: float) -> None:
+        """An attempt was made: "delivered", or the class of what went wrong."""
+        ...
+
+    def put_off(self, count: int) -> None:
+        """Attempts were not made, because their endpoints are slow."""
+        ...
+
+
+class Sender:
+    """Makes attempts, each endpoint by itself: what one does costs no other anything."""
+
+    def __init__(  # noqa: PLR0913 - what a worker is made of
+        self,
+        claims: Claims,
+        courier: Courier,
+        ledger: Ledger,
+        *,
+        now: Callable[[], datetime],
+        jitter: Callable[[], float],
+        new_request_id: Callable[[], str],
+        observer: SendObserver,
+        on_room: Callable[[], None] = lambda: None,
+        under_way_max: int = UNDER_WAY_MAX,
+        slow_max: int = SLOW_MAX,
+        record_seconds_max: float = RECORD_SECONDS_MAX,
+    ) -> None:
+        self._claims = claims
+        self._courier = courier
+        self._ledger = ledger
+        self._now = now
+        self._jitter = jitter
+        self._new_request_id = new_request_id
+        self._observer = observer
+        self._on_room = on_room
+        self._under_way_max = under_way_max
+        self._slow_max = slow_max
+        self._record_seconds_max = record_seconds_max
+        self._lines: dict[UUID, _Line] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        self._slow_under_way = 0
+        self._room = asyncio.Event()
+        self._is_draining = False
+
+    async def take(self, tickets: Sequence[Ticket]) -> None:
+        """Claim what the tickets name and begin; a ticket that was used before is nobody's loss.
+
+        Returns when all is claimed, not when all is done; waits first while too much is under way.
+        """
+        while self._under_way >= self._under_way_max:
+            self._room.clear()
+            await self._room.wait()
+        for claimed in await self._claims.claim(tickets, LEASE):
+            if claimed.payload is None:
+                self._begin(self._give_up(claimed))
+                continue
+            line = self._line_of(claimed)
+            line.waiting.append((claimed, self._now()))
+            self._pump(line)
+
+    async def drain(self) -> None:
+        """Finish what is under way, and make due again what has not begun."""
+        self._is_draining = True
+        for line in self._lines.values():
+            self._put_off(line)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    @property
+    def under_way(self) -> int:
+        """Attempts that are being made."""
+        return self._under_way
+
+    def _line_of(self, claimed: Claimed) -> "_Line":
+        # Taken out and put back, so that the one used longest ago is always the first.
+        line = self._lines.pop(claimed.endpoint_id, None) or _Line()
+        line.concurrency = claimed.concurrency
+        self._lines[claimed.endpoint_id] = line
+        if len(self._lines) > ENDPOINTS_MAX:
+            oldest = next(iter(self._lines))
+            if not self._lines[oldest].is_busy:
+                del self._lines[oldest]
+        return line
+
+    def _pump(self, line: "_Line") -> None:
+        while line.waiting and len(line.under_way) < line.concurrency:
+            now = self._now()
+            is_slow = line.is_slow(now)
+            if self._is_draining or (is_slow and self._slow_under_way >= self._slow_max):
+                self._put_off(line)
+                return
+            claimed, claimed_at = line.waiting.popleft()
+            if now - claimed_at > BEGIN_WITHIN:
+                self._begin(self._claims.put_off([claimed], 0.0))
+                continue
+            self._under_way += 1
+            self._slow_under_way += is_slow
+            line.under_way[claimed.delivery_id] = now
+            self._begin(self._attempt(line, claimed, is_slow=is_slow))
+
+    def _put_off(self, line: "_Line") -> None:
+        if line.waiting:
+            put_off = [claimed for claimed, _ in line.waiting]
+            line.waiting.clear()
+            self._observer.put_off(len(put_off))
+            seconds = 0.0 if self._is_draining else PUT_OFF_SECONDS
+            self._begin(self._claims.put_off(put_off, seconds))
+
+    def _begin(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Its lease ends, and the attempt is issued again.
+            _log.error("webhook_attempt_crashed", error_type=type(error).__name__)
+
+    async def _attempt(self, line: "_Line", claimed: Claimed, *, is_slow: bool) -> None:
+        began_at = line.under_way[claimed.delivery_id]
+        try:
+            outcome = await self._courier.deliver(claimed)
+        finally:
+            ended_at = self._now()
+            line.note_answer(claimed.delivery_id, ended_at - began_at)
+            self._under_way -= 1
+            self._slow_under_way -= is_slow
+            self._room.set()
+            self._pump(line)
+        attempt = outcome.attempt
+        self._observer.attempted(
+            attempt.error_class or "delivered", (ended_at - began_at).total_seconds()
+        )
+        await self._record(claimed, outcome)
+        self._on_room()
+
+    async def _record(self, claimed: Claimed, outcome: Outcome) -> None:
+        command = RecordAttempt(
+            claimed.delivery_id,
+            claimed.endpoint_id,
+            outcome.attempt,
+            self._jitter(),
+            self._cause(),
+            retry_after_seconds=outcome.retry_after_seconds,
+            aborts=outcome.aborts,
+            disables=outcome.disables,
+        )
+        try:
+            await self._execute(command)
+        except WebhookDeliveryNotFound:
+            # Its month was archived, so it ended long ago.
+            return
+
+    async def _execute(self, command: RecordAttempt) -> None:
+        try:
+            await self._ledger.execute(command)
+        except LedgerUnavailable:
+            await self._execute_later(command)
+
+    async def _execute_later(self, command: RecordAttempt) -> None:
+        async def decide_now() -> Answer[Followed]:
+            # The next attempt is counted from when this one is recorded.
+            cause = replace(command.cause, at=self._now())
+            return await self._ledger.execute(replace(command, cause=cause))
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(LedgerUnavailable),
+            wait=wait_random_exponential(multiplier=0.05, max=2.0),
+            stop=stop_after_delay(self._record_seconds_max),
+            reraise=True,
+        )
+        try:
+            await retrying(decide_now)
+        except LedgerUnavailable:
+            # The one window in which an attempt is made that nobody remembers.
+            _log.warning(
+                "webhook_attempt_not_recorded",
+                delivery_id=format_id(DELIVERY_PREFIX, command.delivery_id),
+            )
+
+    async def _give_up(self, claimed: Claimed) -> None:
+        command = GiveUpDelivery(claimed.delivery_id, GivenUp.EXHAUSTED, self._cause())
+        try:
+            await self._ledger.execute(command)
+        except LedgerUnavailable:
+            # Its lease ends, and it comes again.
+            return
+
+    def _cause(self) -> Cause:
+        return Cause(ACTOR, self._now(), self._new_request_id())
+
+
+class _Line:
+    """The attempts at one endpoint."""
+
+    __slots__ = ("_answers", "concurrency", "under_way", "waiting")
+
+    def __init__(self) -> None:
+        self.concurrency = 1
+        #: With the time when each was claimed.
+        self.waiting: deque[tuple[Claimed, datetime]] = deque()
+        #: When each was begun, oldest first.
+        self.under_way: dict[UUID, datetime] = {}
+        self._answers: deque[timedelta] = deque(maxlen=ANSWERS_KEPT)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.waiting or self.under_way)
+
+    def is_slow(self, now: datetime) -> bool:
+        if self.under_way and now - next(iter(self.under_way.values())) > SLOW_AFTER:
+            return True
+        return bool(self._answers) and max(self._answers) > SLOW_AFTER
+
+    def note_answer(self, delivery_id: UUID, took: timedelta) -> None:
+        del self.under_way[delivery_id]
+        self._answers.append(took)
