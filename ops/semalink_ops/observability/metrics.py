@@ -40,7 +40,7 @@ class Metrics:
         # The time each series began would be half of all that is scraped.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        self.webhooks = _of_process_and_webhooks(self.registry)
         self._requests = _Family(self._histogram(declared.HTTP_REQUEST_SECONDS))
         self._waits = _Family(self._histogram(declared.ACCEPT_TO_SUBMIT_SECONDS))
         self._messages = _Family(self._counter(declared.MESSAGES))
@@ -68,7 +68,6 @@ class Metrics:
         self._reservations_expired = self._counter(declared.RESERVATIONS_EXPIRED)
         self._checkpoint_age = self._gauge(declared.CHECKPOINT_AGE_SECONDS)
         self._loop_lag = self._gauge(declared.LOOP_LAG_SECONDS)
-        self.webhooks = WebhookMetrics(self.registry)
 
     def request_ended(self, route: str, method: str, code: int, seconds: float) -> None:
         """Record one answered request; the route is a template and the method one of a few."""
@@ -189,6 +188,11 @@ class Metrics:
             registry=self.registry,
             buckets=metric.buckets,
         )
+
+
+def _of_process_and_webhooks(registry: CollectorRegistry) -> WebhookMetrics:
+    ProcessCollector(registry=registry)
+    return WebhookMetrics(registry)
 
 
 async def watch_loop(metrics: Metrics, *, interval_seconds: float = _LOOP_INTERVAL_SECONDS) -> None:

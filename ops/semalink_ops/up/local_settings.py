@@ -40,7 +40,6 @@ def local_settings(
         "ledger_signing_key": _seed_from(secrets.get("ledger_signing_key")),
         "sandbox_dlr_secret": secrets.get("sandbox_dlr_secret"),
         "webhook_key": _seed_from(secrets.get("webhook_key")),
-        # Whoever tries the platform out listens on the same machine.
         "webhook_allow_private": "true",
     }
     if _CELCOM not in given:
