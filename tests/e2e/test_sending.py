@@ -116,6 +116,27 @@ async def test_send_with_a_test_key_costs_nothing(reception: Reception) -> None:
     assert set((await customer.live.balance()).values()) == {0}
 
 
+async def test_explain_tells_the_whole_way_of_a_message(reception: Reception) -> None:
+    customer = await reception.open(credit_micros=10 * PRICE_MICROS)
+    # Acts out a refusal by the first aggregator, and delivery by the second.
+    asked = {**body(5, "Tŵr"), "to": "+254700000119"}
+    reply = await post(customer.live, asked, "explained")
+    await reach(customer.live, reply.body["id"], "delivered")
+
+    explained = await customer.live.ask("GET", f"/v1/messages/{reply.body['id']}/explain")
+
+    refused, taken = explained.body["attempts"]
+    assert (refused["outcome"], taken["outcome"]) == ("refused", "accepted")
+    assert "1002" in refused["answer"]
+    assert "700000119" not in refused["answer"] + taken["answer"]
+    assert explained.body["text"]["forcing_characters"] == [{"character": "ŵ", "positions": [1]}]
+    assert [one["state"] for one in explained.body["reports"]][-1] == "delivered"
+    assert [one["name"] for one in explained.body["credits"]] == [
+        "credit.reserved",
+        "credit.charged",
+    ]
+
+
 async def test_send_with_a_revoked_key_is_refused(reception: Reception) -> None:
     customer = await reception.open(credit_micros=100 * PRICE_MICROS)
     before = await post(customer.live, body(4, "before"))

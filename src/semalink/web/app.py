@@ -25,6 +25,7 @@ from semalink.web.edge_app import EdgeApp
 from semalink.web.health import health_routes
 from semalink.web.intake import intake_routes
 from semalink.web.ledger_entries import ledger_routes
+from semalink.web.message_explaining import explaining_routes
 from semalink.web.message_reading import reading_routes
 from semalink.web.messages import sending_routes
 from semalink.web.openapi import describe
@@ -43,6 +44,7 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *sending_routes(deps),
         *batch_routes(deps),
         *reading_routes(deps),
+        *explaining_routes(deps),
         *quote_routes(deps),
         *balance_routes(deps),
         *ledger_routes(deps),

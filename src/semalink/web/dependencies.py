@@ -8,10 +8,11 @@ from uuid import UUID
 
 from semalink.application.checkpoint_reading import Checkpoints
 from semalink.application.delivery_reading import DeliveryReads
+from semalink.application.explaining import ExplainingReads
 from semalink.application.history import History
 from semalink.application.ledger import Ledger
 from semalink.application.months import Months
-from semalink.application.reading import Caller, Reads
+from semalink.application.reading import Caller
 from semalink.application.reconciliation import Reconciliation
 from semalink.application.sending import Sending
 from semalink.domain.content_check import Rules
@@ -71,7 +72,7 @@ class ApiDependencies:
     """What the customers' API needs."""
 
     edge: Edge
-    reads: Reads
+    reads: ExplainingReads
     sending: Sending
     ledger: Ledger
     months: Months
@@ -91,7 +92,7 @@ class AdminDependencies:
     """What the operators' API needs."""
 
     edge: Edge
-    reads: Reads
+    reads: ExplainingReads
     history: History
     ledger: Ledger
     key_ring: KeyRing

@@ -166,3 +166,72 @@ API_KEY = {
     "issued_at": "2026-11-01T06:05:00Z",
     "revoked_at": None,
 }
+
+EXPLANATION: dict[str, Any] = {
+    "id": MESSAGE_ID,
+    "status": "delivered",
+    "text": {"encoding": "GSM-7", "units": 27, "segments": 1, "forcing_characters": []},
+    "price": {
+        "price_micros": 800_000,
+        "cost_micros": 800_000,
+        "priced_by": None,
+        "refunded_on": ["rejected"],
+    },
+    "attempts": [
+        {
+            "number": 1,
+            "aggregator": "celcom",
+            "reason": "healthy",
+            "health": None,
+            "possible_duplicate": False,
+            "started_at": "2026-11-02T08:15:04.260000Z",
+            "outcome": "accepted",
+            "ended_at": "2026-11-02T08:15:04.410000Z",
+            "milliseconds": 150,
+            "answer": '{"responses":[{"respose-code":200,"response-description":"Success",'
+            '"mobile":"*","messageid":8290842,"networkid":"1"}]}',
+            "reference": "8290842",
+            "provider_cost": None,
+            "failure": None,
+            "provider_code": None,
+            "provider_detail": None,
+            "retry_at": None,
+            "waits_until": None,
+        }
+    ],
+    "credits": [
+        {
+            "id": "evt_01939f00aa107b1c9a55c0de5eed0001_3",
+            "sequence": 2,
+            "name": "credit.reserved",
+            "at": "2026-11-02T08:15:04.210000Z",
+            "actor": f"key:{API_KEY_ID}",
+            "request_id": REQUEST_ID,
+            "data": {"amount_micros": 800_000},
+        }
+    ],
+    "reports": [
+        {
+            "at": "2026-11-02T08:15:07.120000Z",
+            "state": "delivered",
+            "description": "DeliveredToTerminal",
+            "failure": None,
+            "reported_by": "aggregator:celcom",
+            "request_id": "rpt_0193a5c301b07c3e8f21b6a4d9e0aaaa",
+        }
+    ],
+    "timing": [
+        {
+            "step": "message.accepted",
+            "at": "2026-11-02T08:15:04.210000Z",
+            "milliseconds": 0,
+            "total_milliseconds": 0,
+        },
+        {
+            "step": "message.submitted",
+            "at": "2026-11-02T08:15:04.410000Z",
+            "milliseconds": 200,
+            "total_milliseconds": 200,
+        },
+    ],
+}

@@ -72,6 +72,19 @@ async def test_message_is_unknown_to_other_accounts(desk: Any, reads: PostgresRe
     assert await reads.history(uuid7(), None) is None
 
 
+async def test_explanation_is_of_the_account_that_sent(desk: Any, reads: PostgresReads) -> None:
+    account_id = await desk.open_account(message_count=1)
+    job = await desk.accept_job(account_id)
+    await desk.submit(job, "ref-1")
+
+    explanation = await reads.explanation(job.message_id, account_id)
+
+    assert explanation is not None
+    assert [attempt.outcome for attempt in explanation.attempts] == ["accepted"]
+    assert [view.name for view in explanation.credits] == ["credit.reserved", "credit.charged"]
+    assert await reads.explanation(job.message_id, uuid7()) is None
+
+
 async def test_history_tells_a_delivery_in_order(desk: Any, reads: PostgresReads) -> None:
     account_id = await desk.open_account(message_count=1)
     job = await desk.accept_job(account_id)

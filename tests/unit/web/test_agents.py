@@ -59,7 +59,7 @@ async def deliver(platform: Any, agency: Agency, message_id: str, state: ReportS
     job = Job(found, agency.customer_id, agency.agent_id)
     cause = platform.cause
     await platform.ledger.execute(StartSubmission(job, None, Policy(), cause))
-    receipt = Receipt(f"ref {message_id}", cost="KES 0.6543")
+    receipt = Receipt(f"ref {message_id}", cost="KES 0.6543", answer='{"cost":"KES 0.6543"}')
     await platform.ledger.execute(RecordReceipt(job, 1, "celcom", receipt, cause))
     report = DeliveryReport(f"ref {message_id}", state, state.value)
     await platform.ledger.execute(
@@ -189,7 +189,8 @@ async def test_customer_sees_no_figure_of_its_agent(
     await deliver(platform, agency, other.json()["id"], ReportState.DELIVERED)
     one = f"/v1/messages/{sent.json()['id']}"
     paths = (
-        one, f"{one}/events", f"/v1/messages/{other.json()['id']}/events", "/v1/messages",
+        one, f"{one}/events", f"{one}/explain", "/v1/messages",
+        f"/v1/messages/{other.json()['id']}/events",
         "/v1/balance", "/v1/ledger/entries", "/v1/customers", "/v1/margins", "/v1/price-list",
         "/v1/balance?after_entry=1", "/v1/balance?at=2026-11-02T08:15:04Z",
     )  # fmt: skip
