@@ -11,13 +11,17 @@ from semalink.application.delivery_reading import (
     DeliveryFilter,
     DeliveryRow,
     DeliveryView,
+    EndpointHealthView,
+    HealthRow,
     RecoveryView,
     delivery_detail,
     delivery_view,
+    health_view,
 )
 from semalink.application.reading import ReadsUnavailable
 from semalink.application.recovering import RecoveryJob
 from semalink.application.webhook_recovery import RecoveryItem
+from semalink.domain.endpoint_health import Record, note_attempt
 from semalink.domain.event_types import matches
 from semalink.domain.ids import ACCOUNT_PREFIX, ENDPOINT_PREFIX, RECOVERY_PREFIX, format_id
 from semalink.domain.recovery import Counts, Recovery, RecoveryMode
@@ -95,6 +99,42 @@ class MemoryRecoveries:
             if (before is None or delivery_id < before) and _fits(delivery, wanted):
                 found.append(delivery_view(self._row(delivery)))
         return found[:limit]
+
+    async def health(self, endpoint_id: UUID, account_id: UUID | None) -> EndpointHealthView | None:
+        """Return how an endpoint does; None for another account's, and when it was removed."""
+        self._check()
+        endpoint = self._ledger.load(WebhookEndpoint, endpoint_id)
+        if endpoint is None or endpoint.is_removed:
+            return None
+        if account_id not in (None, endpoint.account_id):
+            return None
+        streams = self._ledger.streams[WebhookDelivery]
+        loaded = [self._ledger.load(WebhookDelivery, one) for one in streams]
+        mine = [one for one in loaded if one and one.subject.endpoint_id == endpoint_id]
+        record, latency_ms = Record(), None
+        for step in (step for one in mine for step in streams[one.id]):
+            if isinstance(step, WebhookDelivery.AttemptRecorded):
+                is_taken = step.outcome == "delivered"
+                record = note_attempt(record, succeeded=is_taken, at=step.timestamp)
+                latency_ms = step.duration_ms
+        due = [one.next_attempt_at for one in mine if one.next_attempt_at is not None]
+        row = HealthRow(
+            endpoint_id,
+            endpoint.account_id,
+            endpoint.state.value,
+            record.successes,
+            record.failures,
+            record.consecutive_failures,
+            record.failing_since,
+            record.last_success_at,
+            record.last_failure_at,
+            latency_ms,
+            None,
+            endpoint.warned_percent,
+            len(due),
+            min(due, default=None),
+        )
+        return health_view(row, self.now)
 
     async def recovery(self, recovery_id: UUID, account_id: UUID | None) -> RecoveryView | None:
         """Return one recovery; None for another account's."""

@@ -59,6 +59,7 @@ class Make(PlainCommand):
 
     def needs(self, needs: Needs) -> None:
         needs.deliveries.add(self.delivery_id)
+        needs.settings.add(self.delivery_id)
 
     def decide(self, books: Books) -> None:
         self.change(books)
@@ -132,6 +133,14 @@ class World:
         delivery_id = await self.deliver(await self.happen(name))
         await self.attempt(delivery_id, status=503)
         return delivery_id
+
+    async def pause(self) -> None:
+        def by(books: Books) -> None:
+            endpoint = books.find(WebhookEndpoint, self.endpoint_id)
+            assert endpoint is not None
+            endpoint.pause("mending", cause())
+
+        await self.make(by, self.endpoint_id)
 
     async def recover(self, mode: str = "failed", **changes: Any) -> UUID:
         facts = {"event_types": ("*",), "rate_per_second": 100, **changes}

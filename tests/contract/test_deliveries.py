@@ -98,3 +98,39 @@ async def test_test_event_is_a_delivery_with_a_payload_of_its_own(world: World) 
     assert (shown.event_type, shown.trigger, shown.state) == ("webhook.test", "test", "waiting")
     assert shown.payload is not None
     assert '"type":"webhook.test"' in shown.payload
+
+
+async def test_health_counts_what_was_taken_and_what_waits(world: World) -> None:
+    await world.attempt(await world.deliver(await world.happen()), status=204)
+    await world.failed()
+    waiting = await world.deliver(await world.happen())
+
+    health = await world.reads.health(world.endpoint_id, world.account_id)
+
+    detail = await world.reads.delivery(waiting, world.account_id)
+    assert health is not None
+    assert detail is not None
+    assert (health.state, health.breaker, health.open_until) == ("enabled", "closed", None)
+    assert (health.success_count, health.failure_count, health.consecutive_failures) == (1, 1, 1)
+    assert (health.waiting_count, health.held_count, health.last_latency_ms) == (1, 0, 12)
+    assert health.next_attempt_at == detail.next_attempt_at
+    assert health.last_success_at is not None
+    assert health.failing_since == health.last_failure_at
+
+
+async def test_health_counts_what_is_held_while_the_endpoint_is_paused(world: World) -> None:
+    delivery_id = await world.deliver(await world.happen())
+    await world.pause()
+
+    health = await world.reads.health(world.endpoint_id, None)
+    detail = await world.reads.delivery(delivery_id, None)
+
+    assert health is not None
+    assert detail is not None
+    assert (health.state, health.waiting_count, health.held_count) == ("paused", 1, 1)
+    assert detail.is_held
+
+
+async def test_health_of_nobodys_endpoint_is_not_there(world: World) -> None:
+    assert await world.reads.health(world.endpoint_id, UUID(int=1)) is None
+    assert await world.reads.health(UUID(int=1), None) is None

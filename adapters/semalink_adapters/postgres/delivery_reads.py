@@ -6,13 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from semalink.application.delivery_reading import (
+    WAITING_COUNT_MAX,
     DeliveryDetail,
     DeliveryFilter,
     DeliveryRow,
     DeliveryView,
+    EndpointHealthView,
+    HealthRow,
     RecoveryView,
     delivery_detail,
     delivery_view,
+    health_view,
 )
 from semalink.domain.ids import (
     ACCOUNT_PREFIX,
@@ -43,6 +47,23 @@ SELECT topic, state FROM webhook_events
 WHERE originator_id = %s
     AND topic IN ('webhook_delivery.attempt_recorded.1', 'webhook_delivery.failed.1')
 ORDER BY originator_version"""
+
+SELECT_HEALTH = """
+SELECT e.endpoint_id, e.account_id, e.state,
+       COALESCE(h.success_count, 0), COALESCE(h.failure_count, 0),
+       COALESCE(h.consecutive_failures, 0), h.failing_since, h.last_success_at,
+       h.last_failure_at, h.last_latency_ms, h.open_until,
+       COALESCE(h.warned_percent, 0)::bigint,
+       (SELECT count(*) FROM (
+            SELECT FROM webhook_deliveries AS d
+            WHERE d.endpoint_id = e.endpoint_id AND d.state = 'waiting' LIMIT %(count_max)s
+        ) AS w),
+       (SELECT min(d.next_attempt_at) FROM webhook_deliveries AS d
+        WHERE d.endpoint_id = e.endpoint_id AND d.state = 'waiting'),
+       now()
+FROM webhook_endpoints AS e
+LEFT JOIN webhook_endpoint_health AS h ON h.endpoint_id = e.endpoint_id
+WHERE e.endpoint_id = %(id)s AND e.state <> 'removed'"""
 
 _RECOVERY = """
 SELECT recovery_id, account_id, endpoint_id, mode, since, until, event_types, rate_per_second,
@@ -118,6 +139,16 @@ class PostgresDeliveryReads(Queries):
         statement = f"SELECT {_COLUMNS} {_FROM} {where} ORDER BY d.delivery_id DESC LIMIT %(limit)s"
         rows = await self._all(statement, {**parameters, "limit": limit})
         return [delivery_view(DeliveryRow(*row)) for row in rows]
+
+    async def health(self, endpoint_id: UUID, account_id: UUID | None) -> EndpointHealthView | None:
+        """Return how an endpoint does; None for another account's, and when it was removed."""
+        asked = {"id": endpoint_id, "count_max": WAITING_COUNT_MAX}
+        rows = await self._all(SELECT_HEALTH, asked)
+        if not rows:
+            return None
+        *columns, now = rows[0]
+        row = HealthRow(*columns)
+        return health_view(row, now) if account_id in (None, row.account_id) else None
 
     async def recovery(self, recovery_id: UUID, account_id: UUID | None) -> RecoveryView | None:
         """Return one recovery; None for another account's."""

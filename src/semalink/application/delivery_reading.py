@@ -114,12 +114,20 @@ class RecoveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointHealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """How an endpoint does."""
+    """How an endpoint does; a resumed one that was disabled begins anew."""
 
-    #: "closed": deliveries flow; "open": none is tried before open_until; "half_open": one is.
+    webhook_endpoint_id: str
+    account_id: str
+    #: "enabled", "paused" or "disabled".
+    state: str
+    #: "closed": deliveries flow. "open": none is tried before open_until. "half_open": one is.
     breaker: str
     open_until: datetime | None
+    success_count: int
+    failure_count: int
+    #: Since the last success.
     consecutive_failures: int
+    failing_since: datetime | None
     last_success_at: datetime | None
     last_failure_at: datetime | None
     last_latency_ms: int | None
@@ -127,8 +135,9 @@ class EndpointHealthView(msgspec.Struct, frozen=True, kw_only=True):
     waiting_count: int
     #: Those of them that wait for the endpoint to be resumed.
     held_count: int
+    #: When the first of those that wait is due.
     next_attempt_at: datetime | None
-    #: Per cent of the way to being disabled of which was warned.
+    #: Per cent of the time to being disabled of which was warned.
     warned_percent: int
 
 
@@ -158,6 +167,10 @@ class DeliveryReads(Protocol):
         self, wanted: DeliveryFilter, *, before: UUID | None, limit: int
     ) -> Sequence[DeliveryView]:
         """Return deliveries, newest event first, starting below the id ``before``."""
+        ...
+
+    async def health(self, endpoint_id: UUID, account_id: UUID | None) -> EndpointHealthView | None:
+        """Return how an endpoint does; None for another account's, and when it was removed."""
         ...
 
     async def recovery(self, recovery_id: UUID, account_id: UUID | None) -> RecoveryView | None:
@@ -192,6 +205,51 @@ class DeliveryRow:
     finished_at: datetime | None
     last_status: int | None
     last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRow:
+    """How an endpoint does, as the rows tell it."""
+
+    endpoint_id: UUID
+    account_id: UUID
+    state: str
+    success_count: int
+    failure_count: int
+    consecutive_failures: int
+    failing_since: datetime | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    last_latency_ms: int | None
+    open_until: datetime | None
+    warned_percent: int
+    waiting_count: int
+    next_attempt_at: datetime | None
+
+
+def health_view(row: HealthRow, now: datetime) -> EndpointHealthView:
+    """Return how an endpoint does as its owner sees it."""
+    breaker = "closed"
+    if row.open_until is not None:
+        breaker = "open" if row.open_until > now else "half_open"
+    return EndpointHealthView(
+        webhook_endpoint_id=format_id(ENDPOINT_PREFIX, row.endpoint_id),
+        account_id=format_id(ACCOUNT_PREFIX, row.account_id),
+        state=row.state,
+        breaker=breaker,
+        open_until=row.open_until,
+        success_count=row.success_count,
+        failure_count=row.failure_count,
+        consecutive_failures=row.consecutive_failures,
+        failing_since=row.failing_since,
+        last_success_at=row.last_success_at,
+        last_failure_at=row.last_failure_at,
+        last_latency_ms=row.last_latency_ms,
+        waiting_count=row.waiting_count,
+        held_count=0 if row.state == "enabled" else row.waiting_count,
+        next_attempt_at=row.next_attempt_at,
+        warned_percent=row.warned_percent,
+    )
 
 
 def delivery_view(row: DeliveryRow) -> DeliveryView:

@@ -14,9 +14,10 @@ from semalink.application.delivery_reading import (
     DeliveryFilter,
     DeliveryReads,
     DeliveryView,
+    EndpointHealthView,
 )
 from semalink.application.webhook_recovery import ResendDelivery, SendTest
-from semalink.domain.errors import WebhookDeliveryNotFound
+from semalink.domain.errors import WebhookDeliveryNotFound, WebhookEndpointNotFound
 from semalink.domain.ids import DELIVERY_PREFIX, parse_id
 from semalink.web import webhook_examples
 from semalink.web.arrival import arrival_of
@@ -145,6 +146,23 @@ TEST = Operation(
 )
 
 
+HEALTH = Operation(
+    method="GET",
+    path="/v1/webhook-endpoints/{endpoint_id:str}/health",
+    operation_id="getWebhookEndpointHealth",
+    tag=TAG,
+    summary="Read how an endpoint does",
+    description=(
+        "Whether deliveries flow, when the next one is tried, how many wait or are held, and when "
+        "the endpoint last took one."
+    ),
+    scopes=READ,
+    path_examples={"endpoint_id": webhook_examples.ENDPOINT_ID},
+    success=Success(200, "How it does.", EndpointHealthView, webhook_examples.HEALTH),
+    problems=("webhook_endpoint_not_found",),
+)
+
+
 class DeliveryPages:
     """Shows deliveries of the caller's account and sends them again."""
 
@@ -187,6 +205,12 @@ class DeliveryPages:
         location = (b"location", f"{_PATH}/{detail.id}".encode())
         return Reply(202, msgspec.json.encode(detail), [location])
 
+    async def health(self, request: Request[Any, Any, Any]) -> ASGIApp:
+        """Answer with how an endpoint does."""
+        account_id = arrival_of(request.scope).caller.account_id
+        view = await health_of(self._reads, endpoint_id_of(request), account_id)
+        return Reply(200, msgspec.json.encode(view))
+
     async def _delivery(self, delivery_id: UUID, account_id: UUID) -> DeliveryDetail:
         return await delivery_of(self._reads, delivery_id, account_id)
 
@@ -226,6 +250,16 @@ async def delivery_of(
     return detail
 
 
+async def health_of(
+    reads: DeliveryReads, endpoint_id: UUID, account_id: UUID | None
+) -> EndpointHealthView:
+    """Return how an endpoint does; raises WebhookEndpointNotFound for another account's."""
+    view = await reads.health(endpoint_id, account_id)
+    if view is None:
+        raise WebhookEndpointNotFound
+    return view
+
+
 def delivery_routes(deps: ApiDependencies) -> list[HTTPRouteHandler]:
     """Return the routes of deliveries."""
     pages = DeliveryPages(deps)
@@ -234,6 +268,7 @@ def delivery_routes(deps: ApiDependencies) -> list[HTTPRouteHandler]:
         route(READ_ONE, pages.read),
         route(RESEND, pages.resend),
         route(TEST, pages.test),
+        route(HEALTH, pages.health),
     ]
 
 

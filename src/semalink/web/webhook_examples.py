@@ -98,3 +98,22 @@ RECOVERY: dict[str, Any] = {
     "failed_count": 0,
     "skipped_count": 2,
 }
+
+HEALTH: dict[str, Any] = {
+    "webhook_endpoint_id": ENDPOINT_ID,
+    "account_id": examples.ACCOUNT_ID,
+    "state": "enabled",
+    "breaker": "open",
+    "open_until": "2026-11-02T08:16:10Z",
+    "success_count": 1_204,
+    "failure_count": 6,
+    "consecutive_failures": 6,
+    "failing_since": "2026-11-02T08:15:07Z",
+    "last_success_at": "2026-11-02T08:14:58Z",
+    "last_failure_at": "2026-11-02T08:15:40Z",
+    "last_latency_ms": 212,
+    "waiting_count": 38,
+    "held_count": 0,
+    "next_attempt_at": "2026-11-02T08:16:02Z",
+    "warned_percent": 0,
+}

@@ -17,8 +17,16 @@ from semalink.web.operation import route
 from semalink.web.recoveries import LIST as LIST_RECOVERIES
 from semalink.web.recoveries import RecoveryLister
 from semalink.web.reply import Reply
-from semalink.web.webhook_deliveries import LIST, READ_ONE, RESEND, DeliveryLister, delivery_of
-from semalink.web.webhook_ids import delivery_id_of, endpoint_uuid
+from semalink.web.webhook_deliveries import (
+    HEALTH,
+    LIST,
+    READ_ONE,
+    RESEND,
+    DeliveryLister,
+    delivery_of,
+    health_of,
+)
+from semalink.web.webhook_ids import delivery_id_of, endpoint_id_of, endpoint_uuid
 
 _ONE = "/admin/v1/webhook-deliveries/{delivery_id:str}"
 
@@ -38,6 +46,12 @@ LIST_ANY_RECOVERIES = replace(
     path="/admin/v1/webhook-endpoints/{endpoint_id:str}/recoveries",
     operation_id="listAnyWebhookRecoveries",
     description="The recoveries of an endpoint, newest first.",
+    scopes=ANYONE,
+)
+READ_ANY_HEALTH = replace(
+    HEALTH,
+    path="/admin/v1/webhook-endpoints/{endpoint_id:str}/health",
+    operation_id="getAnyWebhookEndpointHealth",
     scopes=ANYONE,
 )
 
@@ -72,6 +86,11 @@ class AnyDeliveries:
         opened = await delivery_of(reads, delivery_id, None)
         return Reply(202, msgspec.json.encode(opened))
 
+    async def health(self, request: Request[Any, Any, Any]) -> ASGIApp:
+        """Answer with how an endpoint does."""
+        view = await health_of(self._deps.deliveries, endpoint_id_of(request), None)
+        return Reply(200, msgspec.json.encode(view))
+
     async def recoveries(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with a page of the recoveries of an endpoint."""
         return await self._recoveries.list(request, None)
@@ -84,5 +103,6 @@ def any_webhook_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:
         route(LIST_ANY, pages.list),
         route(READ_ANY, pages.read),
         route(RESEND_ANY, pages.resend),
+        route(READ_ANY_HEALTH, pages.health),
         route(LIST_ANY_RECOVERIES, pages.recoveries),
     ]
