@@ -19,6 +19,7 @@ PATHS = [
     ("GET", f"{DELIVERIES}/{STRANGER['whk']}"),
     ("POST", f"{DELIVERIES}/{STRANGER['whk']}/resend"),
     ("POST", f"/v1/webhook-endpoints/{STRANGER['whe']}/test"),
+    ("GET", f"/v1/webhook-endpoints/{STRANGER['whe']}/health"),
     ("POST", f"/v1/webhook-endpoints/{STRANGER['whe']}/recoveries"),
     ("GET", f"/v1/webhook-endpoints/{STRANGER['whe']}/recoveries"),
     ("GET", f"/v1/webhook-endpoints/{STRANGER['whe']}/recoveries/{STRANGER['rcv']}"),
@@ -100,7 +101,7 @@ async def test_webhooks_need_a_key(api: Any, method: str, path: str) -> None:
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize(("method", "path"), PATHS[1:4] + PATHS[6:])
+@pytest.mark.parametrize(("method", "path"), PATHS[1:5] + PATHS[7:])
 async def test_webhooks_of_nobody_are_not_found(
     api: Any, hooked: Hooked, method: str, path: str
 ) -> None:
@@ -200,6 +201,18 @@ async def test_nothing_is_sent_to_an_endpoint_that_is_disabled(api: Any, hooked:
     answer = await api.post(f"{hooked.endpoint}/test", headers=hooked.headers)
 
     assert (answer.status_code, answer.json()["code"]) == (409, "webhook_endpoint_disabled")
+
+
+async def test_health_of_an_endpoint_is_told(
+    api: Any, admin: Any, hooked: Hooked, admin_key: str, bearer: Any
+) -> None:
+    await hooked.fail()
+
+    shown = await api.get(f"{hooked.endpoint}/health", headers=hooked.headers)
+    seen = await admin.get(f"/admin{hooked.endpoint}/health", headers=bearer(admin_key))
+
+    assert (shown.json()["breaker"], shown.json()["waiting_count"]) == ("closed", 0)
+    assert seen.json() == shown.json()
 
 
 async def test_recovery_runs_and_is_followed(api: Any, hooked: Hooked) -> None:

@@ -1,0 +1,37 @@
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from semalink.application.delivery_reading import HealthRow, health_view
+
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+
+
+def row(*, open_until: datetime | None, state: str = "enabled") -> HealthRow:
+    return HealthRow(
+        UUID(int=1), UUID(int=2), state, 5, 6, 6, AT, AT, AT, 12, open_until, 25, 9, AT
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("open_until", "breaker"),
+    [
+        (None, "closed"),
+        (AT + timedelta(seconds=1), "open"),
+        (AT, "half_open"),
+    ],
+)
+def test_health_tells_whether_the_breaker_is_open(
+    open_until: datetime | None, breaker: str
+) -> None:
+    view = health_view(row(open_until=open_until), AT)
+
+    assert (view.breaker, view.open_until) == (breaker, open_until)
+
+
+@pytest.mark.parametrize(("state", "held_count"), [("enabled", 0), ("paused", 9), ("disabled", 9)])
+def test_health_tells_how_many_are_held(state: str, held_count: int) -> None:
+    view = health_view(row(open_until=None, state=state), AT)
+
+    assert (view.waiting_count, view.held_count) == (9, held_count)
