@@ -23,6 +23,7 @@ from semalink.domain.ids import (
 )
 from semalink.domain.message import Message
 from semalink.domain.price_list import PriceList, Terms
+from semalink.domain.rate_limit import Limits, limit_of
 from semalink_adapters.memory_credit_reads import MemoryCreditReads
 from semalink_adapters.memory_ledger import MemoryLedger
 
@@ -52,6 +53,7 @@ class MemoryReads(MemoryCreditReads):
                     frozenset(account.senders),
                     account.tier.value,
                     self._terms(account),
+                    self._limits(account, issued),
                 )
         return None
 
@@ -135,6 +137,7 @@ class MemoryReads(MemoryCreditReads):
                 last_four=issued.last_four,
                 issued_at=issued.timestamp,
                 revoked_at=revoked_at.get(issued.api_key_id),
+                **_key_limit(account, issued.api_key_id),
             )
             for account, issued in self._keys()
             if account.id == account_id
@@ -148,6 +151,20 @@ class MemoryReads(MemoryCreditReads):
             return Terms(refunded_on=refunded_on)
         prices = PriceList.from_mapping(payer.price_list)
         return Terms(prices, format_id(ACCOUNT_PREFIX, payer.id), refunded_on)
+
+    def _limits(self, account: Account, issued: Account.ApiKeyIssued) -> Limits:
+        of_mode = [
+            event
+            for owner, event in self._keys()
+            if owner.id == account.id
+            and event.mode == issued.mode
+            and event.api_key_id in account.live_keys
+        ]
+        return Limits(
+            limit_of(account.tier, account.agreed_limit),
+            account.key_limits.get(issued.api_key_id),
+            len(of_mode),
+        )
 
     def _keys(self) -> Iterator[tuple[Account, Account.ApiKeyIssued]]:
         for account_id in self._ledger.ids(Account):
@@ -175,7 +192,15 @@ def _fits(message: Message, wanted: MessageFilter) -> bool:
     )
 
 
+def _key_limit(account: Account, api_key_id: UUID) -> dict[str, int]:
+    limit = account.key_limits.get(api_key_id)
+    if limit is None:
+        return {}
+    return {"rate_per_second": limit.rate_per_second, "burst": limit.burst}
+
+
 def _account_view(account: Account) -> AccountView:
+    limit = limit_of(account.tier, account.agreed_limit)
     return AccountView(
         id=format_id(ACCOUNT_PREFIX, account.id),
         billing_account_id=format_id(ACCOUNT_PREFIX, account.billing_account_id),
@@ -188,4 +213,7 @@ def _account_view(account: Account) -> AccountView:
         spending_cap_micros=account.spending_cap_micros,
         price_list=dict(account.price_list),
         refunded_on=None if account.refunded_on is None else list(account.refunded_on),
+        rate_per_second=limit.rate_per_second,
+        burst=limit.burst,
+        is_limit_agreed=account.agreed_limit is not None,
     )

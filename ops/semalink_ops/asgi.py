@@ -36,6 +36,7 @@ from semalink_adapters.postgres.months import PostgresMonths
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_ops.bootstrap import Core, Poker, open_core
+from semalink_ops.limiting import open_limiter
 from semalink_ops.observability.health import render_metrics
 from semalink_ops.observability.request_observer import RequestTelemetry
 from semalink_ops.runtime import IN_SERVICE, utc_now
@@ -54,7 +55,10 @@ Application = Any
 async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Application]:
     """Yield the customers' API."""
     rules = load_rules(settings)
-    async with open_core(settings, "api", makes_work=True) as core:
+    async with (
+        open_core(settings, "api", makes_work=True) as core,
+        open_limiter(core) as limiter,
+    ):
         key_ring = _key_ring(core)
         await core.bus.on_poke(KEY_REVOKED_SUBJECT, key_ring.forget_all)
         yield create_api(
@@ -69,6 +73,7 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 rules=lambda: rules,
                 key_pepper=_pepper(settings),
                 default_ttl=timedelta(seconds=settings.default_ttl_seconds),
+                limiter=limiter,
             )
         )
 

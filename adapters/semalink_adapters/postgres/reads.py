@@ -15,14 +15,17 @@ from semalink.application.reading import (
     EventView,
     MessageFilter,
 )
+from semalink.domain.account import Tier
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.ids import (
     ACCOUNT_PREFIX,
     API_KEY_PREFIX,
     format_id,
 )
+from semalink.domain.limit import Limit
 from semalink.domain.message import Message
 from semalink.domain.price_list import PriceList, Terms
+from semalink.domain.rate_limit import Limits, limit_of
 from semalink.projections.messages import MESSAGE_COLUMNS, view_from_row
 from semalink_adapters.postgres.credit_reads import PostgresCreditReads
 from semalink_adapters.postgres.mapper import EventMapper
@@ -32,7 +35,10 @@ SELECT_CALLER = """
 SELECT k.account_id, a.billing_account_id, k.api_key_id, k.mode, k.scopes, a.tier,
        ARRAY(SELECT s.sender FROM approved_senders AS s WHERE s.account_id = k.account_id),
        CASE WHEN p.account_id <> a.account_id THEN p.price_list END,
-       COALESCE(a.refunded_on, p.refunded_on)
+       COALESCE(a.refunded_on, p.refunded_on),
+       a.rate_per_second, a.burst, k.rate_per_second, k.burst,
+       (SELECT count(*) FROM api_keys AS o
+        WHERE o.account_id = k.account_id AND o.mode = k.mode AND o.revoked_at IS NULL)
 FROM api_keys AS k
 JOIN accounts AS a ON a.account_id = k.account_id
 JOIN accounts AS p ON p.account_id = a.billing_account_id
@@ -49,11 +55,12 @@ SELECT topic, state FROM ledger_entries WHERE message_id = %(id)s"""
 
 SELECT_ACCOUNTS = """
 SELECT account_id, billing_account_id, name, kind, tier, preferred_aggregator, opened_at,
-       agent_id, spending_cap_micros, price_list, refunded_on
+       agent_id, spending_cap_micros, price_list, refunded_on, rate_per_second, burst
 FROM accounts """
 
 SELECT_KEYS = """
-SELECT api_key_id, account_id, name, scopes, mode, last_four, issued_at, revoked_at
+SELECT api_key_id, account_id, name, scopes, mode, last_four, issued_at, revoked_at,
+       rate_per_second, burst
 FROM api_keys WHERE account_id = %s ORDER BY api_key_id"""
 
 _ENDINGS = (Message.Failed, Message.Rejected, Message.Expired, Message.Unknown)
@@ -80,7 +87,7 @@ class PostgresReads(PostgresCreditReads):
         rows = await self._all(SELECT_CALLER, (key_hash,))
         if not rows:
             return None
-        account_id, billing_account_id, api_key_id, mode, scopes, tier, senders, *terms = rows[0]
+        account_id, billing_account_id, api_key_id, mode, scopes, tier, senders, *more = rows[0]
         return Caller(
             account_id,
             billing_account_id,
@@ -89,7 +96,8 @@ class PostgresReads(PostgresCreditReads):
             frozenset(scopes),
             frozenset(senders),
             tier,
-            _terms(billing_account_id, *terms),
+            _terms(billing_account_id, *more[:2]),
+            _limits(tier, *more[2:]),
         )
 
     async def message(self, message_id: UUID, account_id: UUID | None) -> MessageView | None:
@@ -196,6 +204,8 @@ def _id_near(moment: datetime | None, apart: timedelta) -> UUID | None:
 
 def _account_view(row: Any) -> AccountView:
     agent_id = row[7]
+    agreed = Limit.of(row[11], row[12])
+    limit = limit_of(Tier(row[4]), agreed)
     return AccountView(
         format_id(ACCOUNT_PREFIX, row[0]),
         format_id(ACCOUNT_PREFIX, row[1]),
@@ -208,7 +218,22 @@ def _account_view(row: Any) -> AccountView:
         spending_cap_micros=row[8],
         price_list=row[9],
         refunded_on=row[10],
+        rate_per_second=limit.rate_per_second,
+        burst=limit.burst,
+        is_limit_agreed=agreed is not None,
     )
+
+
+def _limits(
+    tier: str,
+    rate: int | None,
+    burst: int | None,
+    key_rate: int | None,
+    key_burst: int | None,
+    key_count: int,
+) -> Limits:
+    account = limit_of(Tier(tier), Limit.of(rate, burst))
+    return Limits(account, Limit.of(key_rate, key_burst), key_count)
 
 
 def _terms(

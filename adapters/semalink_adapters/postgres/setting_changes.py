@@ -30,6 +30,11 @@ SET_CAP = "UPDATE accounts SET spending_cap_micros = %s WHERE account_id = %s"
 
 SET_PRICES = "UPDATE accounts SET price_list = %s::jsonb WHERE account_id = %s"
 
+SET_LIMIT = """
+UPDATE accounts SET tier = %s, rate_per_second = %s, burst = %s WHERE account_id = %s"""
+
+SET_KEY_LIMIT = "UPDATE api_keys SET rate_per_second = %s, burst = %s WHERE api_key_id = %s"
+
 SET_REFUND_RULE = "UPDATE accounts SET refunded_on = %s WHERE account_id = %s"
 
 INSERT_ADJUSTMENT = """
@@ -98,6 +103,15 @@ def _refund_rule_set(event: Account.RefundRuleSet) -> Sequence[Statement]:
     return [(SET_REFUND_RULE, (event.refunded_on, event.originator_id))]
 
 
+def _limit_set(event: Account.RateLimitSet) -> Sequence[Statement]:
+    parameters = (event.tier, event.rate_per_second, event.burst, event.originator_id)
+    return [(SET_LIMIT, parameters)]
+
+
+def _key_limit_set(event: Account.ApiKeyRateLimitSet) -> Sequence[Statement]:
+    return [(SET_KEY_LIMIT, (event.rate_per_second, event.burst, event.api_key_id))]
+
+
 def _adjustment_proposed(event: Adjustment.Created) -> Sequence[Statement]:
     parameters = (
         event.originator_id,
@@ -145,6 +159,8 @@ SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     Account.SpendingCapSet: _cap_set,
     Account.PriceListSet: _prices_set,
     Account.RefundRuleSet: _refund_rule_set,
+    Account.RateLimitSet: _limit_set,
+    Account.ApiKeyRateLimitSet: _key_limit_set,
     Adjustment.Created: _adjustment_proposed,
     Adjustment.Applied: _adjustment_applied,
     Adjustment.Rejected: _adjustment_rejected,

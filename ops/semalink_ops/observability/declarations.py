@@ -242,6 +242,25 @@ LOOP_LAG_SECONDS = Declared(
     "How late the event loop woke at worst in the last 15 seconds.",
 )
 
+RATE_CHECKS = Declared(
+    "semalink_rate_checks_total",
+    Kind.COUNTER,
+    "Requests of customers that a rate limit let in or refused, by the tier of the account.",
+    ("tier", "outcome"),
+)
+RATE_LEASE_SECONDS = Declared(
+    "semalink_rate_lease_seconds",
+    Kind.HISTOGRAM,
+    "Time to lease tokens of rate limits from the database.",
+    (),
+    _COMMIT_BUCKETS,
+)
+RATE_LEASE_FAILURES = Declared(
+    "semalink_rate_lease_failures_total",
+    Kind.COUNTER,
+    "Leases that the database did not answer; the process then limits by itself for a second.",
+)
+
 DECLARED = (
     ACCOUNTS_LOW,
     RESERVATIONS_EXPIRED,
@@ -279,6 +298,9 @@ DECLARED = (
     WEBHOOK_ENDPOINTS_DISABLED,
     WEBHOOK_OWNERS_WARNED,
     LOOP_LAG_SECONDS,
+    RATE_CHECKS,
+    RATE_LEASE_SECONDS,
+    RATE_LEASE_FAILURES,
 )
 
 #: Read from the operating system by the client library, not declared to it.

@@ -92,7 +92,7 @@ async def _record(
     demo: Demo, settings: Settings, reads: PostgresReads, ledger: GroupCommit
 ) -> None:
     for account_id, name, kind, tier in (
-        (demo.account_id, "Quickstart", Kind.DIRECT, Tier.GROWTH),
+        (demo.account_id, "Quickstart", Kind.DIRECT, Tier.ENTERPRISE),
         (demo.platform_account_id, "Platform", Kind.PLATFORM, Tier.ENTERPRISE),
     ):
         if await reads.account(account_id) is None:

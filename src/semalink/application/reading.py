@@ -11,6 +11,7 @@ import msgspec
 from semalink.application.credit_reading import CreditReads
 from semalink.application.message_view import MessageView
 from semalink.domain.price_list import OWN_TERMS, Terms
+from semalink.domain.rate_limit import STARTER_LIMITS, Limits
 
 
 class ReadsUnavailable(Exception):
@@ -32,6 +33,8 @@ class Caller:
     tier: str
     #: What it pays by and is refunded by.
     terms: Terms = OWN_TERMS
+    #: How fast it may send.
+    limits: Limits = STARTER_LIMITS
 
     @property
     def is_paid_by_agent(self) -> bool:
@@ -70,6 +73,11 @@ class AccountView(msgspec.Struct, frozen=True):
     price_list: dict[str, int] = {}
     #: Final states after which a charge is given back; null: as the platform does.
     refunded_on: list[str] | None = None
+    #: Messages a second that it may send for ever, and at once after a pause.
+    rate_per_second: int = 0
+    burst: int = 0
+    #: Whether they were agreed on; else they are the tier's.
+    is_limit_agreed: bool = False
 
 
 class ApiKeyView(msgspec.Struct, frozen=True):
@@ -83,6 +91,9 @@ class ApiKeyView(msgspec.Struct, frozen=True):
     last_four: str
     issued_at: datetime
     revoked_at: datetime | None
+    #: The limit of its own, in messages; null: as fast as its account.
+    rate_per_second: int | None = None
+    burst: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from eventsourcing.domain import Aggregate
 
 from semalink.domain.cause import Cause
 from semalink.domain.errors import ApiKeyNotFound, NotAnAgent, NotPaidByAgent
+from semalink.domain.limit import Limit
 
 
 class Kind(StrEnum):
@@ -45,11 +46,15 @@ class Account(Aggregate):
     #: Ids of the keys that still work.
     live_keys: set[UUID]
     senders: set[str]
+    #: Limits of single keys, below the account's.
+    key_limits: dict[UUID, Limit]
     preferred_aggregator: str | None = None
     #: Micros that an agent lets this customer spend in a month; None for no cap.
     spending_cap_micros: int | None = None
     #: Final states after which a charge is given back; None for the platform's rule.
     refunded_on: tuple[str, ...] | None = None
+    #: How fast it may send, where something else than its tier's limit was agreed on.
+    agreed_limit: Limit | None = None
 
     def __init__(self) -> None:
         """Start empty: the first event stands the account up."""
@@ -80,6 +85,7 @@ class Account(Aggregate):
             account.price_list = {}
             account.live_keys = set()
             account.senders = set()
+            account.key_limits = {}
 
     class ApiKeyIssued(Event):
         """A key was made; only its keyed hash is known here."""
@@ -107,6 +113,7 @@ class Account(Aggregate):
         def apply(self, account: "Account") -> None:
             """Stop the key."""
             account.live_keys.discard(self.api_key_id)
+            account.key_limits.pop(self.api_key_id, None)
 
     class SenderApproved(Event):
         """The account may send under this sender id."""
@@ -157,6 +164,36 @@ class Account(Aggregate):
         def apply(self, account: "Account") -> None:
             """Refund by it from now on."""
             account.refunded_on = None if self.refunded_on is None else tuple(self.refunded_on)
+
+    class RateLimitSet(Event):
+        """How fast the account may send was changed; without a rate, its tier says it."""
+
+        TOPIC = "account.rate_limit_set.1"
+        tier: str
+        rate_per_second: int | None
+        burst: int | None
+        reason: str
+
+        def apply(self, account: "Account") -> None:
+            """Let it in as fast from now on."""
+            account.tier = Tier(self.tier)
+            account.agreed_limit = Limit.of(self.rate_per_second, self.burst)
+
+    class ApiKeyRateLimitSet(Event):
+        """How fast one key may send was changed; without a rate, as fast as its account."""
+
+        TOPIC = "account.api_key_rate_limit_set.1"
+        api_key_id: UUID
+        rate_per_second: int | None
+        burst: int | None
+        reason: str
+
+        def apply(self, account: "Account") -> None:
+            """Let the key in as fast from now on."""
+            limit = Limit.of(self.rate_per_second, self.burst)
+            account.key_limits.pop(self.api_key_id, None)
+            if limit is not None:
+                account.key_limits[self.api_key_id] = limit
 
     @classmethod
     def open(  # noqa: PLR0913 - what an account is
@@ -253,7 +290,29 @@ class Account(Aggregate):
             stored = None if wanted is None else list(wanted)
             self._add(self.RefundRuleSet, cause, refunded_on=stored)
 
+    def set_rate_limit(self, tier: Tier, agreed: Limit | None, reason: str, cause: Cause) -> None:
+        """Set how fast the account may send: by its tier, or as agreed."""
+        if (tier, agreed) != (self.tier, self.agreed_limit):
+            facts = {"tier": str(tier), "reason": reason, **_as_facts(agreed)}
+            self._add(self.RateLimitSet, cause, **facts)
+
+    def set_key_rate_limit(
+        self, api_key_id: UUID, limit: Limit | None, reason: str, cause: Cause
+    ) -> None:
+        """Set how fast one key may send; None: as fast as its account."""
+        if api_key_id not in self.live_keys:
+            raise ApiKeyNotFound
+        if limit != self.key_limits.get(api_key_id):
+            facts = {"api_key_id": api_key_id, "reason": reason, **_as_facts(limit)}
+            self._add(self.ApiKeyRateLimitSet, cause, **facts)
+
     def _add(self, change: type[Event], cause: Cause, **facts: Any) -> None:
         self.trigger_event(
             change, timestamp=cause.at, actor=cause.actor, request_id=cause.request_id, **facts
         )
+
+
+def _as_facts(limit: Limit | None) -> dict[str, int | None]:
+    if limit is None:
+        return {"rate_per_second": None, "burst": None}
+    return {"rate_per_second": limit.rate_per_second, "burst": limit.burst}

@@ -13,6 +13,7 @@ from semalink.web.admin.history import history_routes
 from semalink.web.admin.ledger_entries import any_ledger_routes
 from semalink.web.admin.messages import any_message_routes
 from semalink.web.admin.months import month_routes
+from semalink.web.admin.rate_limits import rate_limit_routes
 from semalink.web.admin.reconciliation import reconciliation_routes
 from semalink.web.admin.sending import sending_settings_routes
 from semalink.web.admin.terms import term_routes
@@ -64,7 +65,7 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         ),
         keys="A key of your account: sl_live_… to send, sl_test_… to try out for nothing.",
     )
-    return EdgeApp(deps.edge, [*routes, *pages], key_ring=deps.key_ring)
+    return EdgeApp(deps.edge, [*routes, *pages], key_ring=deps.key_ring, limiter=deps.limiter)
 
 
 def create_admin(deps: AdminDependencies) -> EdgeApp:
@@ -75,6 +76,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *credit_routes(deps),
         *adjustment_routes(deps),
         *term_routes(deps),
+        *rate_limit_routes(deps),
         *any_ledger_routes(deps),
         *sending_settings_routes(deps),
         *any_message_routes(deps),

@@ -44,6 +44,8 @@ class Arrival:
     principal: Principal | None = None
     #: Every refusal of the content, for the answer; the first is the one that counts.
     refusals: Sequence[DomainError] = field(default_factory=tuple)
+    #: What the answer tells of rate limits, whatever becomes of the request.
+    limit_headers: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def caller(self) -> Caller:

@@ -15,6 +15,7 @@ from semalink.web.body import read_json
 from semalink.web.content import SendMessage, check_message
 from semalink.web.dependencies import ApiDependencies
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
+from semalink.web.limiting import admit_messages
 from semalink.web.messages import SEND_SCOPES, log_accepted
 from semalink.web.operation import Operation, Success, route
 from semalink.web.reply import Reply
@@ -70,7 +71,8 @@ SEND_MANY = Operation(
         },
         headers=REPLAYED_NOTE,
     ),
-    problems=("rate_limited",),
+    problems=("batch_over_burst",),
+    counts_messages=True,
 )
 
 
@@ -84,7 +86,7 @@ class BatchSender:
         """Reserve and record what can be sent and paid, refuse the rest, answer for each."""
         arrival = arrival_of(request.scope)
         asked = await read_json(request, _decoder, bytes_max=BATCH_BYTES_MAX)
-        self._deps.admit(arrival.caller, len(asked.messages))
+        await admit_messages(self._deps, arrival, len(asked.messages))
         idempotency = idempotency_of(arrival, SEND_MANY.route_name, asked)
         checked = await self._check(asked, arrival)
         answer = await self._deps.sending.accept_batch(

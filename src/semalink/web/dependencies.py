@@ -12,6 +12,7 @@ from semalink.application.explaining import ExplainingReads
 from semalink.application.history import History
 from semalink.application.ledger import Ledger
 from semalink.application.months import Months
+from semalink.application.rate_limiting import Standing
 from semalink.application.reading import Caller
 from semalink.application.reconciliation import Reconciliation
 from semalink.application.sending import Sending
@@ -63,8 +64,29 @@ class Edge:
     observer: RequestObserver | None = None
 
 
-def admit_all(caller: Caller, units: int) -> None:
-    """Let every request in: no rate limit."""
+class Limiter(Protocol):
+    """Says whether a caller may go on; None where there is no limit."""
+
+    async def admit(self, caller: Caller, units: int) -> Standing | None:
+        """Let so many messages in, or refuse them all."""
+        ...
+
+    def admit_request(self, caller: Caller) -> Standing | None:
+        """Let one request in that is no message, or refuse it."""
+        ...
+
+
+class Unlimited:
+    """Lets every request in."""
+
+    async def admit(self, caller: Caller, units: int) -> None:
+        """Let the messages in."""
+
+    def admit_request(self, caller: Caller) -> None:
+        """Let the request in."""
+
+
+UNLIMITED = Unlimited()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +105,7 @@ class ApiDependencies:
     #: The platform's secret, under which cursors are signed.
     key_pepper: bytes
     default_ttl: timedelta = timedelta(hours=24)
-    #: Raises RateLimited when a caller asks for more than it may, in messages.
-    admit: Callable[[Caller, int], None] = admit_all
+    limiter: Limiter = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

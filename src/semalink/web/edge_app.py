@@ -7,9 +7,10 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Send
 
-from semalink.web.arrival import arrive
+from semalink.web.arrival import Arrival, arrive
 from semalink.web.auth import KeyRing, authenticating
-from semalink.web.dependencies import Edge
+from semalink.web.dependencies import Edge, Limiter
+from semalink.web.limiting import limiting
 from semalink.web.operation import options_routes
 from semalink.web.problems import EXCEPTION_HANDLERS
 from semalink.web.reply import API_HEADERS
@@ -25,12 +26,17 @@ class EdgeApp(Litestar):
     """A Litestar application that sees every request, also those that match no route."""
 
     def __init__(
-        self, edge: Edge, routes: list[HTTPRouteHandler], *, key_ring: KeyRing | None
+        self,
+        edge: Edge,
+        routes: list[HTTPRouteHandler],
+        *,
+        key_ring: KeyRing | None,
+        limiter: Limiter | None = None,
     ) -> None:
         self._edge = edge
         super().__init__(
             route_handlers=[*options_routes(routes), *routes],
-            middleware=[authenticating(key_ring)],
+            middleware=[authenticating(key_ring), limiting(limiter)],
             exception_handlers=EXCEPTION_HANDLERS,
             openapi_config=None,
             logging_config=None,
@@ -45,7 +51,7 @@ class EdgeApp(Litestar):
             return
         edge = self._edge
         arrival = arrive(scope, edge.clock, edge.new_id)
-        answer = _Answer(send, arrival.request_id.encode())
+        answer = _Answer(send, arrival)
         observer = edge.observer
         if observer is None:
             await super().__call__(scope, receive, cast("Send", answer))
@@ -69,20 +75,22 @@ class EdgeApp(Litestar):
 class _Answer:
     """Adds to an answer what every answer says, and remembers its status."""
 
-    __slots__ = ("_request_id", "_send", "status")
+    __slots__ = ("_arrival", "_send", "status")
 
-    def __init__(self, send: Send, request_id: bytes) -> None:
+    def __init__(self, send: Send, arrival: Arrival) -> None:
         self._send = send
-        self._request_id = request_id
+        self._arrival = arrival
         self.status = _CLIENT_GONE
 
     async def __call__(self, event: Any) -> None:
         if event["type"] == "http.response.start":
             self.status = event["status"]
             headers = event["headers"]
+            request_id = self._arrival.request_id.encode()
             headers += (
-                (b"request-id", self._request_id),
-                (b"x-request-id", self._request_id),
+                (b"request-id", request_id),
+                (b"x-request-id", request_id),
+                *self._arrival.limit_headers,
             )
             # Pages bring their own policy.
             if not any(name == b"content-security-policy" for name, _ in headers):

@@ -154,6 +154,9 @@ ACCOUNT: dict[str, Any] = {
     "spending_cap_micros": None,
     "price_list": {},
     "refunded_on": None,
+    "rate_per_second": 10,
+    "burst": 50,
+    "is_limit_agreed": False,
 }
 
 API_KEY = {
@@ -165,6 +168,8 @@ API_KEY = {
     "last_four": "7Qx2",
     "issued_at": "2026-11-01T06:05:00Z",
     "revoked_at": None,
+    "rate_per_second": None,
+    "burst": None,
 }
 
 EXPLANATION: dict[str, Any] = {

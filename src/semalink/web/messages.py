@@ -15,6 +15,7 @@ from semalink.web.body import read_json
 from semalink.web.content import CONTENT_PROBLEMS, SendMessage, check_message
 from semalink.web.dependencies import ApiDependencies
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
+from semalink.web.limiting import admit_messages
 from semalink.web.operation import Operation, Success, route
 from semalink.web.reply import Reply
 
@@ -48,7 +49,8 @@ SEND = Operation(
         examples.ACCEPTED,
         headers={"Location": "Where the message can be read.", **REPLAYED_NOTE},
     ),
-    problems=(*CONTENT_PROBLEMS, "insufficient_credits", "spending_cap_reached", "rate_limited"),
+    problems=(*CONTENT_PROBLEMS, "insufficient_credits", "spending_cap_reached"),
+    counts_messages=True,
 )
 
 
@@ -73,7 +75,7 @@ class MessageSender:
         deps = self._deps
         arrival = arrival_of(request.scope)
         caller = arrival.caller
-        deps.admit(caller, 1)
+        await admit_messages(deps, arrival, 1)
         asked = await read_json(request, _decoder)
         idempotency = idempotency_of(arrival, SEND.route_name, asked)
         checked = check_message(asked, arrival, deps)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from semalink.web import examples
+from semalink.web.limiting import LIMIT_NOTES
 from semalink.web.operation import Operation
 from semalink.web.problem_types import PROBLEM_TYPES, ProblemType
 from semalink.web.problems import MEDIA_TYPE, FieldProblem, Problem
@@ -178,7 +179,7 @@ def _success(operation: Operation) -> Document:
         "X-Request-Id": {"$ref": "#/components/headers/RequestId"},
         "Request-Id": {"$ref": "#/components/headers/RequestId"},
     }
-    for name, note in success.headers.items():
+    for name, note in {**success.headers, **(LIMIT_NOTES if operation.counts else {})}.items():
         headers[name] = {"description": note, "schema": {"type": "string"}}
     described: Document = {"description": success.description, "headers": headers}
     if success.status != 204:
@@ -195,6 +196,8 @@ def problem_codes(operation: Operation) -> list[str]:
     codes = [*operation.problems, "bad_request", "internal_error"]
     if operation.scopes:
         codes += ["missing_api_key", "invalid_api_key", "forbidden", "service_unavailable"]
+        if operation.counts:
+            codes.append("rate_limited")
         if operation.method in {"POST", "PUT", "DELETE"}:
             codes.append("outcome_in_doubt")
     if operation.body is not None:
@@ -220,6 +223,9 @@ def _error(types: list[ProblemType]) -> Document:
     status = types[0].status
     if status in {429, 503}:
         headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+    if status == 429:
+        for name, note in LIMIT_NOTES.items():
+            headers[name] = {"description": note, "schema": {"type": "string"}}
     if status == 401:
         note = "How to authenticate."
         headers["WWW-Authenticate"] = {"description": note, "schema": {"type": "string"}}

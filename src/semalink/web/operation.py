@@ -54,6 +54,16 @@ class Operation:
     query_notes: Mapping[str, str] = field(default_factory=dict)
     #: Codes of the errors beside those that every such operation has.
     problems: tuple[str, ...] = ()
+    #: Whether it lets in messages, as many as the body holds, rather than one request.
+    counts_messages: bool = False
+
+    @property
+    def counts(self) -> str:
+        """What a rate limit counts: "messages" or "requests"; "" for operators and the public."""
+        # A customer's scopes are of the form messages:send, an operator's are roles.
+        if not any(":" in scope for scope in self.scopes):
+            return ""
+        return "messages" if self.counts_messages else "requests"
 
     @property
     def documented_path(self) -> str:

@@ -323,6 +323,13 @@ EDGE_PROBLEMS = (
         retryable=True,
     ),
     ProblemType(
+        "batch_over_burst",
+        422,
+        "Batch is larger than the burst",
+        "Split the batch: detail says how many messages may come at once. Your account's burst is "
+        "q in the RateLimit-Policy header.",
+    ),
+    ProblemType(
         "internal_error",
         500,
         "Something broke on our side",

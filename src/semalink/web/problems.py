@@ -77,14 +77,10 @@ class EdgeRefusal(Exception):
 
 
 class RateLimited(EdgeRefusal):
-    """The caller sends faster than its tier allows."""
+    """The caller is faster than it may be."""
 
-    def __init__(self, retry_after_seconds: int, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(
-            "rate_limited",
-            "This key or its account sends faster than its tier allows.",
-            headers={"Retry-After": str(retry_after_seconds), **(headers or {})},
-        )
+    def __init__(self, retry_after_seconds: int, detail: str) -> None:
+        super().__init__("rate_limited", detail, headers={"Retry-After": str(retry_after_seconds)})
 
 
 def field_problem(refusal: DomainError) -> FieldProblem | None:

@@ -65,7 +65,7 @@ QUOTE = Operation(
         }
     },
     success=Success(200, "What the message takes and costs.", Quoted, examples.QUOTE),
-    problems=(*CONTENT_PROBLEMS, "rate_limited"),
+    problems=CONTENT_PROBLEMS,
 )
 
 
@@ -78,7 +78,6 @@ class Quoter:
     async def quote(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with what a message would take and cost."""
         arrival = arrival_of(request.scope)
-        self._deps.admit(arrival.caller, 1)
         asked = await read_json(request, _decoder)
         content = Content(asked.to, asked.text, asked.sender)
         rules = rules_for(arrival.caller, self._deps.rules())

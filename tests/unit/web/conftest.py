@@ -18,7 +18,7 @@ from semalink.application.accounts import (
     OpenAccount,
     TopUp,
 )
-from semalink.application.reading import Caller
+from semalink.application.rate_limiting import RateLimiter
 from semalink.application.reconciliation import Reconciliation, Sent, Suspect
 from semalink.application.report_intake import ReportStoreUnavailable
 from semalink.application.sending import Sending
@@ -26,6 +26,7 @@ from semalink.domain.account import Kind, Tier
 from semalink.domain.blocklist import Blocklist
 from semalink.domain.cause import Cause
 from semalink.domain.content_check import Rules
+from semalink.domain.limit import NANOS
 from semalink.domain.rate_card import RateCard
 from semalink.domain.reconciliation import ProviderRates, Snapshot
 from semalink.web.api_key import make_key
@@ -38,8 +39,8 @@ from semalink.web.dependencies import (
     Health,
     IntakeDependencies,
 )
-from semalink.web.problems import RateLimited
 from semalink_adapters.memory import MemoryReads
+from semalink_adapters.memory_buckets import MemoryBuckets
 from semalink_adapters.memory_checkpoints import MemoryCheckpoints
 from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
@@ -96,6 +97,9 @@ class Clock:
     def monotonic(self) -> float:
         return (self.now - START).total_seconds()
 
+    def nanos(self) -> int:
+        return int((self.now - START) / timedelta(microseconds=1)) * 1_000 + NANOS
+
     def pass_by(self, **span: float) -> None:
         self.now += timedelta(**span)
 
@@ -127,6 +131,20 @@ class Observer:
     def end(self, token: Any, **seen: Any) -> None:
         assert token == "token"
         self.ended.append(seen)
+
+
+@dataclass
+class LimitObserver:
+    """Remembers what the rate limit said, and how often it asked."""
+
+    said: list[tuple[str, bool]] = field(default_factory=list)
+    answered: list[bool] = field(default_factory=list)
+
+    def rate_checked(self, tier: str, *, is_admitted: bool) -> None:
+        self.said.append((tier, is_admitted))
+
+    def leased(self, seconds: float, *, is_answered: bool) -> None:
+        self.answered.append(is_answered)
 
 
 @dataclass
@@ -171,9 +189,8 @@ class Platform:
         self.is_ready = True
         self.check_hangs = False
         self.revoked: list[UUID] = []
-        #: What the rate limit says to the next requests; None lets them in.
-        self.rate_limited: RateLimited | None = None
-        self.admitted: list[int] = []
+        self.buckets = MemoryBuckets(self.clock.nanos)
+        self.limit_observer = LimitObserver()
         self.edge = Edge(
             clock=self.clock,
             new_id=self.new_id,
@@ -192,11 +209,11 @@ class Platform:
     def cause(self) -> Cause:
         return Cause("operator:tests", self.clock.now, "req_setup")
 
-    async def open_tenant(self, name: str, *, credit_micros: int = 0) -> Tenant:
+    async def open_tenant(
+        self, name: str, *, credit_micros: int = 0, tier: Tier = Tier.STARTER
+    ) -> Tenant:
         account_id = self.new_id(self.clock.now)
-        await self.ledger.execute(
-            OpenAccount(account_id, name, Kind.DIRECT, Tier.STARTER, self.cause)
-        )
+        await self.ledger.execute(OpenAccount(account_id, name, Kind.DIRECT, tier, self.cause))
         await self.ledger.execute(ApproveSender(account_id, "ACME", self.cause))
         if credit_micros:
             await self.ledger.execute(TopUp(account_id, credit_micros, f"pay {name}", self.cause))
@@ -232,7 +249,7 @@ class Platform:
                 key_ring=self.key_ring,
                 rules=lambda: RULES,
                 key_pepper=PEPPER,
-                admit=self._admit,
+                limiter=RateLimiter(self.buckets, self.clock.nanos, self.limit_observer),
             )
         )
 
@@ -258,11 +275,6 @@ class Platform:
         return create_intake(
             IntakeDependencies(edge=self.edge, store=self.reports, secrets=INTAKE_SECRETS)
         )
-
-    def _admit(self, caller: Caller, units: int) -> None:
-        if self.rate_limited is not None:
-            raise self.rate_limited
-        self.admitted.append(units)
 
     def _revoke(self, api_key_id: UUID) -> None:
         self.revoked.append(api_key_id)

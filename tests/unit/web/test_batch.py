@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from semalink.domain.account import Tier
 from semalink.domain.credit_account import CreditAccount
 
 PATH = "/v1/messages/batch"
@@ -29,7 +30,7 @@ async def test_batch_decides_each_message_on_its_own(
     assert outcome["items"][1]["refused"]["pointer"] == "/messages/1/to"
     assert outcome["items"][2]["refused"]["code"] == "unknown_sender"
     assert platform.ledger.load(CreditAccount, acme.account_id).reserved_micros == 1_600_000
-    assert platform.admitted == [4]
+    assert answer.headers["RateLimit"] == '"account";r=46;t=1'
 
 
 async def test_batch_logs_each_accepted_message(
@@ -99,7 +100,35 @@ async def test_batch_refuses_none_and_too_many(
 async def test_batch_takes_a_thousand(
     api: Any, platform: Any, acme: Any, bearer: Any, message: Any
 ) -> None:
-    answer = await api.post(PATH, json={"messages": [message] * 1_000}, headers=bearer(acme.test))
+    large = await platform.open_tenant("Large", tier=Tier.ENTERPRISE)
+
+    answer = await api.post(PATH, json={"messages": [message] * 1_000}, headers=bearer(large.test))
 
     assert answer.json()["accepted_count"] == 1_000
-    assert platform.admitted == [1_000]
+
+
+async def test_batch_is_refused_for_good_when_it_is_larger_than_the_burst(
+    api: Any, platform: Any, acme: Any, bearer: Any, message: Any
+) -> None:
+    answer = await api.post(PATH, json={"messages": [message] * 51}, headers=bearer(acme.live))
+
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "batch_over_burst"
+    assert "may send 50 at once" in answer.json()["detail"]
+    assert not answer.json()["retryable"]
+    assert platform.buckets.asked == []
+
+
+async def test_batch_costs_as_much_as_it_has_messages(
+    api: Any, platform: Any, acme: Any, bearer: Any, message: Any
+) -> None:
+    await api.post(PATH, json={"messages": [message] * 30}, headers=bearer(acme.live))
+
+    second = await api.post(PATH, json={"messages": [message] * 30}, headers=bearer(acme.live))
+    platform.clock.pass_by(seconds=1)
+    third = await api.post(PATH, json={"messages": [message] * 30}, headers=bearer(acme.live))
+
+    assert second.status_code == 429
+    assert second.headers["Retry-After"] == "1"
+    assert third.status_code == 202
+    assert third.headers["RateLimit"] == '"account";r=0;t=5'

@@ -41,6 +41,11 @@ _COMMANDS = {
         "prices",
         "Show what an agent's customers pay a segment, or set it from a TOML or JSON file.",
     ),
+    "rate-limit": Place(
+        f"{_HERE}.rate_limit",
+        "rate_limit",
+        "Show how fast an account and its keys may send, or set it.",
+    ),
     "refund-rule": Place(
         f"{_HERE}.terms",
         "refund_rule",

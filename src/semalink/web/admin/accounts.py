@@ -12,6 +12,7 @@ from semalink.application.reading import AccountView
 from semalink.domain.account import Kind, Tier
 from semalink.domain.errors import AccountNotFound
 from semalink.domain.ids import ACCOUNT_PREFIX, format_id, parse_id
+from semalink.domain.rate_limit import limit_of
 from semalink.web import examples
 from semalink.web.admin.ids import account_id_of
 from semalink.web.admin.roles import ADMINS, ANYONE
@@ -171,6 +172,7 @@ class AccountPages:
 def _view_of(opened: AccountOpened) -> AccountView:
     public_id = format_id(ACCOUNT_PREFIX, opened.account_id)
     payer_id = opened.billing_account_id or opened.account_id
+    limit = limit_of(opened.tier, None)
     return AccountView(
         id=public_id,
         billing_account_id=format_id(ACCOUNT_PREFIX, payer_id),
@@ -180,6 +182,8 @@ def _view_of(opened: AccountOpened) -> AccountView:
         preferred_aggregator=None,
         opened_at=opened.opened_at,
         agent_id=format_id(ACCOUNT_PREFIX, opened.agent_id) if opened.agent_id else None,
+        rate_per_second=limit.rate_per_second,
+        burst=limit.burst,
     )
 
 

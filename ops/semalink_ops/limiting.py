@@ -1,0 +1,31 @@
+"""Rate limits of one process: opened, swept, and given back at its end."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from semalink.application.rate_limiting import RateLimiter
+from semalink_adapters.postgres.rate_buckets import PostgresBuckets
+from semalink_ops.bootstrap import Core
+
+#: How often leases are looked through for what nobody uses.
+SWEEP_SECONDS = 0.25
+
+
+@asynccontextmanager
+async def open_limiter(core: Core) -> AsyncIterator[RateLimiter]:
+    """Open the limiter of this process; what it leased goes back when it ends."""
+    limiter = RateLimiter(PostgresBuckets(core.pool), time.monotonic_ns, core.metrics)
+    sweeping = asyncio.create_task(_sweep(limiter))
+    try:
+        yield limiter
+    finally:
+        sweeping.cancel()
+        await limiter.close()
+
+
+async def _sweep(limiter: RateLimiter) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        await limiter.give_back_idle()
