@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from semalink.application.rate_limiting import RateLimiter
 from semalink_adapters.postgres.rate_buckets import PostgresBuckets
 from semalink_ops.bootstrap import Core
+from semalink_ops.observability.limit_metrics import LimitMetrics
 
 #: How often leases are looked through for what nobody uses.
 SWEEP_SECONDS = 0.25
@@ -16,7 +17,7 @@ SWEEP_SECONDS = 0.25
 @asynccontextmanager
 async def open_limiter(core: Core) -> AsyncIterator[RateLimiter]:
     """Open the limiter of this process; what it leased goes back when it ends."""
-    limiter = RateLimiter(PostgresBuckets(core.pool), time.monotonic_ns, core.metrics)
+    limiter = RateLimiter(PostgresBuckets(core.pool), time.monotonic_ns, LimitMetrics(core.metrics))
     sweeping = asyncio.create_task(_sweep(limiter))
     try:
         yield limiter

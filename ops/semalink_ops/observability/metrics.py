@@ -68,9 +68,6 @@ class Metrics:
         self._reservations_expired = self._counter(declared.RESERVATIONS_EXPIRED)
         self._checkpoint_age = self._gauge(declared.CHECKPOINT_AGE_SECONDS)
         self._loop_lag = self._gauge(declared.LOOP_LAG_SECONDS)
-        self._rate_checks = _Family(self._counter(declared.RATE_CHECKS))
-        self._rate_leases = self._histogram(declared.RATE_LEASE_SECONDS)
-        self._rate_lease_failures = self._counter(declared.RATE_LEASE_FAILURES)
 
     def request_ended(self, route: str, method: str, code: int, seconds: float) -> None:
         """Record one answered request; the route is a template and the method one of a few."""
@@ -172,17 +169,6 @@ class Metrics:
     def reservations_expired(self, count: int) -> None:
         """Count reservations that nobody resolved in time."""
         self._reservations_expired.inc(count)
-
-    def rate_checked(self, tier: str, *, is_admitted: bool) -> None:
-        """Count one request that a rate limit let in or refused."""
-        self._rate_checks.at(tier, "admitted" if is_admitted else "limited").inc()
-
-    def leased(self, seconds: float, *, is_answered: bool) -> None:
-        """Record one lease of tokens."""
-        if is_answered:
-            self._rate_leases.observe(seconds)
-        else:
-            self._rate_lease_failures.inc()
 
     def loop_lagged(self, seconds: float) -> None:
         """Set how late the event loop is."""

@@ -10,6 +10,7 @@ from semalink.application.bus import BusObserver, PublishState
 from semalink_ops.observability.bus_observer import BusMetrics
 from semalink_ops.observability.declarations import DECLARED, OF_THE_PROCESS, reference_page
 from semalink_ops.observability.feed_metrics import FeedMetrics
+from semalink_ops.observability.limit_metrics import LimitMetrics
 from semalink_ops.observability.metrics import Metrics, watch_loop
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
@@ -26,6 +27,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_registry_holds_exactly_what_is_declared(metrics: Metrics) -> None:
     FeedMetrics(metrics)
+    LimitMetrics(metrics)
 
     exposed = {
         line.split()[2]
@@ -67,6 +69,21 @@ def test_message_metrics_are_counted(metrics: Metrics) -> None:
     told = {"aggregator": "celcom", "state": "delivered"}
     assert value(metrics, "semalink_reports_total", **told) == 1
     assert value(metrics, "semalink_reports_shelved") == 4
+
+
+def test_rate_limits_are_counted_by_tier_and_outcome(metrics: Metrics) -> None:
+    limits = LimitMetrics(metrics)
+
+    for is_admitted in (True, True, False):
+        limits.rate_checked("growth", is_admitted=is_admitted)
+    limits.leased(0.002, is_answered=True)
+    limits.leased(0.5, is_answered=False)
+
+    name = "semalink_rate_checks_total"
+    assert value(metrics, name, tier="growth", outcome="admitted") == 2
+    assert value(metrics, name, tier="growth", outcome="limited") == 1
+    assert value(metrics, "semalink_rate_lease_seconds_count") == 1
+    assert value(metrics, "semalink_rate_lease_failures_total") == 1
 
 
 def test_ledger_metrics_follow_the_ledger(metrics: Metrics) -> None:
