@@ -24,6 +24,8 @@ from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount
+from semalink.domain.dead_letter import DeadLetter
+from semalink.domain.dead_letter_job import DeadLetterJob
 from semalink.domain.ids import format_id
 from semalink.domain.message import Message
 from semalink.domain.recovery import Recovery
@@ -36,6 +38,8 @@ _SOURCES: dict[type[Any], int] = {
     Adjustment: 3,
     AccountingMonth: 3,
     Recovery: 3,
+    DeadLetter: 3,
+    DeadLetterJob: 3,
 }
 _REFUSALS = 4
 

@@ -28,6 +28,8 @@ from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import Reservation
+from semalink.domain.dead_letter import DeadLetter
+from semalink.domain.dead_letter_job import DeadLetterJob
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
 from semalink.domain.recovery import Recovery
@@ -116,6 +118,8 @@ class MemoryLedger:
             AccountingMonth: {},
             Adjustment: {},
             CreditAccount: {},
+            DeadLetter: {},
+            DeadLetterJob: {},
             Message: {},
             Recovery: {},
             WebhookDelivery: {},

@@ -28,6 +28,7 @@ from semalink_adapters.postgres.reports import PostgresReports
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_ops.bootstrap import Core, open_aggregators
 from semalink_ops.checkpointing import sign_checkpoints
+from semalink_ops.dead_letter_keeping import keep_dead_letters
 from semalink_ops.ledger_keeping import keep_credits
 from semalink_ops.observability.metrics import Metrics
 from semalink_ops.observability.step_log import LoggedLedger
@@ -250,6 +251,7 @@ async def run_relay(core: Core, stop: asyncio.Event) -> None:
         sign_checkpoints(core, stop),
         run_recoveries(core, stop),
         dispatch_webhooks(core, stop),
+        keep_dead_letters(core, stop),
     ):
         await _relay(core, poked, stop)
 

@@ -98,7 +98,14 @@ _TABLES = {
 _KINDS_OF = {
     LEDGER: ("credit_account",),
     MESSAGES: ("message",),
-    ADMIN: ("account", "adjustment", "accounting_month", "recovery"),
+    ADMIN: (
+        "account",
+        "adjustment",
+        "accounting_month",
+        "dead_letter",
+        "dead_letter_job",
+        "recovery",
+    ),
 }
 
 

@@ -8,6 +8,7 @@ import msgspec
 from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
+from semalink_adapters.postgres.dead_letter_changes import DEAD_LETTER_CHANGES
 
 #: SQL and its parameters.
 Statement = tuple[str, tuple[Any, ...]]
@@ -165,4 +166,5 @@ SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     Adjustment.Applied: _adjustment_applied,
     Adjustment.Rejected: _adjustment_rejected,
     AccountingMonth.Created: _month_closed,
+    **DEAD_LETTER_CHANGES,
 }

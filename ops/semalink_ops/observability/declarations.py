@@ -142,6 +142,24 @@ DEAD_LETTERS = Declared(
     "Messages that were given up.",
     ("queue",),
 )
+DEAD_LETTERS_WAITING = Declared(
+    "semalink_dead_letters_waiting",
+    Kind.GAUGE,
+    "Dead letters that nobody republished or discarded; told by the relay that leads.",
+    ("queue",),
+)
+DEAD_LETTERS_OLDEST_AGE_SECONDS = Declared(
+    "semalink_dead_letters_oldest_age_seconds",
+    Kind.GAUGE,
+    "Age of the oldest dead letter that waits; 0 when none does.",
+    ("queue",),
+)
+QUEUE_STUCK = Declared(
+    "semalink_queue_stuck",
+    Kind.GAUGE,
+    "Messages of a queue that no worker will be given; the relay moves them to the dead letters.",
+    ("queue",),
+)
 LEDGER_BATCH_SIZE = Declared(
     "semalink_ledger_batch_size",
     Kind.HISTOGRAM,
@@ -281,6 +299,9 @@ DECLARED = (
     CONSUMER_REDELIVERIES,
     CONSUMER_HANDLER_SECONDS,
     DEAD_LETTERS,
+    DEAD_LETTERS_WAITING,
+    DEAD_LETTERS_OLDEST_AGE_SECONDS,
+    QUEUE_STUCK,
     LEDGER_BATCH_SIZE,
     LEDGER_COMMIT_SECONDS,
     LEDGER_WAITING,

@@ -56,6 +56,9 @@ class Metrics:
         self._redeliveries = _Family(self._counter(declared.CONSUMER_REDELIVERIES))
         self._handlers = _Family(self._histogram(declared.CONSUMER_HANDLER_SECONDS))
         self._dead_letters = _Family(self._counter(declared.DEAD_LETTERS))
+        self._letters_waiting = _Family(self._gauge(declared.DEAD_LETTERS_WAITING))
+        self._letters_age = _Family(self._gauge(declared.DEAD_LETTERS_OLDEST_AGE_SECONDS))
+        self._stuck = _Family(self._gauge(declared.QUEUE_STUCK))
         self._batch_size = self._histogram(declared.LEDGER_BATCH_SIZE)
         self._commit_seconds = self._histogram(declared.LEDGER_COMMIT_SECONDS)
         self._ledger_waiting = self._gauge(declared.LEDGER_WAITING)
@@ -132,6 +135,15 @@ class Metrics:
     def dead_lettered(self, queue: str) -> None:
         """Count one message that was given up."""
         self._dead_letters.at(queue).inc()
+
+    def dead_letters_waiting(self, queue: str, count: int, oldest_age_seconds: float) -> None:
+        """Set how many dead letters of a queue wait, and for how long."""
+        self._letters_waiting.at(queue).set(count)
+        self._letters_age.at(queue).set(oldest_age_seconds)
+
+    def queue_stuck(self, queue: str, count: int) -> None:
+        """Set how many messages no worker will be given."""
+        self._stuck.at(queue).set(count)
 
     def batch_committed(self, count: int, seconds: float) -> None:
         """Record one batch of the ledger; the hook `on_batch` of the group commit."""

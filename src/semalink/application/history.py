@@ -26,6 +26,8 @@ KINDS = {
     "webhook_endpoint": "webhook_endpoint",
     "webhook_delivery": "webhook_delivery",
     "recovery": "recovery",
+    "dead_letter": "dead_letter",
+    "dead_letter_job": "dead_letter_job",
 }
 REFUSED = "refused"
 #: Kinds whose streams have the id of an account.
@@ -35,7 +37,9 @@ _MARKS = {"account": "settings_"}
 
 #: Stands for what is kept and not shown here.
 REDACTED = "<redacted>"
-_PRIVATE = frozenset({"text", "to", "metadata", "key_hash", "traceparent", "response_body"})
+_PRIVATE = frozenset(
+    {"text", "to", "metadata", "key_hash", "traceparent", "response_body", "payload"}
+)
 _ENVELOPE = frozenset(
     {
         "originator_id", "originator_version", "originator_topic", "timestamp",

@@ -335,3 +335,49 @@ class ReservationNotOpen(DomainError):
 
     def __init__(self) -> None:
         super().__init__("This reservation is not open: a reservation is resolved at most once.")
+
+
+class DeadLetterNotFound(DomainError):
+    """No such dead letter."""
+
+    code = "dead_letter_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no dead letter with this id.")
+
+
+class DeadLetterJobNotFound(DomainError):
+    """No such bulk action on dead letters."""
+
+    code = "dead_letter_job_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no bulk action with this id.")
+
+
+class DeadLetterSettled(DomainError):
+    """The dead letter was republished or discarded before."""
+
+    code = "dead_letter_settled"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"This dead letter was {state} before.")
+
+
+class DeadLetterJobEnded(DomainError):
+    """The bulk action is over."""
+
+    code = "dead_letter_job_ended"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"This bulk action is {state}.")
+
+
+class PayloadTooLarge(FieldRefusal):
+    """The queue takes no message of this size."""
+
+    code = "payload_too_large"
+    field = "payload"
+
+    def __init__(self, bytes_max: int) -> None:
+        super().__init__(f"A message of this queue has at most {bytes_max} bytes.")

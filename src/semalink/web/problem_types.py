@@ -245,6 +245,36 @@ REFUSALS = (
         "Reservation is resolved",
         "Nothing is to be done: a reservation is charged or released once.",
     ),
+    ProblemType(
+        "dead_letter_not_found",
+        404,
+        "No such dead letter",
+        "List the dead letters; ids begin with dlq_ and are case-sensitive.",
+    ),
+    ProblemType(
+        "dead_letter_job_not_found",
+        404,
+        "No such bulk action",
+        "List the bulk actions on dead letters; ids begin with dlj_ and are case-sensitive.",
+    ),
+    ProblemType(
+        "dead_letter_settled",
+        409,
+        "Dead letter is settled",
+        'Read what was done; one that was republished goes again with "again": true.',
+    ),
+    ProblemType(
+        "dead_letter_job_ended",
+        409,
+        "Bulk action is over",
+        "Read what it did; start a new one for what is left.",
+    ),
+    ProblemType(
+        "payload_too_large",
+        422,
+        "Payload is too large",
+        "Republish with a payload that the queue takes.",
+    ),
 )
 
 #: What the HTTP edge itself refuses.

@@ -56,6 +56,11 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.InvalidWebhookUrl("No host."), "invalid_webhook_url", "/url"),
     (errors.UnknownEventType(2), "unknown_event_type", "/event_types/2"),
     (errors.EventsNoLongerKept(7), "events_no_longer_kept", None),
+    (errors.DeadLetterNotFound(), "dead_letter_not_found", None),
+    (errors.DeadLetterJobNotFound(), "dead_letter_job_not_found", None),
+    (errors.DeadLetterSettled("discarded"), "dead_letter_settled", None),
+    (errors.DeadLetterJobEnded("finished"), "dead_letter_job_ended", None),
+    (errors.PayloadTooLarge(16_384), "payload_too_large", "/payload"),
 ]
 
 
