@@ -30,6 +30,7 @@ from semalink.web.dependencies import (
 )
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.checkpoints import PostgresCheckpoints
+from semalink_adapters.postgres.dead_letters import PostgresDeadLetters
 from semalink_adapters.postgres.delivery_reads import PostgresDeliveryReads
 from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.months import PostgresMonths
@@ -89,6 +90,7 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 reads=core.reads,
                 history=PostgresHistory(core.pool),
                 checkpoints=PostgresCheckpoints(core.pool),
+                dead_letters=PostgresDeadLetters(core.pool),
                 ledger=core.ledger,
                 key_ring=_key_ring(core),
                 key_pepper=_pepper(settings),

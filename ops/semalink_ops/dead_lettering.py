@@ -9,6 +9,7 @@ import structlog
 
 from semalink.application.bus import Bus, Delivery, NotReady, Outgoing
 from semalink.application.dead_letters import (
+    Burial,
     BuryDeadLetter,
     DiscardDeadLetter,
     FinishDeadLetterJob,
@@ -31,7 +32,6 @@ from semalink_adapters.jetstream.dead_letters import (
 )
 from semalink_adapters.jetstream.streams import QUEUES, queue_of_subject
 from semalink_adapters.postgres.dead_letter_work import (
-    Burial,
     DeadLetterWork,
     Republishing,
     RunningJob,

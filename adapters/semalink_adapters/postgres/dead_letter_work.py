@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from semalink.application.bus import NotReady
+from semalink.application.dead_letters import Burial
 
 #: One relay at a time publishes what was republished, and works bulk actions off.
 DEAD_LETTER_LOCK = 7_230_009
@@ -59,27 +59,6 @@ SELECT queue, count(*), extract(epoch FROM now() - min(last_at))::float8
 FROM dead_letters WHERE state = 'waiting' GROUP BY queue"""
 
 _AWAY = (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError)
-
-
-@dataclass(frozen=True, slots=True)
-class Burial:
-    """A dead letter as it lies in the broker."""
-
-    letter_id: UUID
-    buried_as: str
-    queue: str
-    subject: str
-    error_type: str
-    error: str
-    delivery_count: int
-    first_at: datetime
-    last_at: datetime
-    #: The id that it was first published with.
-    message_id: str
-    redrive_count: int
-    about: str | None
-    payload: bytes
-    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

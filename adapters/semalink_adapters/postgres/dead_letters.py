@@ -5,16 +5,16 @@ from typing import Any
 from uuid import UUID
 
 from semalink.application.dead_letter_reading import (
-    Action,
     DeadLetterContents,
     DeadLetterFilter,
     DeadLetterGroup,
     DeadLetterView,
     JobView,
     StoredReport,
+    action_of,
 )
 from semalink.application.dead_letters import REPORT_PREFIX
-from semalink.domain.dead_letter import DEAD_LETTER_PREFIX, DeadLetter
+from semalink.domain.dead_letter import DEAD_LETTER_PREFIX
 from semalink.domain.dead_letter_job import DEAD_LETTER_JOB_PREFIX
 from semalink.domain.ids import format_id, parse_id
 from semalink_adapters.postgres.mapper import EventMapper
@@ -111,21 +111,6 @@ class PostgresDeadLetters(Queries):
         report_id = parse_id(REPORT_PREFIX, about or "")
         rows = [] if report_id is None else await self._all(SELECT_REPORT, (report_id,))
         return StoredReport(*rows[0]) if rows else None
-
-
-def action_of(event: Any) -> Action:
-    """Return an event of a dead letter as operators read it."""
-    kind, step, _ = event.TOPIC.split(".")
-    went_round = isinstance(event, DeadLetter.Republished)
-    return Action(
-        name=f"{kind}.{step}",
-        at=event.timestamp,
-        actor=event.actor,
-        request_id=event.request_id,
-        new_message_id=event.new_message_id if went_round else None,
-        edited=went_round and event.payload is not None,
-        reason=getattr(event, "reason", None),
-    )
 
 
 def _parameters(asked: DeadLetterFilter) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def _applications() -> Mapping[str, Any]:
                 aggregators=DEFAULT_ORDER,
                 reconciliation=absent,
                 checkpoints=absent,
+                dead_letters=absent,
                 months=absent,
                 deliveries=absent,
                 on_key_revoked=absent,

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
+
+from semalink.domain.dead_letter import DeadLetter
 
 
 class DeadLetterView(msgspec.Struct, frozen=True):
@@ -141,3 +143,18 @@ class DeadLetters(Protocol):
     async def job(self, job_id: UUID) -> JobView | None:
         """Return one bulk action."""
         ...
+
+
+def action_of(event: Any) -> Action:
+    """Return an event of a dead letter as operators read it."""
+    kind, step, _ = event.TOPIC.split(".")
+    went_round = isinstance(event, DeadLetter.Republished)
+    return Action(
+        name=f"{kind}.{step}",
+        at=event.timestamp,
+        actor=event.actor,
+        request_id=event.request_id,
+        new_message_id=event.new_message_id if went_round else None,
+        edited=went_round and event.payload is not None,
+        reason=getattr(event, "reason", None),
+    )

@@ -53,6 +53,27 @@ def letter_uuid(buried_as: str, stored_at: datetime) -> UUID:
 
 
 @dataclass(frozen=True, slots=True)
+class Burial:
+    """A dead letter as it lies in the broker."""
+
+    letter_id: UUID
+    buried_as: str
+    queue: str
+    subject: str
+    error_type: str
+    error: str
+    delivery_count: int
+    first_at: datetime
+    last_at: datetime
+    #: The id that it was first published with.
+    message_id: str
+    redrive_count: int
+    about: str | None
+    payload: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class BuryDeadLetter(PlainCommand):
     """Record that a message left its queue undone; again changes nothing."""
 

@@ -9,6 +9,8 @@ from semalink.web.admin.adjustments import adjustment_routes
 from semalink.web.admin.api_keys import api_key_routes
 from semalink.web.admin.checkpoints import checkpoint_routes
 from semalink.web.admin.credits import credit_routes
+from semalink.web.admin.dead_letter_jobs import dead_letter_job_routes
+from semalink.web.admin.dead_letters import dead_letter_routes
 from semalink.web.admin.history import history_routes
 from semalink.web.admin.ledger_entries import any_ledger_routes
 from semalink.web.admin.messages import any_message_routes
@@ -83,6 +85,8 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *reconciliation_routes(deps.reconciliation),
         *month_routes(deps),
         *checkpoint_routes(deps.checkpoints, deps.key_pepper),
+        *dead_letter_routes(deps),
+        *dead_letter_job_routes(deps),
         *history_routes(deps),
         *any_webhook_routes(deps),
         *health_routes(deps.edge.health),

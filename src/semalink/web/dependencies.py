@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from semalink.application.checkpoint_reading import Checkpoints
+from semalink.application.dead_letter_reading import DeadLetters
 from semalink.application.delivery_reading import DeliveryReads
 from semalink.application.explaining import ExplainingReads
 from semalink.application.history import History
@@ -122,6 +123,7 @@ class AdminDependencies:
     aggregators: Sequence[str]
     reconciliation: Reconciliation
     checkpoints: Checkpoints
+    dead_letters: DeadLetters
     months: Months
     deliveries: DeliveryReads
     #: Told after a key was revoked, so that no process goes on trusting it.

@@ -240,3 +240,37 @@ EXPLANATION: dict[str, Any] = {
         },
     ],
 }
+
+DEAD_LETTER_ID = "dlq_01a21f3c5b0a7c3f9d0e1f2a3b4c5d6e"
+DEAD_LETTER: dict[str, Any] = {
+    "id": DEAD_LETTER_ID,
+    "queue": "sms.normal",
+    "state": "waiting",
+    "error_type": "PoisonMessage",
+    "error": "unreadable_job",
+    "delivery_count": 1,
+    "first_at": "2026-11-25T08:15:04Z",
+    "last_at": "2026-11-25T08:15:04Z",
+    "about": None,
+    "message_id": "01a21f3c5b0a7c3f9d0e1f2a3b4c5d6e:0",
+    "republished_count": 0,
+    "settled_by": None,
+    "settled_at": None,
+    "reason": None,
+}
+DEAD_LETTER_JOB: dict[str, Any] = {
+    "id": "dlj_01a21f66b3c17a52b0c4d5e6f7a8b9c0",
+    "action": "republish",
+    "state": "running",
+    "queue": "sms.normal",
+    "error_type": "PoisonMessage",
+    "older_than_seconds": None,
+    "newer_than_seconds": None,
+    "rate_per_second": 20,
+    "reason": None,
+    "total_count": 312,
+    "done_count": 140,
+    "started_by": "operator:key_01939f00bb207e2d8b66d1ef6ffe0006",
+    "started_at": "2026-11-25T09:00:00Z",
+    "ended_at": None,
+}

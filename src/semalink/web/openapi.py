@@ -49,6 +49,7 @@ _TAGS = {
     "Accounts": "Accounts, their keys, senders and routes.",
     "Customers": "An agent's customers: their caps, their prices, the margin.",
     "Credits": "What is paid for, and what is left.",
+    "Dead letters": "What no worker could handle, and what is done about it.",
     "Delivery reports": "What aggregators say became of messages.",
     "Health": "Whether this process works, and its figures.",
     "History": "Who did what, when and why, and what was refused.",

@@ -42,6 +42,7 @@ from semalink.web.dependencies import (
 from semalink_adapters.memory import MemoryReads
 from semalink_adapters.memory_buckets import MemoryBuckets
 from semalink_adapters.memory_checkpoints import MemoryCheckpoints
+from semalink_adapters.memory_dead_letters import MemoryDeadLetters
 from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_months import MemoryMonths
@@ -182,6 +183,7 @@ class Platform:
         self.months = MemoryMonths(self.ledger, self.clock)
         self.checkpoints = MemoryCheckpoints()
         self.deliveries = MemoryRecoveries(self.ledger)
+        self.dead_letters = MemoryDeadLetters(self.ledger)
         self.history = MemoryHistory(self.ledger, self.clock)
         self.observer = Observer()
         self.reports = Reports()
@@ -267,6 +269,7 @@ class Platform:
                 months=self.months,
                 deliveries=self.deliveries,
                 checkpoints=self.checkpoints,
+                dead_letters=self.dead_letters,
                 on_key_revoked=self._revoke,
             )
         )
