@@ -51,6 +51,17 @@ class Metrics:
         self._publish_failures = _Family(self._counter(declared.PUBLISH_FAILURES))
         self._projection_lag = _Family(self._gauge(declared.PROJECTION_LAG_SECONDS))
         self._projection_failing = _Family(self._gauge(declared.PROJECTION_FAILING))
+        self._declare_queues()
+        self._declare_reports()
+        self._batch_size = self._histogram(declared.LEDGER_BATCH_SIZE)
+        self._commit_seconds = self._histogram(declared.LEDGER_COMMIT_SECONDS)
+        self._ledger_waiting = self._gauge(declared.LEDGER_WAITING)
+        self._accounts_low = self._gauge(declared.ACCOUNTS_LOW)
+        self._reservations_expired = self._counter(declared.RESERVATIONS_EXPIRED)
+        self._checkpoint_age = self._gauge(declared.CHECKPOINT_AGE_SECONDS)
+        self._loop_lag = self._gauge(declared.LOOP_LAG_SECONDS)
+
+    def _declare_queues(self) -> None:
         self._pending = _Family(self._gauge(declared.CONSUMER_PENDING))
         self._deliveries = _Family(self._counter(declared.CONSUMER_DELIVERIES))
         self._redeliveries = _Family(self._counter(declared.CONSUMER_REDELIVERIES))
@@ -59,18 +70,13 @@ class Metrics:
         self._letters_waiting = _Family(self._gauge(declared.DEAD_LETTERS_WAITING))
         self._letters_age = _Family(self._gauge(declared.DEAD_LETTERS_OLDEST_AGE_SECONDS))
         self._stuck = _Family(self._gauge(declared.QUEUE_STUCK))
-        self._batch_size = self._histogram(declared.LEDGER_BATCH_SIZE)
-        self._commit_seconds = self._histogram(declared.LEDGER_COMMIT_SECONDS)
-        self._ledger_waiting = self._gauge(declared.LEDGER_WAITING)
+
+    def _declare_reports(self) -> None:
         self._reports = _Family(self._counter(declared.REPORTS))
         self._reports_shelved = self._gauge(declared.REPORTS_SHELVED)
         self._reports_awaited = _Family(self._gauge(declared.REPORTS_AWAITED))
         self._report_polls = _Family(self._counter(declared.REPORT_POLLS))
         self._reports_timed_out = _Family(self._counter(declared.REPORTS_TIMED_OUT))
-        self._accounts_low = self._gauge(declared.ACCOUNTS_LOW)
-        self._reservations_expired = self._counter(declared.RESERVATIONS_EXPIRED)
-        self._checkpoint_age = self._gauge(declared.CHECKPOINT_AGE_SECONDS)
-        self._loop_lag = self._gauge(declared.LOOP_LAG_SECONDS)
 
     def request_ended(self, route: str, method: str, code: int, seconds: float) -> None:
         """Record one answered request; the route is a template and the method one of a few."""

@@ -14,7 +14,8 @@ from semalink.domain.dead_letter_job import DEAD_LETTER_JOB_PREFIX
 from semalink.domain.errors import DeadLetterJobNotFound
 from semalink.domain.ids import parse_id
 from semalink.web import examples
-from semalink.web.admin.dead_letters import READERS, AgeSeconds, ErrorType, QueueName
+from semalink.web.admin.dead_letter_shapes import AgeSeconds, ErrorType, QueueName
+from semalink.web.admin.dead_letters import READERS
 from semalink.web.admin.roles import OPERATIONS
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
