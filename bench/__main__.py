@@ -16,6 +16,7 @@ from bench import (
     priority,
     projections,
     proof,
+    reported,
     webhooks,
 )
 from bench.baselines import DATABASE_URL, PORT
@@ -146,6 +147,7 @@ ALONE: dict[str, Callable[..., None]] = {
     "feed": feed.measure,
     "end-to-end": end_to_end.measure,
     "priority": priority.measure,
+    "reported": reported.measure,
 }
 
 

@@ -37,7 +37,7 @@ class Tally:
         self.last_at = now
         self.count += 1
         self.ids.add(event_id)
-        self.waits.append(now - json.loads(body)["made_at"])
+        self.waits.append(now - json.loads(body).get("made_at", now))
 
     def summary(self) -> dict[str, Any]:
         """Return the figures so far."""

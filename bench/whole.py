@@ -23,7 +23,7 @@ SENDERS = 64
 BATCH = 1_000
 TEXT = "Your order 4711 is on its way. Reply HELP for help."
 
-_SCOPES = ["messages:send", "messages:read", "balance:read"]
+_SCOPES = ["messages:send", "messages:read", "balance:read", "webhooks:read", "webhooks:write"]
 _LOOK_SECONDS = 0.05
 
 
