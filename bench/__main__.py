@@ -16,6 +16,7 @@ from bench import (
     priority,
     projections,
     proof,
+    rate_limiter,
     reported,
     webhooks,
 )
@@ -139,6 +140,7 @@ ON_SERVERS: dict[str, Callable[..., None]] = {
     "point-in-time": _measure_point_in_time,
     "http": _measure_http,
     "webhooks": webhooks.measure,
+    "rate-limiter": rate_limiter.measure,
 }
 ALONE: dict[str, Callable[..., None]] = {
     "export": export.measure,
