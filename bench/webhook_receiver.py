@@ -96,9 +96,13 @@ class Receiver(asyncio.Protocol):
             self._transport.write(_TAKEN)
         elif self._url.startswith(b"/hang"):
             self._tally.hung += 1
-            asyncio.get_running_loop().call_later(HANG_SECONDS, self._transport.write, _TAKEN)
+            asyncio.get_running_loop().call_later(HANG_SECONDS, self._answer_late)
         else:
             self._tally.note(self._event_id, bytes(self._body))
+            self._transport.write(_TAKEN)
+
+    def _answer_late(self) -> None:
+        if not self._transport.is_closing():
             self._transport.write(_TAKEN)
 
 
