@@ -6,7 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from semalink.application.ledger import Books, Needs, PlainCommand
+from semalink.application.delivery_reading import RecoveryView
+from semalink.application.ledger import (
+    Books,
+    LedgerUnavailable,
+    Needs,
+    OutcomeInDoubt,
+    PlainCommand,
+)
 from semalink.application.recovering import RecoveryRunner, allowed_count, pause_ms_of
 from semalink.application.webhook_recovery import (
     CompleteRecovery,
@@ -226,7 +233,28 @@ def test_send_again_needs_an_endpoint_that_is_there(ledger: MemoryLedger) -> Non
     assert sent(ledger) is Sent.NOT_NEEDED
 
 
-async def test_runner_skips_what_it_need_not_send(ledger: MemoryLedger) -> None:
+@dataclass
+class Missed:
+    """A recovery of one event that failed, and what carries it on."""
+
+    ledger: MemoryLedger
+    book: MemoryRecoveries
+    delivery_id: UUID
+
+    def runner(self) -> RecoveryRunner:
+        self.book.now += timedelta(seconds=1)
+        return RecoveryRunner(
+            self.ledger, self.book, now=lambda: AT, new_request_id=lambda: "job_1"
+        )
+
+    async def view(self) -> RecoveryView:
+        view = await self.book.recovery(RECOVERY, MINE)
+        assert view is not None
+        return view
+
+
+@pytest.fixture
+def missed(ledger: MemoryLedger) -> Missed:
     book = MemoryRecoveries(ledger)
     happened_at = AT - timedelta(minutes=5)
     event = FedEvent(1, "evt_7", "message.delivered", happened_at)
@@ -237,16 +265,50 @@ async def test_runner_skips_what_it_need_not_send(ledger: MemoryLedger) -> None:
     delivery.give_up(GivenUp.ABORTED, CAUSE)
     ledger.decide(Change(lambda books: books.add(delivery)))
     started(ledger)
-    [job] = await book.under_way()
-    await book.match(job)
-    ledger.decide(ResendDelivery(delivery_id, ENDPOINT, MINE, CAUSE))
-    runner = RecoveryRunner(ledger, book, now=lambda: AT, new_request_id=lambda: "job_1")
+    return Missed(ledger, book, delivery_id)
 
-    sent_count = await runner.step()
 
-    recovery = await book.recovery(RECOVERY, MINE)
-    assert recovery is not None
-    assert (sent_count, recovery.skipped_count, recovery.state) == (0, 1, "completed")
+async def test_runner_skips_what_it_need_not_send(missed: Missed) -> None:
+    [job] = await missed.book.under_way()
+    await missed.book.match(job)
+    missed.ledger.decide(ResendDelivery(missed.delivery_id, ENDPOINT, MINE, CAUSE))
+
+    sent_count = await missed.runner().step()
+
+    shown = await missed.view()
+    assert (sent_count, shown.skipped_count, shown.state) == (0, 1, "completed")
+
+
+async def test_runner_that_dies_behind_a_commit_leaves_nothing_to_be_sent_twice(
+    missed: Missed,
+) -> None:
+    missed.ledger.loses_next_answer = True
+
+    with pytest.raises(OutcomeInDoubt):
+        await missed.runner().step()
+    sent_again = await missed.runner().step()
+
+    opened = [
+        event
+        for event in missed.ledger.events_of(missed.delivery_id)
+        if isinstance(event, WebhookDelivery.Reopened)
+    ]
+    assert (sent_again, len(opened)) == (0, 1)
+    assert (await missed.view()).sent_count == 1
+
+
+async def test_runner_that_dies_before_a_commit_leaves_everything_to_the_next(
+    missed: Missed,
+) -> None:
+    missed.ledger.is_available = False
+
+    with pytest.raises(LedgerUnavailable):
+        await missed.runner().step()
+    missed.ledger.is_available = True
+    sent_count = await missed.runner().step()
+
+    assert sent_count == 1
+    assert (await missed.view()).sent_count == 1
 
 
 @pytest.mark.parametrize(

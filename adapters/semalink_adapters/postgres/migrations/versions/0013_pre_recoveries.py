@@ -49,7 +49,16 @@ CREATE INDEX recovery_items_open ON recovery_items (recovery_id, state, event_se
     WHERE state IN ('matched', 'sent');
 """
 
+# The few that failed, among the many that were delivered.
+_FAILED = """
+CREATE INDEX webhook_deliveries_failed ON webhook_deliveries (delivery_id DESC)
+    WHERE state = 'failed';
+CREATE INDEX webhook_deliveries_failed_by_account
+    ON webhook_deliveries (account_id, delivery_id DESC) WHERE state = 'failed';
+"""
+
 
 def upgrade() -> None:
     """Create the tables."""
-    op.execute(_RECOVERIES)
+    for script in (_RECOVERIES, _FAILED):
+        op.execute(script)
