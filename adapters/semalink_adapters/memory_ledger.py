@@ -35,6 +35,8 @@ from semalink.domain.message import Message
 from semalink.domain.recovery import Recovery
 from semalink.domain.webhook_delivery import WebhookDelivery
 from semalink.domain.webhook_endpoint import WebhookEndpoint
+from semalink.domain.route import Route
+from semalink.domain.sender_route import SenderRoute
 from semalink_adapters.memory_awaited import Awaited, keep_awaited
 
 T = TypeVar("T")
@@ -124,6 +126,8 @@ class MemoryLedger:
             Recovery: {},
             WebhookDelivery: {},
             WebhookEndpoint: {},
+            Route: {},
+            SenderRoute: {},
         }
         #: Every event, in the order of the commits.
         self.log: list[AggregateEvent] = []

@@ -13,7 +13,6 @@ from semalink.application.reporting import (
     RawReport,
 )
 from semalink.application.submission import Job
-from semalink.domain.account import Account
 from semalink_adapters.memory_ledger import MemoryLedger
 
 #: After that no submission of the time of a report is still in flight.
@@ -146,12 +145,6 @@ class MemoryReports:
         pending = self._ledger.pending().get(message_id)
         if pending is not None and pending.state in {"queued", "postponed"}:
             pending.state, pending.due_at = "parked", None
-
-    async def preferred_route(self, account_id: UUID) -> str | None:
-        """Return the aggregator that an account's messages try first."""
-        self._require_available()
-        account = self._ledger.load(Account, account_id)
-        return account.preferred_aggregator if account else None
 
     def _unknown_jobs(self, parsed: ParsedReport) -> Sequence[Job]:
         return [

@@ -13,10 +13,12 @@ import structlog
 from semalink.application.bus import Delivery, NotReady, PoisonMessage
 from semalink.application.relaying import POKE_SUBJECT, JobPayload, Relay, ReportPayload
 from semalink.application.reporting import ReportProcessor
+from semalink.application.route_watch import RouteWatch
 from semalink.application.submission import Job, Policy, Wait
 from semalink.application.submitting import Submitter
 from semalink.domain.ids import MESSAGE_PREFIX, format_id
-from semalink.domain.routing import DEFAULT_ORDER
+from semalink.domain.route_health import Diagnosis
+from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE
 from semalink_adapters.jetstream.consumer import Limits, consume_batches, consume_each
 from semalink_adapters.jetstream.lanes import PriorityGate
 from semalink_adapters.jetstream.marks import read_marks
@@ -25,6 +27,7 @@ from semalink_adapters.jetstream.streams import DLR_INBOUND, QUEUES, SMS_NORMAL,
 from semalink_adapters.postgres.housekeeping import keep_house
 from semalink_adapters.postgres.outbox import PostgresOutbox
 from semalink_adapters.postgres.reports import PostgresReports
+from semalink_adapters.postgres.routes import PostgresRoutes
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_ops.bootstrap import Core, open_aggregators
 from semalink_ops.checkpointing import sign_checkpoints
@@ -33,10 +36,11 @@ from semalink_ops.ledger_keeping import keep_credits
 from semalink_ops.observability.metrics import Metrics
 from semalink_ops.observability.step_log import LoggedLedger
 from semalink_ops.observability.tracing import Tracing
-from semalink_ops.preferences import CachedPreferences
+from semalink_ops.preferences import CachedWishes
 from semalink_ops.provider_balances import note_balances
 from semalink_ops.recoveries import run_recoveries
 from semalink_ops.report_waiting import ask_for_reports, give_up_on_reports
+from semalink_ops.route_watching import watch_routes
 from semalink_ops.runtime import (
     background,
     ends_after_stop,
@@ -73,10 +77,11 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
         order = tuple(route for route in DEFAULT_ORDER if route in aggregators)
         if not order:
             raise NoAggregator
+        watch = _route_watch(core, order, tuple(aggregators))
         submitter = Submitter(
             LoggedLedger(core.ledger),
             aggregators,
-            CachedPreferences(reports.preferred_route).get,
+            watch,
             policy=Policy(
                 unknown_after=timedelta(seconds=settings.unknown_after_seconds), order=order
             ),
@@ -102,8 +107,31 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
             )
             for queue, lane in ((SMS_PRIORITY, gate.priority), (SMS_NORMAL, gate.normal))
         ]
-        async with background(note_balances(core, aggregators, stop)):
+        async with background(
+            note_balances(core, aggregators, stop), watch_routes(watch, core.metrics, stop)
+        ):
             await asyncio.gather(*lanes)
+
+
+def _route_watch(core: Core, order: Sequence[str], names: Sequence[str]) -> RouteWatch:
+    book = PostgresRoutes(core.pool)
+
+    def on_trip(route: str, diagnosis: Diagnosis) -> None:
+        core.metrics.route_tripped(route, str(diagnosis.cause))
+        _log.warning(
+            "route_tripped", route=route, network=diagnosis.network, cause=str(diagnosis.cause)
+        )
+
+    return RouteWatch(
+        book,
+        core.ledger,
+        wish_of=CachedWishes(book.wish_of).get,
+        order=order,
+        dedicated=[name for name in names if name not in (*order, TEST_ROUTE)],
+        now=utc_now,
+        new_request_id=lambda: new_request_id("job_"),
+        on_trip=on_trip,
+    )
 
 
 class NoAggregator(Exception):

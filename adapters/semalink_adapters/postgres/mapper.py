@@ -17,6 +17,8 @@ from semalink.domain import (
     dead_letter_job,
     message,
     recovery,
+    route,
+    sender_route,
     webhook_delivery,
     webhook_endpoint,
 )
@@ -31,6 +33,8 @@ AGGREGATES = (
     dead_letter_job.DeadLetterJob,
     message.Message,
     recovery.Recovery,
+    route.Route,
+    sender_route.SenderRoute,
     webhook_delivery.WebhookDelivery,
     webhook_endpoint.WebhookEndpoint,
 )

@@ -86,8 +86,6 @@ PARK = """
 UPDATE pending_submissions SET state = 'parked', due_at = NULL
 WHERE message_id = %s AND state IN ('queued', 'postponed')"""
 
-PREFERRED_ROUTE = "SELECT preferred_aggregator FROM accounts WHERE account_id = %s"
-
 _report_decoder = msgspec.json.Decoder(DeliveryReport)
 
 _AWAY = (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError)
@@ -193,13 +191,6 @@ class PostgresReports:
         """Take a message that became a dead letter off the list of what a queue must hold."""
         async with self._connection() as connection:
             await connection.execute(PARK, (message_id,))
-
-    async def preferred_route(self, account_id: UUID) -> str | None:
-        """Return the aggregator that an account's messages try first."""
-        async with self._connection() as connection:
-            cursor = await connection.execute(PREFERRED_ROUTE, (account_id,), prepare=True)
-            row = await cursor.fetchone()
-        return row[0] if row else None
 
     async def _jobs(self, statement: str, limit: int) -> Sequence[Job]:
         async with self._connection() as connection:

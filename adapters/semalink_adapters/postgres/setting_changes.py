@@ -9,6 +9,7 @@ from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink_adapters.postgres.dead_letter_changes import DEAD_LETTER_CHANGES
+from semalink_adapters.postgres.route_changes import ROUTE_CHANGES
 
 #: SQL and its parameters.
 Statement = tuple[str, tuple[Any, ...]]
@@ -167,4 +168,5 @@ SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     Adjustment.Rejected: _adjustment_rejected,
     AccountingMonth.Created: _month_closed,
     **DEAD_LETTER_CHANGES,
+    **ROUTE_CHANGES,
 }

@@ -72,6 +72,19 @@ PROVIDER_ERRORS = Declared(
     "Submissions that an aggregator refused or left unanswered, by class of failure.",
     ("provider", "class"),
 )
+ROUTE_OUT_OF_USE = Declared(
+    "semalink_route_out_of_use",
+    Kind.GAUGE,
+    "1 while a route, or one network of it, rests because too much failed; network `all` is the "
+    "whole route.",
+    ("route", "network"),
+)
+ROUTE_TRIPS = Declared(
+    "semalink_route_trips_total",
+    Kind.COUNTER,
+    "Times that a route, or one network of it, was taken out of use.",
+    ("route", "cause"),
+)
 OUTBOX_OLDEST_AGE_SECONDS = Declared(
     "semalink_outbox_oldest_age_seconds",
     Kind.GAUGE,
@@ -287,6 +300,8 @@ DECLARED = (
     MESSAGES,
     PROVIDER_SUBMIT_SECONDS,
     PROVIDER_ERRORS,
+    ROUTE_OUT_OF_USE,
+    ROUTE_TRIPS,
     OUTBOX_OLDEST_AGE_SECONDS,
     OUTBOX_PUBLISHED,
     PUBLISH_FAILURES,

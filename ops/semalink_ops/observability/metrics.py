@@ -52,6 +52,7 @@ class Metrics:
         self._projection_lag = _Family(self._gauge(declared.PROJECTION_LAG_SECONDS))
         self._projection_failing = _Family(self._gauge(declared.PROJECTION_FAILING))
         self._declare_queues()
+        self._declare_routes()
         self._declare_reports()
         self._batch_size = self._histogram(declared.LEDGER_BATCH_SIZE)
         self._commit_seconds = self._histogram(declared.LEDGER_COMMIT_SECONDS)
@@ -70,6 +71,11 @@ class Metrics:
         self._letters_waiting = _Family(self._gauge(declared.DEAD_LETTERS_WAITING))
         self._letters_age = _Family(self._gauge(declared.DEAD_LETTERS_OLDEST_AGE_SECONDS))
         self._stuck = _Family(self._gauge(declared.QUEUE_STUCK))
+
+    def _declare_routes(self) -> None:
+        self._routes_out = _Family(self._gauge(declared.ROUTE_OUT_OF_USE))
+        self._routes_seen: set[tuple[str, str]] = set()
+        self._route_trips = _Family(self._counter(declared.ROUTE_TRIPS))
 
     def _declare_reports(self) -> None:
         self._reports = _Family(self._counter(declared.REPORTS))
@@ -97,6 +103,21 @@ class Metrics:
     def provider_failed(self, provider: str, failure: str) -> None:
         """Count one refused or unanswered call by its class of failure."""
         self._provider_errors.at(provider, failure).inc()
+
+    def routes_seen(self, board: Board) -> None:
+        """Set which routes and networks are out of use."""
+        out = {
+            (route, network or "all")
+            for route, standing in board.standings.items()
+            for network in standing.circuits
+        }
+        self._routes_seen |= out | {(route, "all") for route in board.standings}
+        for seen in self._routes_seen:
+            self._routes_out.at(*seen).set(seen in out)
+
+    def route_tripped(self, route: str, cause: str) -> None:
+        """Count one trip."""
+        self._route_trips.at(route, cause).inc()
 
     def checkpoint_aged(self, seconds: float) -> None:
         """Set how long ago all credits were known to be in a checkpoint."""

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from semalink.application.choosing import (
+    choose_for,
+    has_other_routes,
+    health_for,
+    is_switched_off,
+)
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.ports import Receipt, SendFailed, Submission
 from semalink.domain import message_steps
@@ -15,7 +21,8 @@ from semalink.domain.ids import MessageId
 from semalink.domain.message import Message
 from semalink.domain.networks import network_of_code
 from semalink.domain.retry_schedule import postponement
-from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE, choose_route
+from semalink.domain.route import route_id
+from semalink.domain.routing import DEFAULT_ORDER, Board, Routes
 from semalink.domain.status import Status
 
 
@@ -27,6 +34,8 @@ class Policy:
     lease: timedelta = timedelta(seconds=25)
     #: How long a report is waited for when the answer was lost.
     unknown_after: timedelta = timedelta(hours=48)
+    #: How long a message waits while operators have switched off whatever could carry it.
+    switched_off: timedelta = timedelta(seconds=10)
     order: Sequence[str] = DEFAULT_ORDER
 
 
@@ -48,6 +57,9 @@ class Ready:
     submission: Submission
     lane: str
     accepted_at: datetime
+    network: str | None = None
+    #: The network whose rest this message is to end; None when it is no probe.
+    probes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +92,17 @@ class StartSubmission(PlainCommand):
     """Begin the next attempt, if there is to be one."""
 
     job: Job
-    preferred: str | None
+    #: What is known of the routes; None: nothing, so that the order of the policy holds.
+    routes: Routes | None
     policy: Policy
     cause: Cause
 
     def needs(self, needs: Needs) -> None:
-        """Only the message: starting costs nothing."""
+        """Only the message, because starting costs nothing; and routes that it may probe."""
         needs.messages.add(self.job.message_id)
+        if self.routes is not None:
+            due = self.routes.board.due_probes(self.cause.at)
+            needs.settings.update(route_id(name) for name in due)
 
     def decide(self, books: Books) -> Next:
         """Start a waiting message on the best route that has not refused it."""
@@ -102,16 +118,21 @@ class StartSubmission(PlainCommand):
             return Settled()
         if self.cause.at >= message.asked.expires_at:
             return Settled() if message.outcome_unknown else Overdue()
-        return self._start(message)
+        return self._start(books, message)
 
-    def _start(self, message: Message) -> Next:
+    def _start(self, books: Books, message: Message) -> Next:
         if message.retry_at is not None and self.cause.at < message.retry_at:
             return Wait(message.retry_at)
-        route = _next_route(message, self.preferred, self.policy.order)
-        if route is None:
+        routes = _routes_of(self.routes, self.policy)
+        choice = choose_for(message, routes, books, self.cause)
+        if choice is None:
+            if is_switched_off(message, routes):
+                return Wait(self.cause.at + self.policy.switched_off)
             return Settled()
-        message.start_submission(route, self.cause)
-        return _ready(message)
+        health = health_for(message, routes, self.cause.at)
+        reason = str(choice.reason)
+        message.start_submission(choice.route, self.cause, reason=reason, health=health)
+        return _ready(message, choice.probes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +163,7 @@ class RecordRefusal(PlainCommand):
     job: Job
     attempt: int
     failure: SendFailed
-    preferred: str | None
+    routes: Routes | None
     policy: Policy
     cause: Cause
 
@@ -156,8 +177,8 @@ class RecordRefusal(PlainCommand):
         if not message.in_submission or message.attempt != self.attempt:
             return self._answer_again(message)
         failure = self.failure
-        others = _other_routes(message, self.preferred, self.policy.order)
-        if failure.may_fail_over and others:
+        routes = _routes_of(self.routes, self.policy)
+        if failure.may_fail_over and has_other_routes(message, routes, self.cause.at):
             self._record(message, retry_at=None)
             return TryAgain()
         retry_at = self._retry_at(message)
@@ -326,11 +347,19 @@ def end_unsent(
     message.end(ending, failure_code, cause)
 
 
-def _ready(message: Message) -> Ready:
+def _ready(message: Message, probes: str | None = None) -> Ready:
     asked = message.asked
     assert message.aggregator is not None, "a started submission has a route"
     submission = Submission(MessageId(message.id), asked.to, asked.text, asked.sender)
-    return Ready(message.aggregator, message.attempt, submission, asked.lane, message.created_on)
+    return Ready(
+        message.aggregator,
+        message.attempt,
+        submission,
+        asked.lane,
+        message.created_on,
+        message.network,
+        probes,
+    )
 
 
 def _need_all(job: Job, needs: Needs) -> None:
@@ -343,17 +372,5 @@ def _may_risk_a_duplicate(message: Message) -> bool:
     return message.asked.lane == Lane.PRIORITY and not message.possible_duplicate
 
 
-def _other_routes(message: Message, preferred: str | None, order: Sequence[str]) -> bool:
-    tried = (*message.refused_by, message.aggregator or "")
-    if message.asked.mode == Mode.TEST:
-        return False
-    return choose_route(preferred, refused_by=tried, order=order) is not None
-
-
-def _next_route(message: Message, preferred: str | None, order: Sequence[str]) -> str | None:
-    if message.asked.mode == Mode.TEST:
-        return None if message.outcome_unknown else TEST_ROUTE
-    tried = message.refused_by
-    if message.outcome_unknown and message.aggregator:
-        tried = (*tried, message.aggregator)
-    return choose_route(preferred, refused_by=tried, order=order)
+def _routes_of(routes: Routes | None, policy: Policy) -> Routes:
+    return Routes(Board.untold(policy.order)) if routes is None else routes

@@ -1,11 +1,11 @@
 """The SMS worker's use case: hand a message over, and record what came of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
 from tenacity import (
     AsyncRetrying,
@@ -17,6 +17,7 @@ from tenacity import (
 from semalink.application.bus import NotReady
 from semalink.application.ledger import Answer, Ledger, LedgerUnavailable
 from semalink.application.ports import Aggregator, OutcomeUnknown, Receipt, SendFailed
+from semalink.application.route_watch import Call, RouteWatch
 from semalink.application.submission import (
     ExpireInQueue,
     Job,
@@ -33,6 +34,8 @@ from semalink.application.submission import (
 )
 from semalink.domain.cause import Cause
 from semalink.domain.errors import MessageNotFound
+from semalink.domain.route_health import PROBE_LEASE
+from semalink.domain.routing import Routes, Wish
 
 _Caused = StartSubmission | RecordReceipt | RecordRefusal | RecordUnknownOutcome | ExpireInQueue
 
@@ -67,7 +70,7 @@ class Submitter:
         self,
         ledger: Ledger,
         aggregators: Mapping[str, Aggregator],
-        preferred_route: Callable[[UUID], Awaitable[str | None]],
+        watch: RouteWatch,
         *,
         policy: Policy,
         now: Callable[[], datetime],
@@ -78,7 +81,7 @@ class Submitter:
     ) -> None:
         self._ledger = ledger
         self._aggregators = aggregators
-        self._preferred_route = preferred_route
+        self._watch = watch
         self._policy = policy
         self._now = now
         self._new_request_id = new_request_id
@@ -91,12 +94,12 @@ class Submitter:
 
         Raises NotReady while the ledger is away.
         """
-        preferred = await self._preferred_route(job.account_id)
+        wish = await self._watch.wish_of(job.account_id)
         request_id = self._new_request_id()
         for _ in range(HAND_OVERS_MAX):
-            step = await self._start(job, preferred, request_id)
+            step = await self._start(job, wish, request_id)
             if isinstance(step, Ready):
-                step = await self._hand_over(job, preferred, step, request_id)
+                step = await self._hand_over(job, wish, step, request_id)
             if isinstance(step, Overdue):
                 step = await self._record(ExpireInQueue(job, self._cause(request_id)))
             if isinstance(step, Wait):
@@ -106,44 +109,67 @@ class Submitter:
         # Whoever is given the job next goes on from here.
         return Wait(self._now())
 
-    async def _start(self, job: Job, preferred: str | None, request_id: str) -> Next:
-        command = StartSubmission(job, preferred, self._policy, self._cause(request_id))
+    async def _start(self, job: Job, wish: Wish, request_id: str) -> Next:
+        routes = Routes(self._watch.board, wish)
+        command = StartSubmission(job, routes, self._policy, self._cause(request_id))
         try:
             return await self._record(command)
         except MessageNotFound:
             # Its partition was archived, so it ended long ago.
             return Settled()
 
-    async def _hand_over(
-        self, job: Job, preferred: str | None, ready: Ready, request_id: str
-    ) -> Next:
+    async def _hand_over(self, job: Job, wish: Wish, ready: Ready, request_id: str) -> Next:
         started_at = self._now()
         self._observer.handed_over(ready.lane, (started_at - ready.accepted_at).total_seconds())
-        outcome: Receipt | SendFailed | OutcomeUnknown
+        call = self._watch.begin(ready.aggregator, ready.network)
+        if ready.probes is not None:
+            self._watch.note_probe(ready.aggregator, ready.probes, started_at + PROBE_LEASE)
         try:
-            async with asyncio.timeout(self._submit_seconds_max):
-                outcome = await self._aggregators[ready.aggregator].submit(ready.submission)
-            result = "accepted"
-        except SendFailed as failure:
-            outcome, result = failure, failure.failure.value
-        except OutcomeUnknown as unknown:
-            outcome, result = unknown, "unknown"
-        except TimeoutError:
-            outcome, result = OutcomeUnknown(), "unknown"
+            result, outcome = await self._call(ready)
+        except BaseException:
+            # Cut off by us, which says nothing of the route.
+            self._watch.forget(call)
+            raise
+        self._watch.end(call, result)
         seconds = (self._now() - started_at).total_seconds()
         self._observer.submitted(ready.aggregator, seconds, result)
+        step = await self._record(self._outcome(job, wish, ready, outcome, request_id))
+        if ready.probes is not None:
+            await self._end_probe(job, ready.probes, call, result)
+        return step
+
+    async def _call(self, ready: Ready) -> tuple[str, Receipt | SendFailed | OutcomeUnknown]:
+        try:
+            async with asyncio.timeout(self._submit_seconds_max):
+                receipt = await self._aggregators[ready.aggregator].submit(ready.submission)
+        except SendFailed as failure:
+            return failure.failure.value, failure
+        except OutcomeUnknown as unknown:
+            return "unknown", unknown
+        except TimeoutError:
+            return "unknown", OutcomeUnknown()
+        return "accepted", receipt
+
+    def _outcome(
+        self,
+        job: Job,
+        wish: Wish,
+        ready: Ready,
+        outcome: Receipt | SendFailed | OutcomeUnknown,
+        request_id: str,
+    ) -> RecordReceipt | RecordRefusal | RecordUnknownOutcome:
         cause = self._cause(request_id)
         if isinstance(outcome, Receipt):
-            return await self._record(
-                RecordReceipt(job, ready.attempt, ready.aggregator, outcome, cause)
-            )
+            return RecordReceipt(job, ready.attempt, ready.aggregator, outcome, cause)
         if isinstance(outcome, SendFailed):
-            return await self._record(
-                RecordRefusal(job, ready.attempt, outcome, preferred, self._policy, cause)
-            )
-        return await self._record(
-            RecordUnknownOutcome(job, ready.attempt, self._policy, cause, outcome.answer)
-        )
+            routes = Routes(self._watch.board, wish)
+            return RecordRefusal(job, ready.attempt, outcome, routes, self._policy, cause)
+        return RecordUnknownOutcome(job, ready.attempt, self._policy, cause, outcome.answer)
+
+    async def _end_probe(self, job: Job, probes: str, call: Call, result: str) -> None:
+        # While the ledger is away nothing recovers; the lease of the probe ends by itself.
+        with contextlib.suppress(LedgerUnavailable):
+            await self._watch.end_probe(call, probes, job.message_id, result)
 
     async def _record(self, command: _Caused) -> Next:
         try:

@@ -1,6 +1,7 @@
 """An account: who calls the API, whose credits pay, and its keys, senders and route."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 from eventsourcing.domain import Aggregate
 
 from semalink.domain.cause import Cause
-from semalink.domain.errors import ApiKeyNotFound, NotAnAgent, NotPaidByAgent
+from semalink.domain.errors import ApiKeyNotFound, NotAnAgent, NotEnterprise, NotPaidByAgent
 from semalink.domain.limit import Limit
 
 
@@ -49,6 +50,9 @@ class Account(Aggregate):
     #: Limits of single keys, below the account's.
     key_limits: dict[UUID, Limit]
     preferred_aggregator: str | None = None
+    #: The route that an operator chose, why, and until when.
+    route_override: tuple[str | None, str, datetime | None] = (None, "", None)
+    dedicated_route: str | None = None
     #: Micros that an agent lets this customer spend in a month; None for no cap.
     spending_cap_micros: int | None = None
     #: Final states after which a charge is given back; None for the platform's rule.
@@ -134,6 +138,29 @@ class Account(Aggregate):
         def apply(self, account: "Account") -> None:
             """Prefer the route."""
             account.preferred_aggregator = self.aggregator
+
+    class RouteOverridden(Event):
+        """An operator chose the route of the account's messages; None: health decides again."""
+
+        TOPIC = "account.route_overridden.1"
+        aggregator: str | None
+        reason: str
+        expires_at: datetime | None
+
+        def apply(self, account: "Account") -> None:
+            """Take it from now on."""
+            account.route_override = self.aggregator, self.reason, self.expires_at
+
+    class RouteDedicated(Event):
+        """The account was given a route of its own; None: it shares the others' again."""
+
+        TOPIC = "account.route_dedicated.1"
+        aggregator: str | None
+        reason: str
+
+        def apply(self, account: "Account") -> None:
+            """Take it first from now on."""
+            account.dedicated_route = self.aggregator
 
     class SpendingCapSet(Event):
         """The agent bounded what its customer may spend in a month; None lifts the bound."""
@@ -267,6 +294,22 @@ class Account(Aggregate):
         """Choose the aggregator that is tried first; choosing it twice changes nothing."""
         if aggregator != self.preferred_aggregator:
             self._add(self.RoutePreferred, cause, aggregator=aggregator)
+
+    def override_route(
+        self, route: str | None, reason: str, expires_at: datetime | None, cause: Cause
+    ) -> None:
+        """Choose the route of the account's messages; choosing it twice changes nothing."""
+        wanted = route, reason, expires_at
+        if wanted != self.route_override and (route or self.route_override[0]):
+            facts = {"aggregator": route, "reason": reason, "expires_at": expires_at}
+            self._add(self.RouteOverridden, cause, **facts)
+
+    def dedicate_route(self, route: str | None, reason: str, cause: Cause) -> None:
+        """Give the account a route of its own; giving it twice changes nothing."""
+        if route is not None and self.tier is not Tier.ENTERPRISE:
+            raise NotEnterprise
+        if route != self.dedicated_route:
+            self._add(self.RouteDedicated, cause, aggregator=route, reason=reason)
 
     def set_spending_cap(self, cap_micros: int | None, cause: Cause) -> None:
         """Bound what the customer may spend of its agent's credits in a month."""

@@ -176,6 +176,15 @@ class NotPaidByAgent(DomainError):
         super().__init__("This account pays for itself; only its own credits bound what it spends.")
 
 
+class NotEnterprise(DomainError):
+    """Only enterprise accounts have a route of their own."""
+
+    code = "not_enterprise"
+
+    def __init__(self) -> None:
+        super().__init__("Only accounts of the enterprise tier have a dedicated route.")
+
+
 class NotAnAgent(DomainError):
     """The account has no customers."""
 

@@ -136,7 +136,14 @@ class Message(Aggregate):
         """True while the message waits for a submission that may be begun."""
         return self.status is Status.ACCEPTED and not self.in_submission
 
-    def start_submission(self, aggregator: str, cause: Cause) -> int:
+    def start_submission(
+        self,
+        aggregator: str,
+        cause: Cause,
+        *,
+        reason: str = "",
+        health: dict[str, dict[str, int | str]] | None = None,
+    ) -> int:
         """Record that a call to ``aggregator`` is about to leave and return its number."""
         assert self.is_waiting, "only a waiting message is submitted"
         self._add(
@@ -145,6 +152,8 @@ class Message(Aggregate):
             attempt=self.attempt + 1,
             aggregator=aggregator,
             possible_duplicate=self.outcome_unknown,
+            reason=reason,
+            health=health,
         )
         return self.attempt
 

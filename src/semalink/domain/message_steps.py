@@ -39,6 +39,10 @@ class SubmitStarted(Step):
     attempt: int
     aggregator: str
     possible_duplicate: bool
+    #: Why this route; "" in steps of before there was a choice.
+    reason: str = ""
+    #: The figures of that instant, by route: state, attempts and errors of the last minute.
+    health: dict[str, dict[str, int | str]] | None = None
 
     def apply(self, message: Any) -> None:
         """Remember the call until its answer is known."""

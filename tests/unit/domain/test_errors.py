@@ -18,6 +18,7 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.AgentRequired(), "agent_required", "/agent_id"),
     (errors.PaidByAgent(), "paid_by_agent", None),
     (errors.NotPaidByAgent(), "not_paid_by_agent", None),
+    (errors.NotEnterprise(), "not_enterprise", None),
     (errors.NotAnAgent(), "not_an_agent", None),
     (errors.NotRelated(), "not_related", None),
     (errors.EntryNotFound(), "entry_not_found", None),

@@ -1,0 +1,66 @@
+"""Which route a message takes next, as its own history and the board of routes have it."""
+
+from datetime import datetime
+
+from semalink.application.ledger import Books
+from semalink.domain.cause import Cause
+from semalink.domain.draft import Mode
+from semalink.domain.message import Message
+from semalink.domain.route import Route, route_id
+from semalink.domain.routing import (
+    TEST_ROUTE,
+    Choice,
+    Reason,
+    Routes,
+    Traits,
+    choose_route,
+    describe_health,
+)
+
+
+def choose_for(message: Message, routes: Routes, books: Books, cause: Cause) -> Choice | None:
+    """Return the route of a message, with the probe begun when it is one; None when none is left.
+
+    The routes that may be probed must be in the books.
+    """
+    if message.asked.mode == Mode.TEST:
+        return None if message.outcome_unknown else Choice(TEST_ROUTE, Reason.TEST)
+    traits = _traits(message)
+    choice = choose_route(routes, traits, cause.at)
+    if choice is None or choice.probes is None:
+        return choice
+    route = books.find(Route, route_id(choice.route))
+    if route is not None and route.start_probe(choice.probes, message.id, cause):
+        return choice
+    # Another message is at it.
+    return choose_route(routes, traits, cause.at, may_probe=False)
+
+
+def has_other_routes(message: Message, routes: Routes, now: datetime) -> bool:
+    """Whether a message in submission could take another route at once."""
+    if message.asked.mode == Mode.TEST:
+        return False
+    return choose_route(routes, _traits(message), now) is not None
+
+
+def is_switched_off(message: Message, routes: Routes) -> bool:
+    """Whether nothing but an operator's word keeps a message from a route."""
+    if message.asked.mode == Mode.TEST or message.outcome_unknown:
+        return False
+    return any(route not in message.refused_by for route in routes.board.order)
+
+
+def health_for(
+    message: Message, routes: Routes, now: datetime
+) -> dict[str, dict[str, int | str]] | None:
+    """Return the figures of the routes that a message could take; None for a test."""
+    if message.asked.mode == Mode.TEST:
+        return None
+    return describe_health(routes, _traits(message), now)
+
+
+def _traits(message: Message) -> Traits:
+    tried = message.refused_by
+    if (message.outcome_unknown or message.in_submission) and message.aggregator:
+        tried = (*tried, message.aggregator)
+    return Traits(message.asked.sender, message.asked.lane, message.network, tried)
