@@ -29,6 +29,8 @@ from semalink.domain.dead_letter_job import DeadLetterJob
 from semalink.domain.ids import format_id
 from semalink.domain.message import Message
 from semalink.domain.recovery import Recovery
+from semalink.domain.route import Route
+from semalink.domain.sender_route import SenderRoute
 from semalink_adapters.memory_ledger import MemoryLedger
 
 _SOURCES: dict[type[Any], int] = {
@@ -40,6 +42,8 @@ _SOURCES: dict[type[Any], int] = {
     Recovery: 3,
     DeadLetter: 3,
     DeadLetterJob: 3,
+    Route: 3,
+    SenderRoute: 3,
 }
 _REFUSALS = 4
 

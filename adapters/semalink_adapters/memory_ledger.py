@@ -33,10 +33,10 @@ from semalink.domain.dead_letter_job import DeadLetterJob
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
 from semalink.domain.recovery import Recovery
-from semalink.domain.webhook_delivery import WebhookDelivery
-from semalink.domain.webhook_endpoint import WebhookEndpoint
 from semalink.domain.route import Route
 from semalink.domain.sender_route import SenderRoute
+from semalink.domain.webhook_delivery import WebhookDelivery
+from semalink.domain.webhook_endpoint import WebhookEndpoint
 from semalink_adapters.memory_awaited import Awaited, keep_awaited
 
 T = TypeVar("T")

@@ -89,7 +89,7 @@ def _follow_route(
     for event in stream:
         match event:
             case Route.Created():
-                name = event.name
+                name = event.route
             case Route.Overridden():
                 said = OverrideRecord(
                     "route", name, name, RouteMode(event.mode), event.reason, event.actor,
@@ -108,9 +108,15 @@ def _follow_circuit(
     match event:
         case Route.Tripped():
             circuits[name, event.network] = CircuitRecord(
-                name, event.network, True, event.timestamp, event.probe_at, None,
-                event.errors * 1000 // max(event.attempts, 1), event.cause,
-            )  # fmt: skip
+                name,
+                event.network,
+                is_open=True,
+                since=event.timestamp,
+                probe_at=event.probe_at,
+                probe_until=None,
+                error_permille=event.errors * 1000 // max(event.attempts, 1),
+                cause=event.cause,
+            )
         case Route.ProbeStarted():
             _change(circuits, name, event.network, probe_until=event.until)
         case Route.ProbePassed():
@@ -119,6 +125,8 @@ def _follow_circuit(
             _change(circuits, name, event.network, probe_until=None, probe_at=event.probe_at)
         case Route.Recovered():
             _change(circuits, name, event.network, is_open=False, since=event.timestamp)
+        case _:
+            pass
 
 
 def _change(

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from semalink.application.reconciliation import Reconciliation
 from semalink.application.report_intake import ReportIntake
+from semalink.application.route_reading import RouteReading
 from semalink.application.sending import Sending
 from semalink.domain.blocklist import Blocklist
 from semalink.domain.content_check import Rules
@@ -36,6 +37,7 @@ from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.months import PostgresMonths
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
+from semalink_adapters.postgres.route_reads import PostgresRouteReads
 from semalink_ops.bootstrap import Core, Poker, open_core
 from semalink_ops.limiting import open_limiter
 from semalink_ops.observability.health import render_metrics
@@ -97,6 +99,7 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 aggregators=DEFAULT_ORDER,
                 months=_months(core),
                 deliveries=PostgresDeliveryReads(core.pool),
+                routes=RouteReading(PostgresRouteReads(core.pool), order=DEFAULT_ORDER),
                 on_key_revoked=lambda _: revoked.poke(),
                 reconciliation=Reconciliation(
                     PostgresReconciliation(core.pool), load_provider_rates(settings)

@@ -105,6 +105,8 @@ _KINDS_OF = {
         "dead_letter",
         "dead_letter_job",
         "recovery",
+        "route",
+        "sender_route",
     ),
 }
 

@@ -45,7 +45,7 @@ CLEAR_DETOUR = "DELETE FROM route_overrides WHERE scope = %s AND subject = %s"
 
 
 def _named(event: Route.Created) -> Sequence[Statement]:
-    return [(INSERT_ROUTE, (event.originator_id, event.name))]
+    return [(INSERT_ROUTE, (event.originator_id, event.route))]
 
 
 def _tripped(event: Route.Tripped) -> Sequence[Statement]:

@@ -79,11 +79,7 @@ class PostgresRoutes:
             seconds = await _all(connection, SELECT_SECONDS, (since_second,))
             circuits = await _all(connection, SELECT_CIRCUITS)
             overrides = await _all(connection, SELECT_OVERRIDES)
-        return RouteRecords(
-            [RouteTally(route, Tally(*counted)) for route, *counted in seconds],
-            [CircuitRecord(*row) for row in circuits],
-            [OverrideRecord(*row[:3], RouteMode(row[3]), *row[4:]) for row in overrides],
-        )
+        return as_records(seconds, circuits, overrides)
 
     async def wish_of(self, account_id: UUID) -> Wish:
         """Return what is set for an account."""
@@ -111,6 +107,23 @@ async def _all(
 ) -> list[Any]:
     cursor = await connection.execute(statement, parameters, prepare=True)
     return await cursor.fetchall()
+
+
+def as_records(
+    seconds: Sequence[Any], circuits: Sequence[Any], overrides: Sequence[Any]
+) -> RouteRecords:
+    """Return rows of the three questions as records."""
+    return RouteRecords(
+        [RouteTally(route, Tally(*counted)) for route, *counted in seconds],
+        [CircuitRecord(*row) for row in circuits],
+        [as_override(row) for row in overrides],
+    )
+
+
+def as_override(row: tuple[Any, ...]) -> OverrideRecord:
+    """Return the row of an override as a record."""
+    scope, subject, route, mode, *said = row
+    return OverrideRecord(scope, subject, route, RouteMode(mode), *said)
 
 
 def _sums(counted: Tally | HourTally) -> tuple[int, int]:

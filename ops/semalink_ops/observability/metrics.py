@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.process_collector import ProcessCollector
 
+from semalink.domain.routing import Board
 from semalink_ops.observability import declarations as declared
 from semalink_ops.observability.declarations import Declared
 from semalink_ops.observability.webhook_metrics import WebhookMetrics

@@ -58,6 +58,7 @@ def _applications() -> Mapping[str, Any]:
                 dead_letters=absent,
                 months=absent,
                 deliveries=absent,
+                routes=absent,
                 on_key_revoked=absent,
             )
         ),

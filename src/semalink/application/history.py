@@ -28,6 +28,8 @@ KINDS = {
     "recovery": "recovery",
     "dead_letter": "dead_letter",
     "dead_letter_job": "dead_letter_job",
+    "route": "route",
+    "sender_route": "sender",
 }
 REFUSED = "refused"
 #: Kinds whose streams have the id of an account.

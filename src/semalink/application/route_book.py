@@ -160,5 +160,3 @@ def _standing(records: RouteRecords, name: str, now: datetime) -> RouteStanding:
         circuits=circuits,
         figures=figures,
     )
-
-

@@ -1,10 +1,11 @@
 """A worker's eye on the routes: it counts, tells the others, and takes out of use what fails."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any
 from uuid import UUID
 
 from semalink.application.ledger import Ledger
@@ -26,7 +27,6 @@ from semalink.domain.cause import Cause
 from semalink.domain.route_health import (
     EVERY_NETWORK,
     FAILURES_IN_A_ROW,
-    WINDOW_SECONDS,
     Diagnosis,
     Tally,
     diagnose,
@@ -34,7 +34,10 @@ from semalink.domain.route_health import (
 )
 from semalink.domain.routing import TEST_ROUTE, Board, Wish
 
-K = TypeVar("K")
+#: By route, network, second, and whether it was a failure.
+Seconds = Counter[tuple[str, str, int, bool]]
+#: By route, hour, bin of durations, and whether it was a failure.
+Hours = Counter[tuple[str, datetime, int, bool]]
 
 ACTOR = "worker:sms"
 
@@ -80,8 +83,8 @@ class RouteWatch:
         self._calls: set[Call] = set()
         self._answered_at: dict[str, datetime] = {}
         self._in_a_row: dict[str, int] = {}
-        self._seconds: dict[tuple[str, str, int], list[int]] = {}
-        self._hours: dict[tuple[str, datetime, int], list[int]] = {}
+        self._seconds: Seconds = Counter()
+        self._hours: Hours = Counter()
         #: Set when so much failed at once that the next beat should not wait.
         self.urgent = asyncio.Event()
 
@@ -144,13 +147,10 @@ class RouteWatch:
         self._board = board_of(records, order=self._order, names=self._names, now=self._now())
 
     def _count(self, call: Call, now: datetime, *, is_fault: bool) -> None:
-        second = self._seconds.setdefault((call.route, call.network, second_of(now)), [0, 0])
         hour = now.replace(minute=0, second=0, microsecond=0)
         duration = (now - call.began_at).total_seconds()
-        whole = self._hours.setdefault((call.route, hour, latency_bin(duration)), [0, 0])
-        for sums in (second, whole):
-            sums[0] += 1
-            sums[1] += is_fault
+        self._seconds[call.route, call.network, second_of(now), is_fault] += 1
+        self._hours[call.route, hour, latency_bin(duration), is_fault] += 1
         in_a_row = self._in_a_row.get(call.route, 0) + 1 if is_fault else 0
         self._in_a_row[call.route] = in_a_row
         if in_a_row and in_a_row % FAILURES_IN_A_ROW == 0:
@@ -169,28 +169,14 @@ class RouteWatch:
         seconds, hours = self._seconds, self._hours
         if not hours:
             return
-        self._seconds, self._hours = {}, {}
+        self._seconds, self._hours = Counter(), Counter()
         try:
-            await self._book.add(
-                [
-                    RouteTally(route, Tally(second, network, *sums))
-                    for (route, network, second), sums in seconds.items()
-                ],
-                [HourTally(*key, *sums) for key, sums in hours.items()],
-            )
+            await self._book.add(_second_tallies(seconds), _hour_tallies(hours))
         except BaseException:
-            self._take_back(seconds, hours)
+            oldest = first_second(self._now())
+            self._seconds.update({key: count for key, count in seconds.items() if key[2] >= oldest})
+            self._hours.update(hours)
             raise
-
-    def _take_back(
-        self,
-        seconds: dict[tuple[str, str, int], list[int]],
-        hours: dict[tuple[str, datetime, int], list[int]],
-    ) -> None:
-        oldest = second_of(self._now()) - WINDOW_SECONDS
-        kept = {key: sums for key, sums in seconds.items() if key[2] >= oldest}
-        self._seconds = _added(kept, self._seconds)
-        self._hours = _added(hours, self._hours)
 
     async def _read(self) -> RouteRecords:
         return await self._book.read(first_second(self._now()))
@@ -214,9 +200,17 @@ class RouteWatch:
         return Cause(ACTOR, self._now(), self._new_request_id())
 
 
-def _added(older: dict[K, list[int]], newer: dict[K, list[int]]) -> dict[K, list[int]]:
-    for key, sums in newer.items():
-        before = older.setdefault(key, [0, 0])
-        before[0] += sums[0]
-        before[1] += sums[1]
-    return older
+def _second_tallies(counted: Seconds) -> Sequence[RouteTally]:
+    return [
+        RouteTally(route, Tally(second, network, *_sums(counted, (route, network, second))))
+        for route, network, second in {key[:3] for key in counted}
+    ]
+
+
+def _hour_tallies(counted: Hours) -> Sequence[HourTally]:
+    return [HourTally(*key, *_sums(counted, key)) for key in {key[:3] for key in counted}]
+
+
+def _sums(counted: Counter[Any], key: tuple[Any, ...]) -> tuple[int, int]:
+    errors = counted[*key, True]
+    return counted[*key, False] + errors, errors

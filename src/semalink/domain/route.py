@@ -55,16 +55,17 @@ class Route(Aggregate):
 
         actor: str
         request_id: str
+        #: Its name, so that each event tells by itself what it is about.
+        route: str
 
     class Created(Event, Aggregate.Created):
         """The route was first heard of."""
 
         TOPIC = "route.created.1"
-        name: str
 
         def apply(self, route: "Route") -> None:
             """Stand the route up, in use."""
-            route.name = self.name
+            route.name = self.route
             route.breakers = {}
 
     class Tripped(Event):
@@ -179,7 +180,7 @@ class Route(Aggregate):
             timestamp=cause.at,
             actor=cause.actor,
             request_id=cause.request_id,
-            name=name,
+            route=name,
         )
 
     def is_open(self, network: str) -> bool:
@@ -192,9 +193,7 @@ class Route(Aggregate):
         breaker = self.breakers.get(diagnosis.network, Breaker())
         if breaker.is_open:
             return False
-        is_relapse = (
-            breaker.recovered_at is not None and cause.at < breaker.recovered_at + RELAPSE
-        )
+        is_relapse = breaker.recovered_at is not None and cause.at < breaker.recovered_at + RELAPSE
         trips_in_a_row = breaker.trips_in_a_row + 1 if is_relapse else 1
         figures = diagnosis.figures
         self._add(
@@ -226,7 +225,7 @@ class Route(Aggregate):
     def end_probe(
         self, network: str, message_id: UUID, cause: Cause, *, result: str, passed: bool
     ) -> None:
-        """Take note of the answer to a probe; of another than the one under way nothing is noted."""
+        """Take note of the answer to the probe under way; of any other nothing is noted."""
         breaker = self.breakers.get(network)
         if breaker is None or not breaker.is_open or breaker.probe_id != message_id:
             return
@@ -250,9 +249,7 @@ class Route(Aggregate):
             if self.mode is not RouteMode.AUTO:
                 self._add(self.OverrideCleared, cause, reason=reason)
         elif (mode, reason, expires_at) != (self.mode, self.reason, self.expires_at):
-            self._add(
-                self.Overridden, cause, mode=str(mode), reason=reason, expires_at=expires_at
-            )
+            self._add(self.Overridden, cause, mode=str(mode), reason=reason, expires_at=expires_at)
 
     def _add(self, change: type[Event], because: Cause, /, **facts: Any) -> None:
         # The cause of a trip is a fact of its own, so that this one goes by its place.
@@ -261,6 +258,7 @@ class Route(Aggregate):
             timestamp=because.at,
             actor=because.actor,
             request_id=because.request_id,
+            route=self.name,
             **facts,
         )
 

@@ -93,7 +93,7 @@ def is_route_fault(result: str) -> bool:
 def pause_before_probe(trips_in_a_row: int) -> timedelta:
     """Return how long a route rests before it is tried again: 15 s, doubled up to 5 minutes."""
     doublings = min(max(trips_in_a_row - 1, 0), _DOUBLINGS_MAX)
-    return min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * (1 << doublings), _LONGEST_PAUSE)
 
 
 def measure(

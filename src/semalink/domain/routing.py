@@ -88,7 +88,7 @@ class RouteStanding:
     mode_until: datetime | None = None
     #: What is out of use, by network; EVERY_NETWORK stands for the whole route.
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
-    figures: Figures = Figures()
+    figures: Figures = field(default_factory=Figures)
 
     def mode_at(self, now: datetime) -> RouteMode:
         """Return what operators want of it now."""
@@ -237,7 +237,7 @@ def _ranking(routes: Routes) -> Iterator[str]:
     order = routes.board.order
     if routes.wish.dedicated is not None:
         yield routes.wish.dedicated
-    if routes.wish.preferred in order:
+    if routes.wish.preferred is not None and routes.wish.preferred in order:
         yield routes.wish.preferred
     yield from order
 

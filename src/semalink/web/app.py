@@ -17,6 +17,7 @@ from semalink.web.admin.messages import any_message_routes
 from semalink.web.admin.months import month_routes
 from semalink.web.admin.rate_limits import rate_limit_routes
 from semalink.web.admin.reconciliation import reconciliation_routes
+from semalink.web.admin.routes import route_routes
 from semalink.web.admin.sending import sending_settings_routes
 from semalink.web.admin.terms import term_routes
 from semalink.web.admin.webhooks import any_webhook_routes
@@ -81,6 +82,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *rate_limit_routes(deps),
         *any_ledger_routes(deps),
         *sending_settings_routes(deps),
+        *route_routes(deps),
         *any_message_routes(deps),
         *reconciliation_routes(deps.reconciliation),
         *month_routes(deps),

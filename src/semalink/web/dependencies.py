@@ -16,6 +16,7 @@ from semalink.application.months import Months
 from semalink.application.rate_limiting import Standing
 from semalink.application.reading import Caller
 from semalink.application.reconciliation import Reconciliation
+from semalink.application.route_reading import RouteReading
 from semalink.application.sending import Sending
 from semalink.domain.content_check import Rules
 from semalink.web.auth import KeyRing
@@ -126,6 +127,7 @@ class AdminDependencies:
     dead_letters: DeadLetters
     months: Months
     deliveries: DeliveryReads
+    routes: RouteReading
     #: Told after a key was revoked, so that no process goes on trusting it.
     on_key_revoked: Callable[[UUID], None]
 

@@ -55,6 +55,7 @@ _TAGS = {
     "History": "Who did what, when and why, and what was refused.",
     "Messages": "Sending, pricing and following messages.",
     "Webhooks": "Your endpoints, what was sent to them, and what is sent again.",
+    "Routes": "How routes to aggregators do, and what operators say of them.",
     "Reference": "This document, and a page for every error.",
 }
 

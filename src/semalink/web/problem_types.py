@@ -167,6 +167,12 @@ REFUSALS = (
         "Caps are for customers whose agent pays; others are bounded by their own credits.",
     ),
     ProblemType(
+        "not_enterprise",
+        409,
+        "Not of the enterprise tier",
+        "Only accounts of the enterprise tier have a dedicated route; override the route instead.",
+    ),
+    ProblemType(
         "not_an_agent",
         409,
         "Not an agent",

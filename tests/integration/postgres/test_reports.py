@@ -238,15 +238,3 @@ async def test_parked_message_leaves_the_work_list(
         ("parked",),
         ("unknown",),
     ]
-
-
-async def test_route_is_the_one_that_the_account_prefers(
-    desk: Any, reports: PostgresReports, connection: psycopg.Connection[Any]
-) -> None:
-    account_id = await desk.open_account()
-    before = await reports.preferred_route(account_id)
-    connection.execute("UPDATE accounts SET preferred_aggregator = 'africastalking'")
-
-    assert before is None
-    assert await reports.preferred_route(account_id) == "africastalking"
-    assert await reports.preferred_route(uuid7()) is None

@@ -1,6 +1,6 @@
 """A prepaid account beside a ledger in memory, and one-line ways to work with both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -18,6 +18,7 @@ from semalink.application.ports import (
     ReportState,
     SendFailed,
 )
+from semalink.application.route_watch import RouteWatch
 from semalink.application.sending import AcceptMessage
 from semalink.application.submission import (
     ConcludeUnknown,
@@ -34,9 +35,11 @@ from semalink.domain.account import Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft, Lane, Mode
 from semalink.domain.message import Message
+from semalink.domain.routing import DEFAULT_ORDER, Board, Routes, Wish
 from semalink.domain.status import Status
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
+from semalink_adapters.memory_routes import MemoryRoutes
 
 ACCOUNT_ID = UUID(int=0xACC0)
 CREDITS_MICROS = 10_000_000
@@ -79,6 +82,36 @@ def ledger(clock: MemoryClock) -> MemoryLedger:
     opened.decide(OpenAccount(ACCOUNT_ID, "Duka", Kind.DIRECT, Tier.STARTER, operator))
     opened.decide(TopUp(ACCOUNT_ID, CREDITS_MICROS, "payment-0", operator))
     return opened
+
+
+@pytest.fixture
+def book(ledger: MemoryLedger) -> MemoryRoutes:
+    """What workers tell one another of routes."""
+    return MemoryRoutes(ledger)
+
+
+@pytest.fixture
+def new_watch(
+    ledger: MemoryLedger, book: MemoryRoutes, clock: MemoryClock
+) -> Callable[..., RouteWatch]:
+    """Makes the eye of one worker on these routes."""
+    numbers = count(1)
+
+    def of(
+        *order: str, dedicated: Sequence[str] = (), trips: list[str] | None = None
+    ) -> RouteWatch:
+        return RouteWatch(
+            book,
+            ledger,
+            wish_of=book.wish_of,
+            order=order or DEFAULT_ORDER,
+            dedicated=dedicated,
+            now=clock.now,
+            new_request_id=lambda: f"job_watch_{next(numbers)}",
+            on_trip=lambda route, _: None if trips is None else trips.append(route),
+        )
+
+    return of
 
 
 @pytest.fixture
@@ -128,7 +161,9 @@ def start(ledger: MemoryLedger, cause: Callable[..., Cause]) -> Callable[..., Ne
         request_id: str = "job_1",
         policy: Policy | None = None,
     ) -> Next:
-        command = StartSubmission(job, preferred, policy or Policy(), cause(request_id))
+        used = policy or Policy()
+        routes = Routes(Board.untold(used.order), Wish(preferred=preferred))
+        command = StartSubmission(job, routes, used, cause(request_id))
         return ledger.decide(command).value
 
     return of
@@ -165,9 +200,9 @@ def refuse(ledger: MemoryLedger, cause: Callable[..., Cause]) -> Callable[..., N
             retryable=retryable,
             may_fail_over=may_fail_over,
         )
-        return ledger.decide(
-            RecordRefusal(job, attempt, refusal, preferred, Policy(), cause())
-        ).value
+        routes = Routes(wish=Wish(preferred=preferred))
+        command = RecordRefusal(job, attempt, refusal, routes, Policy(), cause())
+        return ledger.decide(command).value
 
     return of
 

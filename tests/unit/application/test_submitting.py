@@ -9,6 +9,7 @@ import pytest
 from semalink.application.bus import NotReady
 from semalink.application.ledger import LedgerUnavailable
 from semalink.application.ports import FailureClass, OutcomeUnknown, Receipt, SendFailed
+from semalink.application.route_watch import RouteWatch
 from semalink.application.submission import Job, Next, Policy, Wait
 from semalink.application.submitting import Submitter
 from semalink.domain.draft import Lane, Mode
@@ -18,7 +19,6 @@ from semalink_adapters.memory_aggregator import MemoryAggregator
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_observer import MemorySubmitObserver
-from semalink_adapters.memory_reports import MemoryReports
 
 Accept = Callable[..., Job]
 Do = Callable[..., Next]
@@ -42,11 +42,6 @@ def africastalking() -> MemoryAggregator:
 
 
 @pytest.fixture
-def reports(ledger: MemoryLedger, clock: MemoryClock, new_id: Callable[[], UUID]) -> MemoryReports:
-    return MemoryReports(ledger, now=clock.now, new_id=new_id)
-
-
-@pytest.fixture
 def observer() -> MemorySubmitObserver:
     return MemorySubmitObserver()
 
@@ -56,7 +51,7 @@ def new_submitter(
     ledger: MemoryLedger,
     celcom: MemoryAggregator,
     africastalking: MemoryAggregator,
-    reports: MemoryReports,
+    new_watch: Callable[..., RouteWatch],
     clock: MemoryClock,
     observer: MemorySubmitObserver,
 ) -> Callable[..., Submitter]:
@@ -69,8 +64,8 @@ def new_submitter(
         return Submitter(
             ledger,
             {aggregator.name: aggregator for aggregator in aggregators},
-            reports.preferred_route,
-            policy=Policy(order=("celcom", "africastalking", *(each.name for each in more))),
+            new_watch("celcom", "africastalking", *(each.name for each in more)),
+            policy=Policy(),
             now=clock.now,
             new_request_id=lambda: f"job_{next(numbers)}",
             observer=observer,

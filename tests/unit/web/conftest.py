@@ -21,6 +21,7 @@ from semalink.application.accounts import (
 from semalink.application.rate_limiting import RateLimiter
 from semalink.application.reconciliation import Reconciliation, Sent, Suspect
 from semalink.application.report_intake import ReportStoreUnavailable
+from semalink.application.route_reading import RouteReading
 from semalink.application.sending import Sending
 from semalink.domain.account import Kind, Tier
 from semalink.domain.blocklist import Blocklist
@@ -47,6 +48,8 @@ from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_months import MemoryMonths
 from semalink_adapters.memory_recoveries import MemoryRecoveries
+from semalink_adapters.memory_route_reads import MemoryRouteReads
+from semalink_adapters.memory_routes import MemoryRoutes
 
 PEPPER = b"pepper of the tests, 32 bytes long"
 START = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
@@ -184,6 +187,7 @@ class Platform:
         self.checkpoints = MemoryCheckpoints()
         self.deliveries = MemoryRecoveries(self.ledger)
         self.dead_letters = MemoryDeadLetters(self.ledger)
+        self.route_book = MemoryRoutes(self.ledger)
         self.history = MemoryHistory(self.ledger, self.clock)
         self.observer = Observer()
         self.reports = Reports()
@@ -270,6 +274,11 @@ class Platform:
                 deliveries=self.deliveries,
                 checkpoints=self.checkpoints,
                 dead_letters=self.dead_letters,
+                routes=RouteReading(
+                    MemoryRouteReads(self.route_book, self.ledger),
+                    order=("celcom", "africastalking"),
+                    dedicated=("celcom-acme",),
+                ),
                 on_key_revoked=self._revoke,
             )
         )

@@ -10,6 +10,11 @@ depends_on = None
 
 def upgrade() -> None:
     """Create the tables."""
+    _create_routes()
+    _create_counts()
+
+
+def _create_routes() -> None:
     # Kept with the events of routes, in the same transaction.
     op.execute("""
 CREATE TABLE routes (
@@ -46,6 +51,9 @@ CREATE TABLE route_overrides (
     expires_at timestamptz,
     PRIMARY KEY (scope, subject)
 )""")
+
+
+def _create_counts() -> None:
     # What workers counted; not derived from events, and of no use for long.
     op.execute("""
 CREATE TABLE route_seconds (

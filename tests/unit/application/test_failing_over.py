@@ -1,0 +1,246 @@
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from semalink.application.ports import FailureClass, OutcomeUnknown, SendFailed
+from semalink.application.route_watch import RouteWatch
+from semalink.application.routes import OverrideRoute, TripRoute
+from semalink.application.submission import Job, Policy, Ready, StartSubmission, Wait
+from semalink.application.submitting import Submitter
+from semalink.domain import message_steps
+from semalink.domain.cause import Cause
+from semalink.domain.draft import Lane
+from semalink.domain.message import Message
+from semalink.domain.route import route_id
+from semalink.domain.route_health import EVERY_NETWORK, Diagnosis, Figures, TripCause
+from semalink.domain.routing import Board, Circuit, RouteMode, Routes, RouteStanding
+from semalink_adapters.memory_aggregator import MemoryAggregator
+from semalink_adapters.memory_clock import MemoryClock
+from semalink_adapters.memory_ledger import MemoryLedger
+from semalink_adapters.memory_observer import MemorySubmitObserver
+
+Accept = Callable[..., Job]
+See = Callable[[Job], Message]
+Causes = Callable[..., Cause]
+
+OUTAGE = Diagnosis(EVERY_NETWORK, TripCause.OUTAGE, Figures(10, 10, 10))
+DOWN = SendFailed(
+    FailureClass.TRANSIENT, provider_code="500", detail="", retryable=True, may_fail_over=True
+)
+
+
+@pytest.fixture
+def celcom() -> MemoryAggregator:
+    return MemoryAggregator("celcom")
+
+
+@pytest.fixture
+def africastalking() -> MemoryAggregator:
+    return MemoryAggregator("africastalking")
+
+
+@pytest.fixture
+def watch(new_watch: Callable[..., RouteWatch]) -> RouteWatch:
+    return new_watch()
+
+
+@pytest.fixture
+def submitter(
+    ledger: MemoryLedger,
+    watch: RouteWatch,
+    celcom: MemoryAggregator,
+    africastalking: MemoryAggregator,
+    clock: MemoryClock,
+) -> Submitter:
+    numbers = count(100)
+    return Submitter(
+        ledger,
+        {"celcom": celcom, "africastalking": africastalking},
+        watch,
+        policy=Policy(),
+        now=clock.now,
+        new_request_id=lambda: f"job_{next(numbers)}",
+        observer=MemorySubmitObserver(),
+        record_seconds_max=0,
+    )
+
+
+@pytest.fixture
+async def rested(
+    watch: RouteWatch, ledger: MemoryLedger, clock: MemoryClock, cause: Causes
+) -> RouteWatch:
+    """The watch, after Celcom tripped and rested for long enough."""
+    ledger.decide(TripRoute("celcom", OUTAGE, cause()))
+    clock.advance(seconds=15)
+    await watch.beat()
+    return watch
+
+
+def choices(ledger: MemoryLedger, job: Job) -> list[tuple[str, str]]:
+    return [
+        (step.aggregator, step.reason)
+        for step in ledger.events_of(job.message_id)
+        if isinstance(step, message_steps.SubmitStarted)
+    ]
+
+
+def probes(ledger: MemoryLedger) -> list[str]:
+    return [type(event).__name__ for event in ledger.events_of(route_id("celcom"))][2:]
+
+
+async def test_submit_leaves_a_route_that_fails_and_says_why(
+    submitter: Submitter,
+    watch: RouteWatch,
+    accept: Accept,
+    celcom: MemoryAggregator,
+    ledger: MemoryLedger,
+) -> None:
+    celcom.outcomes.extend([DOWN] * 10)
+    for _ in range(10):
+        await submitter.submit(accept())
+    await watch.beat()
+    job = accept()
+
+    await submitter.submit(job)
+
+    assert choices(ledger, job) == [("africastalking", "failed_over")]
+    started = ledger.events_of(job.message_id)[1]
+    assert isinstance(started, message_steps.SubmitStarted)
+    assert started.health == {
+        "celcom": {"state": "open", "attempts": 10, "errors": 10},
+        "africastalking": {"state": "closed", "attempts": 10, "errors": 0},
+    }
+
+
+async def test_submit_tries_a_route_that_rested_with_one_message_after_another(
+    submitter: Submitter, rested: RouteWatch, accept: Accept, ledger: MemoryLedger
+) -> None:
+    jobs = [accept() for _ in range(4)]
+
+    for job in jobs:
+        await submitter.submit(job)
+        await rested.beat()
+
+    assert [choices(ledger, job) for job in jobs] == [[("celcom", "probe")]] * 3 + [
+        [("celcom", "default")]
+    ]
+    assert probes(ledger) == ["ProbeStarted", "ProbePassed"] * 3 + ["Recovered"]
+
+
+async def test_submit_sends_the_message_of_a_failed_probe_on_the_other_route(
+    submitter: Submitter,
+    rested: RouteWatch,
+    accepted: Job,
+    celcom: MemoryAggregator,
+    ledger: MemoryLedger,
+) -> None:
+    celcom.outcomes.append(DOWN)
+
+    await submitter.submit(accepted)
+
+    assert choices(ledger, accepted) == [("celcom", "probe"), ("africastalking", "next_route")]
+    assert probes(ledger) == ["ProbeStarted", "ProbeFailed"]
+
+
+async def test_submit_ends_a_probe_by_its_lease_when_the_ledger_is_away(
+    submitter: Submitter, rested: RouteWatch, accepted: Job, ledger: MemoryLedger
+) -> None:
+    # Started, charged, and then away.
+    ledger.outages.extend([False, False, True])
+
+    await submitter.submit(accepted)
+
+    assert probes(ledger) == ["ProbeStarted"]
+
+
+def test_start_probes_with_one_of_two_messages_that_ask_at_once(
+    accept: Accept, ledger: MemoryLedger, clock: MemoryClock, cause: Causes
+) -> None:
+    ledger.decide(TripRoute("celcom", OUTAGE, cause()))
+    clock.advance(seconds=15)
+    board = _due(clock)
+    starts = [
+        StartSubmission(accept(), Routes(board), Policy(), cause(f"job_{number}"))
+        for number in range(2)
+    ]
+
+    first, second = [answer.value for answer in ledger.decide_together(starts)]
+
+    assert isinstance(first, Ready)
+    assert isinstance(second, Ready)
+    assert (first.aggregator, first.probes) == ("celcom", EVERY_NETWORK)
+    assert (second.aggregator, second.probes) == ("africastalking", None)
+
+
+def test_start_probes_nothing_when_the_route_was_never_recorded(
+    accepted: Job, ledger: MemoryLedger, clock: MemoryClock, cause: Causes
+) -> None:
+    ready = ledger.decide(StartSubmission(accepted, Routes(_due(clock)), Policy(), cause())).value
+
+    assert isinstance(ready, Ready)
+    assert (ready.aggregator, ready.probes) == ("africastalking", None)
+
+
+def _due(clock: MemoryClock) -> Board:
+    circuit = Circuit(since=clock.now(), probe_at=clock.now())
+    rested = RouteStanding(circuits={EVERY_NETWORK: circuit})
+    return Board({"celcom": rested, "africastalking": RouteStanding()})
+
+
+async def test_submit_waits_while_every_route_is_switched_off(
+    submitter: Submitter,
+    watch: RouteWatch,
+    accepted: Job,
+    ledger: MemoryLedger,
+    cause: Causes,
+    see: See,
+) -> None:
+    for route in ("celcom", "africastalking"):
+        ledger.decide(OverrideRoute(route, RouteMode.DISABLE, "maintenance", None, cause()))
+    await watch.beat()
+
+    wait = await submitter.submit(accepted)
+    ledger.decide(OverrideRoute("celcom", RouteMode.AUTO, "done", None, cause()))
+    await watch.beat()
+    done = await submitter.submit(accepted)
+
+    assert wait == Wait(cause().at + timedelta(seconds=10))
+    assert done is None
+    assert see(accepted).aggregator == "celcom"
+
+
+async def test_submit_of_a_lost_answer_waits_for_its_report_when_the_rest_is_switched_off(
+    submitter: Submitter,
+    watch: RouteWatch,
+    accept: Accept,
+    celcom: MemoryAggregator,
+    ledger: MemoryLedger,
+    cause: Causes,
+) -> None:
+    job = accept(lane=Lane.PRIORITY)
+    ledger.decide(OverrideRoute("africastalking", RouteMode.DISABLE, "", None, cause()))
+    await watch.beat()
+    celcom.outcomes.append(OutcomeUnknown("timed out"))
+
+    wait = await submitter.submit(job)
+
+    assert wait is None
+    assert len(celcom.submissions) == 1
+
+
+async def test_submit_that_is_cut_off_says_nothing_of_the_route(
+    submitter: Submitter, watch: RouteWatch, accepted: Job, celcom: MemoryAggregator
+) -> None:
+    celcom.hangs = True
+    submitting = asyncio.ensure_future(submitter.submit(accepted))
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    submitting.cancel()
+    await asyncio.wait([submitting])
+    await watch.beat()
+
+    assert watch.board.standings["celcom"].figures == Figures()
