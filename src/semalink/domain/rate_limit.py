@@ -152,7 +152,8 @@ def lease(buckets: AccountBuckets, ask: Ask, now: int) -> Grant:
     free = max(0, view.free())
     if ask.need <= view.free(is_needed=True):
         units = min(max(free, ask.need), ask.need + ask.extra)
-        view.charge(units, overdraws=units > free)
+        if units:
+            view.charge(units, overdraws=units > free)
         return Grant(units, max(0, free - units), 0)
     if view.may_overdraw(ask.need):
         view.charge(ask.need, overdraws=True)
@@ -254,7 +255,7 @@ class _View:
         self._buckets.full_at = max(self._buckets.full_at, now) + units * self._interval
         if overdraws or units <= self._share_level():
             key.share_full_at = max(key.share_full_at, now) + units * self._share_interval
-        elif units:
+        else:
             key.share_full_at = max(key.share_full_at, now + self._window)
         if self._limits.key is not None:
             key.own_full_at = max(key.own_full_at, now) + units * self._limits.key.interval_nanos

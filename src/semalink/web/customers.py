@@ -31,7 +31,7 @@ from semalink.web.field_types import (
 )
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
 from semalink.web.operation import Operation, Success, route
-from semalink.web.problems import EdgeRefusal
+from semalink.web.problems import EdgeRefusal, FieldProblem
 from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply
 
@@ -203,6 +203,7 @@ class CustomerPages:
         """Open a customer under the caller."""
         arrival = writing(request)
         asked = await read_json(request, _new_customer)
+        _check_tier(asked.tier, arrival.caller.tier)
         command = OpenAccount(
             self._deps.edge.new_id(arrival.at),
             asked.name,
@@ -309,6 +310,15 @@ async def customer_of(
     if view is None:
         raise AccountNotFound
     return customer_id, view
+
+
+def _check_tier(asked: str, own: str) -> None:
+    # How fast customers may send is the platform's to sell.
+    tiers = [str(tier) for tier in Tier]
+    if tiers.index(asked) > tiers.index(own):
+        detail = f"A customer's tier may not be above your own, which is {own}."
+        problem = FieldProblem("/tier", "invalid_value", detail)
+        raise EdgeRefusal("validation_failed", detail, errors=[problem])
 
 
 def customer_routes(deps: ApiDependencies) -> list[HTTPRouteHandler]:

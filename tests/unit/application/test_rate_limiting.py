@@ -203,6 +203,19 @@ async def test_admit_leaves_the_tokens_of_those_who_went_away(desk: Desk) -> Non
     assert await desk.admit(caller_of(), 250)
 
 
+async def test_admit_refuses_nobody_who_went_away(desk: Desk) -> None:
+    caller = caller_of(limits=Limits(Limit(5, 5)))
+    first, gone = [asyncio.create_task(desk.admit(caller, 5)) for _ in range(2)]
+    await asyncio.sleep(0)
+    gone.cancel()
+
+    let_in = await first
+    await settled()
+
+    assert let_in
+    assert not await desk.admit(caller, 5)
+
+
 async def test_admit_asks_for_many_keys_in_turns(desk: Desk) -> None:
     callers = [caller_of(key, account=key) for key in range(1, ASKS_MAX + 10)]
 

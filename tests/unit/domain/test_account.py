@@ -7,6 +7,7 @@ import pytest
 from semalink.domain.account import Account, Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.errors import ApiKeyNotFound
+from semalink.domain.limit import Limit
 
 ACCOUNT_ID = UUID(int=1)
 KEY_ID = UUID(int=2)
@@ -118,3 +119,50 @@ def test_replay_comes_to_the_same_account() -> None:
         replayed = event.mutate(replayed)
 
     assert replayed == account
+
+
+def test_set_rate_limit_counts_once_and_goes_back_to_the_tiers() -> None:
+    account = opened()
+    agreed = Limit(250, 1_500)
+
+    account.set_rate_limit(Tier.ENTERPRISE, agreed, "Contract", CAUSE)
+    account.set_rate_limit(Tier.ENTERPRISE, agreed, "Contract", CAUSE)
+    limit = account.agreed_limit
+    account.set_rate_limit(Tier.GROWTH, None, "It ended", CAUSE)
+
+    assert limit == agreed
+    assert (account.tier, account.agreed_limit) == (Tier.GROWTH, None)
+    assert names(account) == ["RateLimitSet", "RateLimitSet"]
+
+
+def test_set_key_rate_limit_counts_once_and_ends_with_the_key() -> None:
+    account = opened()
+    issue(account)
+
+    account.set_key_rate_limit(KEY_ID, Limit(2, 4), "It loops", CAUSE)
+    account.set_key_rate_limit(KEY_ID, Limit(2, 4), "It loops", CAUSE)
+    limits = dict(account.key_limits)
+    account.revoke_key(KEY_ID, CAUSE)
+
+    assert limits == {KEY_ID: Limit(2, 4)}
+    assert account.key_limits == {}
+    assert names(account) == ["ApiKeyIssued", "ApiKeyRateLimitSet", "ApiKeyRevoked"]
+
+
+def test_set_key_rate_limit_is_lifted() -> None:
+    account = opened()
+    issue(account)
+    account.set_key_rate_limit(KEY_ID, Limit(2, 4), "It loops", CAUSE)
+
+    account.set_key_rate_limit(KEY_ID, None, "Mended", CAUSE)
+
+    assert account.key_limits == {}
+
+
+def test_set_key_rate_limit_refuses_an_unknown_key() -> None:
+    account = opened()
+
+    with pytest.raises(ApiKeyNotFound):
+        account.set_key_rate_limit(KEY_ID, Limit(2, 4), "It loops", CAUSE)
+
+    assert names(account) == []

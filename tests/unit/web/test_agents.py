@@ -128,6 +128,19 @@ async def test_open_customer_opens_it_under_the_agent_that_calls(
     assert [one["name"] for one in rest.json()["items"]] == ["Kiosk"]
 
 
+async def test_open_customer_refuses_a_tier_above_the_agents(
+    api: Any, platform: Any, agency: Agency, bearer: Any
+) -> None:
+    before = len(platform.ledger.log)
+    asked = {"name": "Kiosk", "tier": "growth"}
+
+    answer = await api.post("/v1/customers", json=asked, headers=bearer(agency.agent))
+
+    assert answer.status_code == 422
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/tier"]
+    assert len(platform.ledger.log) == before
+
+
 async def test_test_keys_and_accounts_without_customers_change_nothing(
     api: Any, platform: Any, agency: Agency, acme: Any, bearer: Any
 ) -> None:
