@@ -129,7 +129,7 @@ class Republisher:
             _log.info(
                 "dead_letter_republished",
                 dead_letter_id=format_id(DEAD_LETTER_PREFIX, one.letter_id),
-                number=one.number,
+                redrive=one.number,
             )
         return len(done)
 

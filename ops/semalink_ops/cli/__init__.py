@@ -31,6 +31,9 @@ _COMMANDS = {
         "webhooks",
         "Show what was sent to customers' endpoints, and send it again.",
     ),
+    "dlq": Place(
+        "semalink_ops.cli.dlq", "dlq", "List, inspect, republish and discard dead letters."
+    ),
     "doctor": Place(
         "semalink_ops.cli.doctor", "doctor", "Check the installation and say how to mend it."
     ),
