@@ -14,7 +14,7 @@ from semalink_adapters.postgres.dead_letter_work import DEAD_LETTER_LOCK, DeadLe
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_ops.bootstrap import Core
 from semalink_ops.dead_lettering import BulkActions, DeadLetterProjector, Republisher
-from semalink_ops.runtime import background, utc_now, wait_for_stop
+from semalink_ops.runtime import FINISH_SECONDS, background, utc_now, wait_for_stop
 
 SWEEP_SECONDS = 60.0
 STEP_SECONDS = 0.2
@@ -50,6 +50,7 @@ async def keep_dead_letters(core: Core, stop: asyncio.Event) -> None:
             limits=_LIMITS,
         ),
         _sweep(core, undertaker, stop),
+        finish_seconds=FINISH_SECONDS,
     ):
         await _lead_again(core, work, stop)
 

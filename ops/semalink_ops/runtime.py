@@ -17,6 +17,8 @@ from uuid_utils.compat import uuid7
 STOP_SECONDS_MAX = 20.0
 #: A process that still has not stopped ends what it does, wherever it is.
 _GIVE_UP_SECONDS = 24.0
+#: What runs beside the work of a process has so long to end after it.
+FINISH_SECONDS = 5.0
 #: The readiness check that fails from the stop on, so that nothing new is sent here.
 IN_SERVICE = "in_service"
 
@@ -112,12 +114,17 @@ async def wait_for_stop(stop: asyncio.Event, seconds: float) -> bool:
 
 
 @asynccontextmanager
-async def background(*loops: Awaitable[None]) -> AsyncIterator[None]:
-    """Run loops beside the block; the first one that fails ends it, and its end ends them."""
+async def background(*loops: Awaitable[None], finish_seconds: float = 0.0) -> AsyncIterator[None]:
+    """Run loops beside the block; the first one that fails ends it, and its end ends them.
+
+    Loops that hear of the stop as the block does may take so long after it to end by themselves.
+    """
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_as_coroutine(loop)) for loop in loops]
         try:
             yield
+            if finish_seconds > 0:
+                await asyncio.wait(tasks, timeout=finish_seconds)
         finally:
             for task in tasks:
                 task.cancel()

@@ -42,6 +42,7 @@ from semalink_ops.recoveries import run_recoveries
 from semalink_ops.report_waiting import ask_for_reports, give_up_on_reports
 from semalink_ops.route_watching import watch_routes
 from semalink_ops.runtime import (
+    FINISH_SECONDS,
     background,
     ends_after_stop,
     new_request_id,
@@ -108,7 +109,9 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
             for queue, lane in ((SMS_PRIORITY, gate.priority), (SMS_NORMAL, gate.normal))
         ]
         async with background(
-            note_balances(core, aggregators, stop), watch_routes(watch, core.metrics, stop)
+            note_balances(core, aggregators, stop),
+            watch_routes(watch, core.metrics, stop),
+            finish_seconds=FINISH_SECONDS,
         ):
             await asyncio.gather(*lanes)
 
@@ -218,6 +221,7 @@ async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
             _sweep(core, processor, book, stop),
             ask_for_reports(core, aggregators, stop),
             give_up_on_reports(core, aggregators, stop),
+            finish_seconds=FINISH_SECONDS,
         ):
             await consume_batches(
                 source,
@@ -280,6 +284,7 @@ async def run_relay(core: Core, stop: asyncio.Event) -> None:
         run_recoveries(core, stop),
         dispatch_webhooks(core, stop),
         keep_dead_letters(core, stop),
+        finish_seconds=FINISH_SECONDS,
     ):
         await _relay(core, poked, stop)
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from semalink_ops.runtime import IN_SERVICE, ends_after_stop, until_stop
+from semalink_ops.runtime import IN_SERVICE, background, ends_after_stop, until_stop
 
 
 async def test_ends_after_stop_is_true_when_the_work_ends_by_itself() -> None:
@@ -62,3 +62,32 @@ async def test_until_stop_fails_from_the_stop_on() -> None:
 
     assert before == {"database": True, IN_SERVICE: True}
     assert await ready() == {"database": True, IN_SERVICE: False}
+
+
+async def test_background_lets_loops_end_by_themselves_after_the_block() -> None:
+    ended = asyncio.Event()
+
+    async def loop() -> None:
+        await asyncio.sleep(0.01)
+        ended.set()
+
+    async with background(loop(), finish_seconds=5):
+        pass
+
+    assert ended.is_set()
+
+
+async def test_background_ends_loops_that_do_not() -> None:
+    cut_off = asyncio.Event()
+
+    async def loop() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cut_off.set()
+
+    async with background(loop(), finish_seconds=0.01):
+        # Its turn, so that there is something to end.
+        await asyncio.sleep(0)
+
+    assert cut_off.is_set()
