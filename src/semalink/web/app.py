@@ -26,6 +26,7 @@ from semalink.web.batch import batch_routes
 from semalink.web.customers import customer_routes
 from semalink.web.dependencies import AdminDependencies, ApiDependencies, IntakeDependencies
 from semalink.web.edge_app import EdgeApp
+from semalink.web.events import event_routes
 from semalink.web.health import health_routes
 from semalink.web.intake import intake_routes
 from semalink.web.ledger_entries import ledger_routes
@@ -40,6 +41,8 @@ from semalink.web.quote import quote_routes
 from semalink.web.recoveries import recovery_routes
 from semalink.web.statements import statement_routes
 from semalink.web.webhook_deliveries import delivery_routes
+from semalink.web.webhook_endpoints import endpoint_routes
+from semalink.web.webhook_secrets import secret_routes
 
 
 def create_api(deps: ApiDependencies) -> EdgeApp:
@@ -55,6 +58,9 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *customer_routes(deps),
         *price_routes(deps),
         *statement_routes(deps),
+        *event_routes(deps),
+        *endpoint_routes(deps),
+        *secret_routes(deps),
         *delivery_routes(deps),
         *recovery_routes(deps),
         *health_routes(deps.edge.health),

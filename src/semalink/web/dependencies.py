@@ -9,7 +9,9 @@ from uuid import UUID
 from semalink.application.checkpoint_reading import Checkpoints
 from semalink.application.dead_letter_reading import DeadLetters
 from semalink.application.delivery_reading import DeliveryReads
+from semalink.application.endpoint_reading import EndpointReads
 from semalink.application.explaining import ExplainingReads
+from semalink.application.feed import FeedReads
 from semalink.application.history import History
 from semalink.application.ledger import Ledger
 from semalink.application.months import Months
@@ -18,6 +20,7 @@ from semalink.application.reading import Caller
 from semalink.application.reconciliation import Reconciliation
 from semalink.application.route_reading import RouteReading
 from semalink.application.sending import Sending
+from semalink.application.webhooks import SecretMaker
 from semalink.domain.content_check import Rules
 from semalink.web.auth import KeyRing
 
@@ -92,6 +95,16 @@ UNLIMITED = Unlimited()
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookRules:
+    """What registering an endpoint needs beside the ledger."""
+
+    #: None where the platform has no key to seal secrets with.
+    secrets: SecretMaker | None
+    #: Says why nothing can be sent to an address; None when it is fit.
+    why_unfit: Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class ApiDependencies:
     """What the customers' API needs."""
 
@@ -101,6 +114,9 @@ class ApiDependencies:
     ledger: Ledger
     months: Months
     deliveries: DeliveryReads
+    endpoints: EndpointReads
+    feed: FeedReads
+    webhooks: WebhookRules
     key_ring: KeyRing
     #: The rules of now; their senders are those that every account may use.
     rules: Callable[[], Rules]

@@ -51,6 +51,7 @@ _TAGS = {
     "Credits": "What is paid for, and what is left.",
     "Dead letters": "What no worker could handle, and what is done about it.",
     "Delivery reports": "What aggregators say became of messages.",
+    "Events": "What happened in your account, in one order without a gap.",
     "Health": "Whether this process works, and its figures.",
     "History": "Who did what, when and why, and what was refused.",
     "Messages": "Sending, pricing and following messages.",

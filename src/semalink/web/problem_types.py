@@ -373,6 +373,12 @@ EDGE_PROBLEMS = (
         retryable=True,
     ),
     ProblemType(
+        "webhooks_not_set_up",
+        501,
+        "Webhooks are not set up",
+        "Ask those who run the platform for the setting SEMALINK_WEBHOOK_KEY.",
+    ),
+    ProblemType(
         "service_unavailable",
         503,
         "Not available now",

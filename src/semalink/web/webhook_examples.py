@@ -117,3 +117,50 @@ HEALTH: dict[str, Any] = {
     "next_attempt_at": "2026-11-02T08:16:02Z",
     "warned_percent": 0,
 }
+
+SECRET: dict[str, Any] = {
+    "id": SECRET_ID,
+    "kind": "v1",
+    "fingerprint": "9f86d081884c7d65",
+    "created_at": "2026-11-02T08:15:04Z",
+    "expires_at": None,
+}
+
+ENDPOINT: dict[str, Any] = {
+    "id": ENDPOINT_ID,
+    "account_id": examples.ACCOUNT_ID,
+    "url": _URL,
+    "event_types": ["message.*"],
+    "description": "Shop backend",
+    "state": "enabled",
+    "disabled_reason": None,
+    "rate_per_second": 50,
+    "concurrency": 4,
+    "secrets": [SECRET],
+    "created_at": "2026-11-02T08:15:04Z",
+    "changed_at": "2026-11-02T08:15:04Z",
+}
+
+NEW_ENDPOINT: dict[str, Any] = {
+    **ENDPOINT,
+    "secret": "whsec_… (50 characters)",
+    "verification_key": None,
+}
+
+ROTATED: dict[str, Any] = {
+    **NEW_ENDPOINT,
+    "secrets": [
+        {**SECRET, "id": SECRET_ID[:-1] + "5", "created_at": "2026-11-09T08:15:04Z"},
+        {**SECRET, "expires_at": "2026-11-10T08:15:04Z"},
+    ],
+}
+
+FED: dict[str, Any] = {
+    "version": 1,
+    "id": EVENT_ID,
+    "sequence": 17,
+    "type": "message.delivered",
+    "at": "2026-11-02T08:15:07Z",
+    "account_id": examples.ACCOUNT_ID,
+    "data": examples.DELIVERED,
+}
