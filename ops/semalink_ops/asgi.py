@@ -3,14 +3,17 @@
 import asyncio
 import time
 import tomllib
+from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from uuid_utils.compat import uuid7
 
+from semalink.application.endpoint_address import why_unfit
 from semalink.application.reconciliation import Reconciliation
 from semalink.application.report_intake import ReportIntake
 from semalink.application.route_reading import RouteReading
@@ -28,16 +31,19 @@ from semalink.web.dependencies import (
     Edge,
     Health,
     IntakeDependencies,
+    WebhookRules,
 )
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.checkpoints import PostgresCheckpoints
 from semalink_adapters.postgres.dead_letters import PostgresDeadLetters
 from semalink_adapters.postgres.delivery_reads import PostgresDeliveryReads
+from semalink_adapters.postgres.endpoint_reads import PostgresEndpointReads, PostgresFeedReads
 from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.months import PostgresMonths
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_adapters.postgres.route_reads import PostgresRouteReads
+from semalink_adapters.webhooks.secret_making import SealedSecrets
 from semalink_ops.bootstrap import Core, Poker, open_core
 from semalink_ops.limiting import open_limiter
 from semalink_ops.observability.health import render_metrics
@@ -72,6 +78,9 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 ledger=core.ledger,
                 months=_months(core),
                 deliveries=PostgresDeliveryReads(core.pool),
+                endpoints=PostgresEndpointReads(core.pool),
+                feed=PostgresFeedReads(core.pool),
+                webhooks=webhook_rules(settings),
                 key_ring=key_ring,
                 rules=lambda: rules,
                 key_pepper=_pepper(settings),
@@ -135,6 +144,19 @@ def load_rules(settings: Settings) -> Rules:
         senders=frozenset(settings.shared_senders),
         rate_card=RateCard.from_mapping(_read_toml(settings.rate_card_path)),
         blocklist=Blocklist.from_mapping(_read_toml(settings.blocklist_path)),
+    )
+
+
+def webhook_rules(settings: Settings) -> WebhookRules:
+    """Return what registering an endpoint of webhooks needs."""
+    key = settings.webhook_key
+    return WebhookRules(
+        secrets=None if key is None else SealedSecrets(b64decode(key.reveal())),
+        why_unfit=partial(
+            why_unfit,
+            allows_private=settings.webhook_allow_private,
+            extra_ports=frozenset(settings.webhook_ports),
+        ),
     )
 
 

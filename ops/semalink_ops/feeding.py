@@ -9,14 +9,12 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from semalink.application.relaying import POKE_SUBJECT
+from semalink.application.webhook_dispatching import DISPATCH_POKE_SUBJECT
 from semalink.domain.cause import Cause
 from semalink_adapters.postgres.feed import PAGE_SIZE, FeedPage, FeedWriter, connect
 from semalink_ops.bootstrap import Core, Poker
 from semalink_ops.observability.feed_metrics import FeedMetrics
 from semalink_ops.runtime import utc_now, wait_for_stop
-
-#: Wakes whoever sends webhooks.
-DISPATCH_POKE_SUBJECT = "webhooks.poke"
 
 #: After a step that read something, for what was not readable yet or comes in a moment.
 ROUND_SECONDS = 0.05

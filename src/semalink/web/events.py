@@ -142,7 +142,10 @@ class EventPages:
         )
         return Reply(200, body)
 
-    async def types(self, _: Request[Any, Any, Any]) -> ASGIApp:
+    async def types(
+        self,
+        request: Request[Any, Any, Any],
+    ) -> ASGIApp:
         """Answer with every kind of event."""
         return Reply(200, self._types)
 

@@ -1,7 +1,7 @@
 """Endpoints of webhooks: registered, listed, changed, paused, resumed, removed."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -16,14 +16,10 @@ from semalink.application.webhooks import (
     MadeSecret,
     MoveEndpoint,
     RegisterEndpoint,
-    TermsChange,
 )
 from semalink.domain.errors import InvalidWebhookUrl, WebhookEndpointNotFound
 from semalink.domain.ids import ENDPOINT_PREFIX, parse_id
 from semalink.domain.webhook_endpoint import (
-    CONCURRENCY_DEFAULT,
-    RATE_PER_SECOND_DEFAULT,
-    EndpointTerms,
     SecretKind,
 )
 from semalink.web import webhook_examples
@@ -31,7 +27,6 @@ from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.cursor import Cursors
 from semalink.web.dependencies import ApiDependencies
-from semalink.web.field_types import Cursor, PageSize
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
 from semalink.web.operation import Operation, Success, route
 from semalink.web.problems import EdgeRefusal
@@ -39,88 +34,20 @@ from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply
 from semalink.web.webhook_deliveries import READ, TAG, WRITE
 from semalink.web.webhook_ids import endpoint_id_of
+from semalink.web.webhook_shapes import (
+    EndpointChange,
+    EndpointQuery,
+    Endpoints,
+    EndpointWithSecret,
+    NewEndpoint,
+    terms_change_of,
+    terms_of,
+    with_secrets,
+)
 
 _PATH = "/v1/webhook-endpoints"
 _ONE = f"{_PATH}/{{endpoint_id:str}}"
 OF_ENDPOINT = {"endpoint_id": webhook_examples.ENDPOINT_ID}
-
-Address = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1, max_length=2_048, description="Of https, on port 443 or 8443, and public."
-    ),
-]
-Patterns = Annotated[
-    list[Annotated[str, msgspec.Meta(min_length=1, max_length=64)]],
-    msgspec.Meta(
-        min_length=1,
-        max_length=50,
-        description='"*" for all, "message.*" for all of a kind, or names of event types.',
-    ),
-]
-Note = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\u0000-\u001f\u007f]*$")]
-Rate = Annotated[
-    int, msgspec.Meta(ge=1, le=500, description="How many events are sent a second at most.")
-]
-Concurrency = Annotated[
-    int, msgspec.Meta(ge=1, le=50, description="How many are under way at once at most.")
-]
-Kinds = Annotated[
-    list[Literal["v1", "v1a"]],
-    msgspec.Meta(
-        min_length=1,
-        max_length=2,
-        description=(
-            'What events are signed by: "v1", a shared secret (HMAC-SHA256), "v1a", a key pair '
-            "(Ed25519), or both."
-        ),
-    ),
-]
-
-
-class NewEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An endpoint to be registered."""
-
-    url: Address
-    event_types: Patterns
-    description: Note = ""
-    rate_per_second: Rate = RATE_PER_SECOND_DEFAULT
-    concurrency: Concurrency = CONCURRENCY_DEFAULT
-    signatures: Kinds = msgspec.field(default_factory=lambda: ["v1"])
-
-
-class EndpointChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What of an endpoint is to be other; what is left out stays."""
-
-    url: Address | None = None
-    event_types: Patterns | None = None
-    description: Note | None = None
-    rate_per_second: Rate | None = None
-    concurrency: Concurrency | None = None
-
-
-class EndpointWithSecret(EndpointView, frozen=True, kw_only=True):
-    """An endpoint and what its new secret is; it is shown this once."""
-
-    #: What `v1` signatures are verified with. Null in a repeated answer, and without `v1`.
-    secret: str | None
-    #: The public key that `v1a` signatures are verified with.
-    verification_key: str | None
-
-
-class Endpoints(msgspec.Struct, frozen=True):
-    """A page of endpoints, newest first."""
-
-    items: list[EndpointView]
-    next_cursor: str | None
-
-
-class EndpointQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page of endpoints is listed."""
-
-    cursor: Cursor | None = None
-    limit: PageSize = 20
-
 
 _new_endpoint = msgspec.json.Decoder(NewEndpoint)
 _change = msgspec.json.Decoder(EndpointChange)
@@ -274,7 +201,7 @@ class EndpointPages:
             RegisterEndpoint(
                 self._deps.edge.new_id(arrival.at),
                 account_id,
-                _terms(asked),
+                terms_of(asked),
                 made,
                 await self._deps.endpoints.endpoint_count(account_id),
                 arrival.cause,
@@ -318,7 +245,7 @@ class EndpointPages:
         if asked.url is not None:
             self._check_address(asked.url)
         await self._deps.ledger.execute(
-            ChangeEndpoint(endpoint_id, account_id, _terms_change(asked), arrival.cause)
+            ChangeEndpoint(endpoint_id, account_id, terms_change_of(asked), arrival.cause)
         )
         return await self._shown(endpoint_id, account_id)
 
@@ -368,16 +295,6 @@ def make_secrets(
     return tuple(maker.make(deps.edge.new_id(at), SecretKind(kind)) for kind in sorted(set(kinds)))
 
 
-def with_secrets(view: EndpointView, made: tuple[MadeSecret, ...]) -> EndpointWithSecret:
-    """Return an endpoint with what its owner sees once."""
-    shown = {one.secret.kind: one.shown for one in made}
-    return EndpointWithSecret(
-        **msgspec.structs.asdict(view),
-        secret=shown.get(SecretKind.V1),
-        verification_key=shown.get(SecretKind.V1A),
-    )
-
-
 def endpoint_routes(deps: ApiDependencies) -> list[HTTPRouteHandler]:
     """Return the routes of endpoints."""
     pages = EndpointPages(deps)
@@ -390,20 +307,3 @@ def endpoint_routes(deps: ApiDependencies) -> list[HTTPRouteHandler]:
         route(PAUSE, pages.move(EndpointStep.PAUSE)),
         route(RESUME, pages.move(EndpointStep.RESUME)),
     ]
-
-
-def _terms(asked: NewEndpoint) -> EndpointTerms:
-    return EndpointTerms(
-        asked.url,
-        tuple(dict.fromkeys(asked.event_types)),
-        asked.description,
-        asked.rate_per_second,
-        asked.concurrency,
-    )
-
-
-def _terms_change(asked: EndpointChange) -> TermsChange:
-    event_types = None if asked.event_types is None else tuple(dict.fromkeys(asked.event_types))
-    return TermsChange(
-        asked.url, event_types, asked.description, asked.rate_per_second, asked.concurrency
-    )

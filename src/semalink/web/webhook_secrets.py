@@ -23,12 +23,11 @@ from semalink.web.reply import Reply
 from semalink.web.webhook_deliveries import READ, TAG, WRITE
 from semalink.web.webhook_endpoints import (
     OF_ENDPOINT,
-    EndpointWithSecret,
     endpoint_of,
     make_secrets,
-    with_secrets,
 )
 from semalink.web.webhook_ids import endpoint_id_of
+from semalink.web.webhook_shapes import EndpointWithSecret, with_secrets
 
 _ONE = "/v1/webhook-endpoints/{endpoint_id:str}"
 _KEPT_SECONDS_MAX = int(OLD_SECRETS_KEPT_MAX.total_seconds())

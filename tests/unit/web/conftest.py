@@ -18,6 +18,7 @@ from semalink.application.accounts import (
     OpenAccount,
     TopUp,
 )
+from semalink.application.endpoint_address import why_unfit
 from semalink.application.rate_limiting import RateLimiter
 from semalink.application.reconciliation import Reconciliation, Sent, Suspect
 from semalink.application.report_intake import ReportStoreUnavailable
@@ -39,17 +40,20 @@ from semalink.web.dependencies import (
     Edge,
     Health,
     IntakeDependencies,
+    WebhookRules,
 )
 from semalink_adapters.memory import MemoryReads
 from semalink_adapters.memory_buckets import MemoryBuckets
 from semalink_adapters.memory_checkpoints import MemoryCheckpoints
 from semalink_adapters.memory_dead_letters import MemoryDeadLetters
+from semalink_adapters.memory_endpoints import MemoryEndpoints, MemoryFeed
 from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_months import MemoryMonths
 from semalink_adapters.memory_recoveries import MemoryRecoveries
 from semalink_adapters.memory_route_reads import MemoryRouteReads
 from semalink_adapters.memory_routes import MemoryRoutes
+from semalink_adapters.webhooks.secret_making import SealedSecrets
 
 PEPPER = b"pepper of the tests, 32 bytes long"
 START = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
@@ -188,6 +192,10 @@ class Platform:
         self.deliveries = MemoryRecoveries(self.ledger)
         self.dead_letters = MemoryDeadLetters(self.ledger)
         self.route_book = MemoryRoutes(self.ledger)
+        self.endpoints = MemoryEndpoints(self.ledger, self.clock)
+        self.feed = MemoryFeed(self.ledger)
+        #: None plays a platform without a key to seal secrets with.
+        self.secrets: SealedSecrets | None = SealedSecrets(bytes(32))
         self.history = MemoryHistory(self.ledger, self.clock)
         self.observer = Observer()
         self.reports = Reports()
@@ -252,6 +260,9 @@ class Platform:
                 ledger=self.ledger,
                 months=self.months,
                 deliveries=self.deliveries,
+                endpoints=self.endpoints,
+                feed=self.feed,
+                webhooks=WebhookRules(self.secrets, why_unfit),
                 key_ring=self.key_ring,
                 rules=lambda: RULES,
                 key_pepper=PEPPER,
