@@ -54,7 +54,7 @@ class FeedQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     types: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)] | None = None
 
 
-class Events(msgspec.Struct, frozen=True):
+class FeedPiece(msgspec.Struct, frozen=True):
     """A piece of the feed, in order."""
 
     items: list[Payload]
@@ -98,7 +98,7 @@ LIST = Operation(
     success=Success(
         200,
         "What follows; nothing when there is nothing yet.",
-        Events,
+        FeedPiece,
         {"items": [webhook_examples.FED], "next_after": 17, "has_more": False},
     ),
     problems=("events_no_longer_kept", "unknown_event_type"),
