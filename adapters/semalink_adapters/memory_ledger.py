@@ -32,6 +32,7 @@ from semalink.domain.dead_letter import DeadLetter
 from semalink.domain.dead_letter_job import DeadLetterJob
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
+from semalink.domain.orphan_report import OrphanReport
 from semalink.domain.recovery import Recovery
 from semalink.domain.route import Route
 from semalink.domain.sender_route import SenderRoute
@@ -123,6 +124,7 @@ class MemoryLedger:
             DeadLetter: {},
             DeadLetterJob: {},
             Message: {},
+            OrphanReport: {},
             Recovery: {},
             WebhookDelivery: {},
             WebhookEndpoint: {},

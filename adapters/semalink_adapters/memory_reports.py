@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from semalink.application.bus import NotReady
+from semalink.application.orphan_reports import Orphan, OrphanPlace
+from semalink.application.reading import ReadsUnavailable
 from semalink.application.relaying import ReportPayload
 from semalink.application.reporting import (
     Owner,
@@ -13,6 +15,8 @@ from semalink.application.reporting import (
     RawReport,
 )
 from semalink.application.submission import Job
+from semalink.domain.message import Message
+from semalink.domain.orphan_report import OrphanReport, orphan_id_of
 from semalink_adapters.memory_ledger import MemoryLedger
 
 #: After that no submission of the time of a report is still in flight.
@@ -117,6 +121,44 @@ class MemoryReports:
         self._require_available()
         self._shelf.pop((parsed.report_id, parsed.part), None)
 
+    async def orphans(
+        self,
+        aggregator: str | None,
+        *,
+        shelved_before: datetime,
+        after: OrphanPlace | None,
+        limit: int,
+    ) -> Sequence[Orphan]:
+        """Return reports, oldest first, from behind a place."""
+        self._require_readable()
+        found = [
+            self._orphan(place, shelved)
+            for place, shelved in sorted(self._shelf.items())
+            if aggregator in (None, shelved.parsed.aggregator)
+            and shelved.shelved_at <= shelved_before
+            and (after is None or place > (after.report_id, after.part))
+            and orphan_id_of(*place) not in self._ledger.streams[OrphanReport]
+        ]
+        return found[:limit]
+
+    async def orphan(self, place: OrphanPlace) -> Orphan | None:
+        """Return one report; None when it is not on the shelf."""
+        self._require_readable()
+        key = place.report_id, place.part
+        if key not in self._shelf or orphan_id_of(*key) in self._ledger.streams[OrphanReport]:
+            return None
+        return self._orphan(key, self._shelf[key])
+
+    async def billing_account_of(self, message_id: UUID) -> UUID | None:
+        """Return whose credits pay for a message; None when there is no such message."""
+        self._require_readable()
+        message = self._ledger.load(Message, message_id)
+        return None if message is None else message.asked.billing_account_id
+
+    def _orphan(self, place: tuple[UUID, int], shelved: _Shelved) -> Orphan:
+        raw = self.raw[place[0]]
+        return Orphan(shelved.parsed, shelved.shelved_at, raw.content_type, raw.body)
+
     async def overdue_unknowns(self, limit: int) -> Sequence[Job]:
         """Return messages whose lost answer was waited for long enough."""
         self._require_available()
@@ -154,6 +196,11 @@ class MemoryReports:
             and pending.aggregator == parsed.aggregator
             and pending.recipient == parsed.report.to
         ]
+
+    def _require_readable(self) -> None:
+        if not self.is_available:
+            msg = "The database is away."
+            raise ReadsUnavailable(msg)
 
     def _require_available(self) -> None:
         if not self.is_available:

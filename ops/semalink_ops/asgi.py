@@ -40,6 +40,7 @@ from semalink_adapters.postgres.delivery_reads import PostgresDeliveryReads
 from semalink_adapters.postgres.endpoint_reads import PostgresEndpointReads, PostgresFeedReads
 from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.months import PostgresMonths
+from semalink_adapters.postgres.orphan_reports import PostgresOrphans
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_adapters.postgres.route_reads import PostgresRouteReads
@@ -109,6 +110,7 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 months=_months(core),
                 deliveries=PostgresDeliveryReads(core.pool),
                 routes=RouteReading(PostgresRouteReads(core.pool), order=DEFAULT_ORDER),
+                orphans=PostgresOrphans(core.pool),
                 on_key_revoked=lambda _: revoked.poke(),
                 reconciliation=Reconciliation(
                     PostgresReconciliation(core.pool), load_provider_rates(settings)

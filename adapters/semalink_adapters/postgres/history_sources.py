@@ -104,6 +104,7 @@ _KINDS_OF = {
         "accounting_month",
         "dead_letter",
         "dead_letter_job",
+        "orphan_report",
         "recovery",
         "route",
         "sender_route",

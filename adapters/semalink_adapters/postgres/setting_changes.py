@@ -8,6 +8,7 @@ import msgspec
 from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
+from semalink.domain.orphan_report import OrphanReport
 from semalink_adapters.postgres.dead_letter_changes import DEAD_LETTER_CHANGES
 from semalink_adapters.postgres.route_changes import ROUTE_CHANGES
 
@@ -53,6 +54,8 @@ INSERT INTO accounting_months (
     month, account_count, entry_count, posted_micros, reserved_micros, positions_sha256,
     closed_by, closed_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
+
+UNSHELVE = "DELETE FROM report_shelf WHERE report_id = %s AND part = %s"
 
 
 def _account_created(event: Account.Created) -> Sequence[Statement]:
@@ -151,6 +154,10 @@ def _month_closed(event: AccountingMonth.Created) -> Sequence[Statement]:
     return [(INSERT_MONTH, parameters)]
 
 
+def _report_settled(event: OrphanReport.Created) -> Sequence[Statement]:
+    return [(UNSHELVE, (event.report_id, event.part))]
+
+
 #: The statements of each kind of event, in order.
 SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     Account.Created: _account_created,
@@ -169,4 +176,5 @@ SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     AccountingMonth.Created: _month_closed,
     **DEAD_LETTER_CHANGES,
     **ROUTE_CHANGES,
+    OrphanReport.Created: _report_settled,
 }

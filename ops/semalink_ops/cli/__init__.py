@@ -33,6 +33,10 @@ _COMMANDS = {
     ),
     "dlq": Place(
         "semalink_ops.cli.dlq", "dlq", "List, inspect, republish and discard dead letters."
+    "reports": Place(
+        "semalink_ops.cli.reports",
+        "reports",
+        "Show delivery reports that match no message, and settle them.",
     ),
     "doctor": Place(
         "semalink_ops.cli.doctor", "doctor", "Check the installation and say how to mend it."

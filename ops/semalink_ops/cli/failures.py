@@ -23,6 +23,8 @@ _EXIT_CODES = {
     "semalink.domain.errors.AccountNotFound": exit_codes.NOT_FOUND,
     "semalink.domain.errors.ApiKeyNotFound": exit_codes.NOT_FOUND,
     "semalink.domain.errors.MessageNotFound": exit_codes.NOT_FOUND,
+    "semalink.domain.errors.OrphanReportNotFound": exit_codes.NOT_FOUND,
+    "semalink.domain.errors.ReportDoesNotFit": exit_codes.CONFLICT,
     "semalink.domain.errors.StatementNotFound": exit_codes.NOT_FOUND,
     "semalink.domain.errors.DeadLetterNotFound": exit_codes.NOT_FOUND,
     "semalink.domain.errors.DeadLetterSettled": exit_codes.CONFLICT,

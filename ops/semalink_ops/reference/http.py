@@ -62,6 +62,7 @@ def _applications() -> Mapping[str, Any]:
                 months=absent,
                 deliveries=absent,
                 routes=absent,
+                orphans=absent,
                 on_key_revoked=absent,
             )
         ),

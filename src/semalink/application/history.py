@@ -30,6 +30,7 @@ KINDS = {
     "dead_letter_job": "dead_letter_job",
     "route": "route",
     "sender_route": "sender",
+    "orphan_report": "orphan_report",
 }
 REFUSED = "refused"
 #: Kinds whose streams have the id of an account.

@@ -15,6 +15,7 @@ from semalink.web.admin.history import history_routes
 from semalink.web.admin.ledger_entries import any_ledger_routes
 from semalink.web.admin.messages import any_message_routes
 from semalink.web.admin.months import month_routes
+from semalink.web.admin.orphan_reports import orphan_routes
 from semalink.web.admin.rate_limits import rate_limit_routes
 from semalink.web.admin.reconciliation import reconciliation_routes
 from semalink.web.admin.routes import route_routes
@@ -96,6 +97,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *dead_letter_routes(deps),
         *dead_letter_job_routes(deps),
         *history_routes(deps),
+        *orphan_routes(deps),
         *any_webhook_routes(deps),
         *health_routes(deps.edge.health),
     ]

@@ -15,6 +15,7 @@ from semalink.application.feed import FeedReads
 from semalink.application.history import History
 from semalink.application.ledger import Ledger
 from semalink.application.months import Months
+from semalink.application.orphan_reports import Orphans
 from semalink.application.rate_limiting import Standing
 from semalink.application.reading import Caller
 from semalink.application.reconciliation import Reconciliation
@@ -144,6 +145,7 @@ class AdminDependencies:
     months: Months
     deliveries: DeliveryReads
     routes: RouteReading
+    orphans: Orphans
     #: Told after a key was revoked, so that no process goes on trusting it.
     on_key_revoked: Callable[[UUID], None]
 

@@ -99,6 +99,18 @@ REFUSALS = (
         "Check the message id, and that the key is of the account and the mode that sent it.",
     ),
     ProblemType(
+        "orphan_report_not_found",
+        404,
+        "No such report on the shelf",
+        "List the orphans; one that found its message, or was settled, is no longer there.",
+    ),
+    ProblemType(
+        "report_does_not_fit",
+        409,
+        "Report and message do not fit",
+        "Name a message that an aggregator took, or whose answer was lost.",
+    ),
+    ProblemType(
         "adjustment_not_found",
         404,
         "No such adjustment",

@@ -28,6 +28,8 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.MonthOutOfOrder("2026-10"), "month_out_of_order", None),
     (errors.SamePerson(), "same_person", None),
     (errors.AdjustmentDecided(), "adjustment_decided", None),
+    (errors.OrphanReportNotFound(), "orphan_report_not_found", None),
+    (errors.ReportDoesNotFit(), "report_does_not_fit", None),
     (errors.InvalidNumber("Too short."), "invalid_number", "/to"),
     (errors.UnsupportedDestination("TZ"), "unsupported_destination", "/to"),
     (errors.UnsupportedDestination(""), "unsupported_destination", "/to"),

@@ -51,6 +51,7 @@ from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_months import MemoryMonths
 from semalink_adapters.memory_recoveries import MemoryRecoveries
+from semalink_adapters.memory_reports import MemoryReports
 from semalink_adapters.memory_route_reads import MemoryRouteReads
 from semalink_adapters.memory_routes import MemoryRoutes
 from semalink_adapters.webhooks.secret_making import SealedSecrets
@@ -199,6 +200,9 @@ class Platform:
         self.history = MemoryHistory(self.ledger, self.clock)
         self.observer = Observer()
         self.reports = Reports()
+        self.shelf = MemoryReports(
+            self.ledger, now=self.clock, new_id=lambda: self.new_id(self.clock.now)
+        )
         self.key_ring = KeyRing(self.reads, PEPPER, self.clock.monotonic)
         self.is_ready = True
         self.check_hangs = False
@@ -290,6 +294,7 @@ class Platform:
                     order=("celcom", "africastalking"),
                     dedicated=("celcom-acme",),
                 ),
+                orphans=self.shelf,
                 on_key_revoked=self._revoke,
             )
         )
