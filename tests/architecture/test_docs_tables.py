@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from semalink.web.problem_types import PROBLEM_TYPES, ProblemType
+from semalink.web.problem_type import ProblemType
+from semalink.web.problem_types import PROBLEM_TYPES
 from semalink_ops.cli.exit_codes import MEANINGS
 from semalink_ops.settings import Settings, variable
 

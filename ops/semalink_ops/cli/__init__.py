@@ -33,6 +33,7 @@ _COMMANDS = {
     ),
     "dlq": Place(
         "semalink_ops.cli.dlq", "dlq", "List, inspect, republish and discard dead letters."
+    ),
     "reports": Place(
         "semalink_ops.cli.reports",
         "reports",

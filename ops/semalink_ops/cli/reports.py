@@ -16,8 +16,9 @@ from semalink.application.orphan_reports import (
     parse_place,
     view_of_orphan,
 )
-from semalink.domain.errors import MessageNotFound, OrphanReportNotFound
+from semalink.domain.errors import MessageNotFound
 from semalink.domain.ids import MESSAGE_PREFIX, parse_id
+from semalink.domain.report_errors import OrphanReportNotFound
 from semalink.domain.status import Status
 from semalink_adapters.postgres.orphan_reports import PostgresOrphans
 from semalink_ops.cli.database import Database, run_on_database

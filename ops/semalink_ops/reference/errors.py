@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 
-from semalink.domain import errors, webhook_errors
+from semalink.domain import errors, report_errors, webhook_errors
 from semalink.domain.errors import DomainError
-from semalink.web.problem_types import EDGE_PROBLEMS, PROBLEM_TYPES, ProblemType
+from semalink.web.edge_problem_types import EDGE_PROBLEMS
+from semalink.web.problem_type import ProblemType
+from semalink.web.problem_types import PROBLEM_TYPES
 
 #: In order of precedence, as the classes in each.
-_MODULES = (webhook_errors, errors)
+_MODULES = (report_errors, webhook_errors, errors)
 
 _HEAD = (
     "# Errors",

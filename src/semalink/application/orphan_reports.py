@@ -12,10 +12,10 @@ from semalink.application.delivery_reports import RecordReport
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.reporting import ParsedReport
 from semalink.domain.cause import Cause
-from semalink.domain.errors import OrphanReportNotFound, ReportDoesNotFit
 from semalink.domain.ids import format_id, parse_id
 from semalink.domain.message import Message
 from semalink.domain.orphan_report import OrphanReport, orphan_id_of
+from semalink.domain.report_errors import OrphanReportNotFound, ReportDoesNotFit
 from semalink.domain.status import Status
 
 REPORT_PREFIX = "rpt_"

@@ -61,24 +61,6 @@ class MessageNotFound(DomainError):
         super().__init__("There is no message with this id.")
 
 
-class OrphanReportNotFound(DomainError):
-    """No such report waits for its message."""
-
-    code = "orphan_report_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("No report with this id waits for its message; it may be settled.")
-
-
-class ReportDoesNotFit(DomainError):
-    """No aggregator can have the message."""
-
-    code = "report_does_not_fit"
-
-    def __init__(self) -> None:
-        super().__init__("No aggregator took this message, so that no report is about it.")
-
-
 class AdjustmentNotFound(DomainError):
     """No such adjustment."""
 

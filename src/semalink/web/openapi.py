@@ -10,7 +10,8 @@ import msgspec
 from semalink.web import examples
 from semalink.web.limiting import LIMIT_NOTES
 from semalink.web.operation import Operation
-from semalink.web.problem_types import PROBLEM_TYPES, ProblemType
+from semalink.web.problem_type import ProblemType
+from semalink.web.problem_types import PROBLEM_TYPES
 from semalink.web.problems import MEDIA_TYPE, FieldProblem, Problem
 
 Document = dict[str, Any]

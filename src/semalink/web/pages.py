@@ -15,7 +15,8 @@ from litestar.types import ASGIApp
 from semalink.web.arrival import arrival_of
 from semalink.web.openapi import example_problem
 from semalink.web.operation import Operation, Success, route
-from semalink.web.problem_types import PROBLEM_TYPES, ProblemType
+from semalink.web.problem_type import ProblemType
+from semalink.web.problem_types import PROBLEM_TYPES
 from semalink.web.problems import EdgeRefusal
 from semalink.web.reply import Reply
 

@@ -19,9 +19,10 @@ from semalink.application.ports import DeliveryReport, ReportState
 from semalink.application.reporting import ParsedReport
 from semalink.application.submission import Job, Next
 from semalink.domain.cause import Cause
-from semalink.domain.errors import MessageNotFound, OrphanReportNotFound, ReportDoesNotFit
+from semalink.domain.errors import MessageNotFound
 from semalink.domain.message import Message
 from semalink.domain.orphan_report import OrphanReport, orphan_id_of
+from semalink.domain.report_errors import OrphanReportNotFound, ReportDoesNotFit
 from semalink.domain.status import Status
 from semalink_adapters.memory_ledger import MemoryLedger
 

@@ -3,10 +3,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from semalink.domain import errors, webhook_errors
+from semalink.domain import errors, report_errors, webhook_errors
 from semalink.domain.errors import DomainError, FieldRefusal
 
-MODULES = (errors.__name__, webhook_errors.__name__)
+MODULES = (errors.__name__, report_errors.__name__, webhook_errors.__name__)
 
 REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.AccountNotFound(), "account_not_found", None),
@@ -28,8 +28,8 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.MonthOutOfOrder("2026-10"), "month_out_of_order", None),
     (errors.SamePerson(), "same_person", None),
     (errors.AdjustmentDecided(), "adjustment_decided", None),
-    (errors.OrphanReportNotFound(), "orphan_report_not_found", None),
-    (errors.ReportDoesNotFit(), "report_does_not_fit", None),
+    (report_errors.OrphanReportNotFound(), "orphan_report_not_found", None),
+    (report_errors.ReportDoesNotFit(), "report_does_not_fit", None),
     (errors.InvalidNumber("Too short."), "invalid_number", "/to"),
     (errors.UnsupportedDestination("TZ"), "unsupported_destination", "/to"),
     (errors.UnsupportedDestination(""), "unsupported_destination", "/to"),

@@ -21,7 +21,8 @@ from semalink.application.orphan_reports import (
     parse_place,
     view_of_orphan,
 )
-from semalink.domain.errors import MessageNotFound, OrphanReportNotFound
+from semalink.domain.errors import MessageNotFound
+from semalink.domain.report_errors import OrphanReportNotFound
 from semalink.web import examples
 from semalink.web.admin.roles import ANYONE, OPERATIONS
 from semalink.web.arrival import arrival_of
@@ -53,21 +54,21 @@ class OrphanList(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class Attachment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OrphanAttachment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which message a report is about, and how that is known."""
 
     message_id: Annotated[str, msgspec.Meta(max_length=64)]
     reason: Reason
 
 
-class Discarding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OrphanDiscarding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why a report is put away."""
 
     reason: Reason
 
 
-_attachment = msgspec.json.Decoder(Attachment)
-_discarding = msgspec.json.Decoder(Discarding)
+_attachment = msgspec.json.Decoder(OrphanAttachment)
+_discarding = msgspec.json.Decoder(OrphanDiscarding)
 _PATH = "/admin/v1/reports/orphans"
 _ONE = f"{_PATH}/{{report_id:str}}"
 _REPORT_ID = "rpt_0193a5c301b07c3e8f21b6a4d9e0aaaa"
@@ -142,7 +143,7 @@ ATTACH = Operation(
     ),
     scopes=OPERATIONS,
     path_examples=_OF_REPORT,
-    body=Attachment,
+    body=OrphanAttachment,
     body_examples={
         "known from the aggregator": {
             "message_id": examples.MESSAGE_ID,
@@ -161,7 +162,7 @@ DISCARD = Operation(
     description="Takes a report off the shelf that is about nothing of ours; its body stays kept.",
     scopes=OPERATIONS,
     path_examples=_OF_REPORT,
-    body=Discarding,
+    body=OrphanDiscarding,
     body_examples={"of another platform": {"reason": "Sent by the platform before this one."}},
     success=Success(204, "It is off the shelf."),
     problems=("orphan_report_not_found",),
