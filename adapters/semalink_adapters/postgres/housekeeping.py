@@ -20,6 +20,9 @@ SHELVED_KEPT = timedelta(days=7)
 #: How long a report that names a provider's reference still finds its message.
 REFERENCES_KEPT = timedelta(days=90)
 
+#: How long a dead letter that was settled can still be looked at.
+LETTERS_KEPT = timedelta(days=90)
+
 # Payment references are kept for ever: a payment is never credited twice.
 _DELETE_OLD_KEYS = """
 DELETE FROM idempotency_keys WHERE (scope, key) IN (
@@ -43,6 +46,13 @@ DELETE FROM provider_references WHERE (aggregator, reference) IN (
     SELECT aggregator, reference FROM provider_references WHERE submitted_at < %s LIMIT %s
 )"""
 
+# What was decided stays in the log of settings; what it was about may hold a number.
+_DELETE_LETTERS = """
+DELETE FROM dead_letters WHERE dead_letter_id IN (
+    SELECT dead_letter_id FROM dead_letters
+    WHERE settled_at < %s AND state IN ('republished', 'discarded') LIMIT %s
+)"""
+
 _CHUNK = 5_000
 
 
@@ -55,6 +65,7 @@ def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
             (_DELETE_OLD_KEYS, (now - KEYS_KEPT, PAYMENT_SCOPE)),
             (_DELETE_SHELVED, (partitions.first_id_of(now - SHELVED_KEPT),)),
             (_DELETE_REFERENCES, (now - REFERENCES_KEPT,)),
+            (_DELETE_LETTERS, (now - LETTERS_KEPT,)),
         ):
             dropped += _drop(connection, statement, parameters)
         return made, dropped

@@ -63,3 +63,26 @@ def test_keep_house_makes_the_partitions_of_the_months_to_come(database_url: str
 
     assert made
     assert again == []
+
+
+def test_keep_house_drops_dead_letters_that_were_settled_long_ago(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for name, state, days in (
+            ("old", "discarded", 91),
+            ("young", "republished", 89),
+            ("waiting", "waiting", None),
+        ):
+            settled_at = None if days is None else NOW - timedelta(days=days)
+            connection.execute(
+                "INSERT INTO dead_letters (dead_letter_id, buried_as, queue, subject, error_type,"
+                " error, delivery_count, first_at, last_at, message_id, redrive_count, payload,"
+                " headers, state, settled_at) VALUES (%s, %s, 'q', 'q', 'E', '', 1, now(), now(),"
+                " '', 0, '', '{}', %s, %s)",
+                (uuid7(), name, state, settled_at),
+            )
+
+        _, dropped = keep_house(database_url, NOW)
+
+        kept = connection.execute("SELECT buried_as FROM dead_letters ORDER BY 1").fetchall()
+    assert dropped == 1
+    assert kept == [("waiting",), ("young",)]
