@@ -109,6 +109,7 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 aggregators=DEFAULT_ORDER,
                 months=_months(core),
                 deliveries=PostgresDeliveryReads(core.pool),
+                endpoints=PostgresEndpointReads(core.pool),
                 routes=RouteReading(PostgresRouteReads(core.pool), order=DEFAULT_ORDER),
                 orphans=PostgresOrphans(core.pool),
                 on_key_revoked=lambda _: revoked.poke(),

@@ -67,6 +67,14 @@ def test_deliveries_are_listed_and_shown_with_their_attempts(
     assert "exhausted" in table[1]
 
 
+def test_endpoints_are_listed(semalink: Semalink, failed: dict[str, str]) -> None:
+    of_one = semalink("endpoints", "--account", failed["account"], "--json")
+    of_all = semalink("endpoints", "--json")
+
+    assert [one["id"] for one in of_one[1]["items"]] == [failed["endpoint"]]
+    assert of_all == of_one
+
+
 def test_resend_opens_a_delivery_once(semalink: Semalink, failed: dict[str, str]) -> None:
     first, opened = semalink("resend", failed["delivery"], "--json")
     second, said = semalink("resend", failed["delivery"])

@@ -13,10 +13,12 @@ from semalink.application.delivery_reading import (
     DeliveryView,
     RecoveryView,
 )
+from semalink.application.endpoint_reading import EndpointView
 from semalink.application.webhook_recovery import ResendDelivery, StartRecovery
 from semalink.domain.ids import ACCOUNT_PREFIX, DELIVERY_PREFIX, ENDPOINT_PREFIX, parse_id
 from semalink.domain.recovery import RecoveryMode, Wanted
 from semalink_adapters.postgres.delivery_reads import PostgresDeliveryReads
+from semalink_adapters.postgres.endpoint_reads import PostgresEndpointReads
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.database import Database, run_on_database
 from semalink_ops.cli.failures import fail
@@ -31,6 +33,45 @@ RATE_MAX = 500
 @click.group("webhooks")
 def webhooks() -> None:
     """Show what was sent to customers' endpoints, and send it again."""
+
+
+@webhooks.command("endpoints", epilog="Example: semalink webhooks endpoints")
+@click.option("--account", help="Only endpoints of this account.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000),
+    default=LIMIT_DEFAULT,
+    show_default=True,
+    help="How many at most.",
+)
+@json_option
+@data_dir_option
+def endpoints(*, account: str | None, limit: int, as_json: bool, data_dir: Path) -> None:
+    """List endpoints, newest first."""
+
+    async def read(database: Database) -> list[EndpointView]:
+        account_id = None if account is None else await database.account_id(account)
+        reads = PostgresEndpointReads(database.pool)
+        return list(await reads.endpoints(account_id, before=None, limit=limit))
+
+    found = run_on_database(data_dir, read)
+    if as_json:
+        show_json({"items": found})
+        return
+    show_table(
+        ["Id", "Account", "State", "Address", "Events", "Created at"],
+        [
+            [
+                one.id,
+                one.account_id,
+                one.disabled_reason or one.state,
+                one.url,
+                " ".join(one.event_types),
+                one.created_at,
+            ]
+            for one in found
+        ],
+    )
 
 
 @webhooks.command("deliveries", epilog="Example: semalink webhooks deliveries --state failed")

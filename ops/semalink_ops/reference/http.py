@@ -61,6 +61,7 @@ def _applications() -> Mapping[str, Any]:
                 dead_letters=absent,
                 months=absent,
                 deliveries=absent,
+                endpoints=absent,
                 routes=absent,
                 orphans=absent,
                 on_key_revoked=absent,

@@ -21,6 +21,7 @@ from semalink.web.admin.reconciliation import reconciliation_routes
 from semalink.web.admin.routes import route_routes
 from semalink.web.admin.sending import sending_settings_routes
 from semalink.web.admin.terms import term_routes
+from semalink.web.admin.webhook_endpoints import any_endpoint_routes
 from semalink.web.admin.webhooks import any_webhook_routes
 from semalink.web.balance import balance_routes
 from semalink.web.batch import batch_routes
@@ -98,6 +99,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *dead_letter_job_routes(deps),
         *history_routes(deps),
         *orphan_routes(deps),
+        *any_endpoint_routes(deps),
         *any_webhook_routes(deps),
         *health_routes(deps.edge.health),
     ]

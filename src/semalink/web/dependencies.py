@@ -144,6 +144,7 @@ class AdminDependencies:
     dead_letters: DeadLetters
     months: Months
     deliveries: DeliveryReads
+    endpoints: EndpointReads
     routes: RouteReading
     orphans: Orphans
     #: Told after a key was revoked, so that no process goes on trusting it.

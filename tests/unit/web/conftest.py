@@ -287,6 +287,7 @@ class Platform:
                 reconciliation=Reconciliation(NothingSent(), ProviderRates({})),
                 months=self.months,
                 deliveries=self.deliveries,
+                endpoints=self.endpoints,
                 checkpoints=self.checkpoints,
                 dead_letters=self.dead_letters,
                 routes=RouteReading(

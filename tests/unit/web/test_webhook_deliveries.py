@@ -302,6 +302,27 @@ async def test_recoveries_are_listed_page_by_page(api: Any, hooked: Hooked) -> N
     assert second.json()["next_cursor"] is None
 
 
+async def test_operators_see_the_endpoints_of_any_account(
+    admin: Any, hooked: Hooked, admin_key: str, bearer: Any
+) -> None:
+    path = "/admin/v1/webhook-endpoints"
+    headers = bearer(admin_key)
+    terms = EndpointTerms("https://shop.example.com/more", ("*",))
+    more_id = hooked.platform.new_id(hooked.platform.clock.now)
+    more = WebhookEndpoint.register(more_id, hooked.account_id, terms, hooked.platform.cause)
+    await hooked.change(lambda books: books.add(more))
+
+    first = await admin.get(path, params={"limit": 1}, headers=headers)
+    second = await admin.get(first.headers["Link"].partition(">")[0][1:], headers=headers)
+    mine = {"account_id": format_id("acct_", hooked.account_id)}
+    listed = await admin.get(path, params=mine, headers=headers)
+    one = await admin.get(f"/admin{hooked.endpoint}", headers=headers)
+
+    shown = [page.json()["items"][0]["id"] for page in (first, second)]
+    assert shown == [one["id"] for one in listed.json()["items"]]
+    assert one.json()["id"] == shown[1]
+
+
 async def test_operators_see_and_resend_the_deliveries_of_any_account(
     admin: Any, hooked: Hooked, admin_key: str, bearer: Any
 ) -> None:
