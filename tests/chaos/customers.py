@@ -148,7 +148,7 @@ class Reception:
                 assert response.status == 200, await response.text()
 
     async def _issue(self, account_id: str, mode: str) -> Any:
-        scopes = ["messages:send", "messages:read", "balance:read"]
+        scopes = ["messages:send", "messages:read", "balance:read", "webhooks:write"]
         wanted = {"name": "chaos", "mode": mode, "scopes": scopes}
         return await self._made(f"/accounts/{account_id}/api-keys", wanted)
 
