@@ -9,7 +9,7 @@ import structlog
 from semalink.application.awaited_reports import ReportPoller, ReportTimeouts
 from semalink.application.bus import NotReady
 from semalink.application.ports import Aggregator
-from semalink.domain.report_polling import POLLED_ROUTES
+from semalink.domain.report_polling import can_be_asked
 from semalink_adapters.postgres.awaited_reports import PostgresAwaitedReports
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_ops.bootstrap import Core
@@ -37,7 +37,8 @@ async def ask_for_reports(
             now=utc_now,
             observer=core.metrics,
         )
-        for name in sorted(POLLED_ROUTES & aggregators.keys())
+        for name in aggregators
+        if can_be_asked(name)
     ]
     await asyncio.gather(*(_ask(poller, stop) for poller in pollers))
 

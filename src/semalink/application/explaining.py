@@ -62,7 +62,7 @@ class Attempt(msgspec.Struct, frozen=True):
     #: Why this route was chosen; null in messages of before this was kept.
     reason: str | None
     #: The figures of the routes at that instant; null as above.
-    health: Any
+    health: dict[str, dict[str, int | str]] | None
     possible_duplicate: bool
     started_at: datetime
     #: "accepted", "refused", "unknown" or "in_flight".
@@ -185,8 +185,8 @@ def _started(step: steps.SubmitStarted) -> Attempt:
     return Attempt(
         number=step.attempt,
         aggregator=step.aggregator,
-        reason=getattr(step, "reason", None),
-        health=msgspec.to_builtins(getattr(step, "health", None)),
+        reason=step.reason or None,
+        health=step.health,
         possible_duplicate=step.possible_duplicate,
         started_at=step.timestamp,
         outcome="in_flight",

@@ -6,7 +6,7 @@ from uuid import UUID
 from semalink.domain.routing import TEST_ROUTE
 
 #: Celcom tells the state of one message when asked, and the sandbox does as Celcom.
-POLLED_ROUTES = frozenset({"celcom", TEST_ROUTE})
+_ASKED = frozenset({"celcom", TEST_ROUTE})
 
 #: After the submission: most reports come within minutes, those of absent subscribers in a day.
 _DELAYS = (
@@ -22,11 +22,17 @@ _JITTER_DIVISOR = 5
 _JITTER_STEPS = 1_000
 
 
+def can_be_asked(aggregator: str) -> bool:
+    """Return whether an aggregator, or an account of ours at one, tells the state of a message."""
+    # A route of one account is named after its aggregator: "celcom-acme".
+    return aggregator.partition("-")[0] in _ASKED
+
+
 def poll_at(
     aggregator: str, message_id: UUID, submitted_at: datetime, polls_before: int
 ) -> datetime | None:
     """Return when the next question is due; None when there is nobody to ask or no more to ask."""
-    if aggregator not in POLLED_ROUTES or polls_before >= len(_DELAYS):
+    if not can_be_asked(aggregator) or polls_before >= len(_DELAYS):
         return None
     delay = _DELAYS[polls_before]
     # The random part of the id: the same every time that this is worked out.

@@ -186,8 +186,11 @@ EXPLANATION: dict[str, Any] = {
         {
             "number": 1,
             "aggregator": "celcom",
-            "reason": "healthy",
-            "health": None,
+            "reason": "default",
+            "health": {
+                "celcom": {"state": "closed", "attempts": 412, "errors": 3},
+                "africastalking": {"state": "closed", "attempts": 0, "errors": 0},
+            },
             "possible_duplicate": False,
             "started_at": "2026-11-02T08:15:04.260000Z",
             "outcome": "accepted",

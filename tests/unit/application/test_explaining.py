@@ -71,6 +71,9 @@ async def test_explain_tells_of_each_attempt(
     first, second = (await why(accepted)).attempts
 
     assert (first.number, first.aggregator, first.outcome) == (1, "celcom", "refused")
+    assert (first.reason, second.reason) == ("default", "next_route")
+    assert first.health is not None
+    assert set(first.health) == {"celcom", "africastalking"}
     assert (first.milliseconds, first.answer) == (250, ANSWER)
     assert first.failure is not None
     assert (first.failure.code, first.provider_code) == ("provider_out_of_credit", "1004")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from semalink.domain.report_polling import poll_at
+from semalink.domain.report_polling import can_be_asked, poll_at
 
 SUBMITTED_AT = datetime(2026, 11, 23, 9, tzinfo=UTC)
 MESSAGE_ID = UUID(int=7_000)
@@ -27,13 +27,19 @@ def test_questions_come_ever_more_seldom(polls_before: int, delay: timedelta) ->
     assert at == SUBMITTED_AT + delay
 
 
-@pytest.mark.parametrize("aggregator", ["celcom", "sandbox"])
+@pytest.mark.parametrize("aggregator", ["celcom", "celcom-acme", "sandbox"])
 def test_no_question_follows_the_fifth(aggregator: str) -> None:
     assert poll_at(aggregator, MESSAGE_ID, SUBMITTED_AT, 5) is None
 
 
-def test_nobody_is_asked_who_cannot_answer() -> None:
-    assert poll_at("africastalking", MESSAGE_ID, SUBMITTED_AT, 0) is None
+@pytest.mark.parametrize(
+    ("aggregator", "is_asked"), [("celcom-acme", True), ("africastalking", False)]
+)
+def test_nobody_is_asked_who_cannot_answer(aggregator: str, *, is_asked: bool) -> None:
+    at = poll_at(aggregator, MESSAGE_ID, SUBMITTED_AT, 0)
+
+    assert can_be_asked(aggregator) is is_asked
+    assert (at is not None) is is_asked
 
 
 @pytest.mark.parametrize("message_id", [UUID(int=1), UUID(int=500), UUID(int=999)])
