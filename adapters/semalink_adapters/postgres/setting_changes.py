@@ -113,7 +113,7 @@ def _limit_set(event: Account.RateLimitSet) -> Sequence[Statement]:
     return [(SET_LIMIT, parameters)]
 
 
-def _key_limit_set(event: Account.ApiKeyRateLimitSet) -> Sequence[Statement]:
+def _key_limit_set(event: Account.ApiKeyLimited) -> Sequence[Statement]:
     return [(SET_KEY_LIMIT, (event.rate_per_second, event.burst, event.api_key_id))]
 
 
@@ -169,7 +169,7 @@ SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     Account.PriceListSet: _prices_set,
     Account.RefundRuleSet: _refund_rule_set,
     Account.RateLimitSet: _limit_set,
-    Account.ApiKeyRateLimitSet: _key_limit_set,
+    Account.ApiKeyLimited: _key_limit_set,
     Adjustment.Created: _adjustment_proposed,
     Adjustment.Applied: _adjustment_applied,
     Adjustment.Rejected: _adjustment_rejected,

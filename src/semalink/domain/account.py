@@ -206,10 +206,10 @@ class Account(Aggregate):
             account.tier = Tier(self.tier)
             account.agreed_limit = Limit.of(self.rate_per_second, self.burst)
 
-    class ApiKeyRateLimitSet(Event):
+    class ApiKeyLimited(Event):
         """How fast one key may send was changed; without a rate, as fast as its account."""
 
-        TOPIC = "account.api_key_rate_limit_set.1"
+        TOPIC = "account.api_key_limited.1"
         api_key_id: UUID
         rate_per_second: int | None
         burst: int | None
@@ -347,7 +347,7 @@ class Account(Aggregate):
             raise ApiKeyNotFound
         if limit != self.key_limits.get(api_key_id):
             facts = {"api_key_id": api_key_id, "reason": reason, **_as_facts(limit)}
-            self._add(self.ApiKeyRateLimitSet, cause, **facts)
+            self._add(self.ApiKeyLimited, cause, **facts)
 
     def _add(self, change: type[Event], cause: Cause, **facts: Any) -> None:
         self.trigger_event(

@@ -146,7 +146,7 @@ def test_set_key_rate_limit_counts_once_and_ends_with_the_key() -> None:
 
     assert limits == {KEY_ID: Limit(2, 4)}
     assert account.key_limits == {}
-    assert names(account) == ["ApiKeyIssued", "ApiKeyRateLimitSet", "ApiKeyRevoked"]
+    assert names(account) == ["ApiKeyIssued", "ApiKeyLimited", "ApiKeyRevoked"]
 
 
 def test_set_key_rate_limit_is_lifted() -> None:
