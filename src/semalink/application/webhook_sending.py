@@ -174,10 +174,12 @@ class Sender:
         line = self._lines.pop(claimed.endpoint_id, None) or _Line()
         line.concurrency = claimed.concurrency
         self._lines[claimed.endpoint_id] = line
-        if len(self._lines) > ENDPOINTS_MAX:
+        # One that is busy stands in the way until it is done.
+        while len(self._lines) > ENDPOINTS_MAX:
             oldest = next(iter(self._lines))
-            if not self._lines[oldest].is_busy:
-                del self._lines[oldest]
+            if self._lines[oldest].is_busy:
+                break
+            del self._lines[oldest]
         return line
 
     def _pump(self, line: "_Line") -> None:
