@@ -9,6 +9,7 @@ from semalink.application.feed import FeedSlice, Known, items_of, number
 from semalink.application.reading import ReadsUnavailable
 from semalink.domain.errors import EventsNoLongerKept
 from semalink.domain.ids import ACCOUNT_PREFIX, ENDPOINT_PREFIX, SECRET_PREFIX, format_id
+from semalink.domain.webhook_delivery import WebhookDelivery
 from semalink.domain.webhook_endpoint import SecretKind, WebhookEndpoint
 from semalink_adapters.memory_ledger import MemoryLedger
 
@@ -54,6 +55,18 @@ class MemoryEndpoints:
             for one in live
             if one.kind is SecretKind.V1A
         ]
+
+    async def waiting_in_vain(self, limit: int) -> Sequence[UUID]:
+        """Return deliveries that wait for an endpoint that was removed."""
+        loaded = [
+            self._ledger.load(WebhookDelivery, one) for one in self._ledger.ids(WebhookDelivery)
+        ]
+        present = {one.id for one in self._all(None)}
+        return [
+            one.id
+            for one in loaded
+            if one is not None and one.is_waiting and one.subject.endpoint_id not in present
+        ][:limit]
 
     def _all(self, account_id: UUID | None) -> list[WebhookEndpoint]:
         if not self.is_available:

@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg
 import structlog
-from uuid_utils.compat import uuid7
 
 from semalink.application.relaying import POKE_SUBJECT
 from semalink.application.webhook_dispatching import DISPATCH_POKE_SUBJECT
@@ -14,7 +13,7 @@ from semalink.domain.cause import Cause
 from semalink_adapters.postgres.feed import PAGE_SIZE, FeedPage, FeedWriter, connect
 from semalink_ops.bootstrap import Core, Poker
 from semalink_ops.observability.feed_metrics import FeedMetrics
-from semalink_ops.runtime import utc_now, wait_for_stop
+from semalink_ops.runtime import new_request_id, utc_now, wait_for_stop
 
 #: After a step that read something, for what was not readable yet or comes in a moment.
 ROUND_SECONDS = 0.05
@@ -71,7 +70,7 @@ class Feeding:
                 await _wait_for_poke(poked, stop)
 
     async def _step(self, stop: asyncio.Event) -> FeedPage:
-        cause = Cause("worker:feed", utc_now(), f"job_{uuid7().hex}")
+        cause = Cause("worker:feed", utc_now(), new_request_id("job_"))
         # As a value: what one event throws must not end the process.
         [outcome] = await asyncio.gather(
             asyncio.to_thread(self._writer.step, cause), return_exceptions=True

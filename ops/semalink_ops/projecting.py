@@ -15,6 +15,7 @@ from semalink.projections.standing import Failure, forget_failure, lag_seconds, 
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_ops.bootstrap import Core
+from semalink_ops.endpoint_keeping import keep_endpoints
 from semalink_ops.feeding import run_feed
 from semalink_ops.observability.metrics import Metrics
 from semalink_ops.runtime import wait_for_stop
@@ -55,6 +56,7 @@ async def run_projector(core: Core, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_keep_read_models(core, stop))
         group.create_task(run_feed(core, stop))
+        group.create_task(keep_endpoints(core, stop))
 
 
 async def _keep_read_models(core: Core, stop: asyncio.Event) -> None:

@@ -15,6 +15,8 @@ from semalink.application.accounts import OpenAccount, TopUp
 from semalink.application.endpoint_reading import EndpointReads
 from semalink.application.feed import FeedReads
 from semalink.application.ledger import Ledger
+from semalink.application.webhook_recovery import SendTest
+from semalink.application.webhook_removal import RemovedBook, give_up_removed
 from semalink.application.webhooks import (
     ChangeEndpoint,
     EndpointStep,
@@ -47,6 +49,7 @@ def cause() -> Cause:
 class World:
     ledger: Ledger
     endpoints: EndpointReads
+    removed: RemovedBook
     feed: FeedReads
     #: Bring the feed up to date.
     follow: Callable[[], None]
@@ -80,7 +83,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
             feed.dropped_count = count
 
         endpoints = MemoryEndpoints(ledger, lambda: datetime.now(UTC))
-        yield World(ledger, endpoints, feed, lambda: None, drop)
+        yield World(ledger, endpoints, endpoints, feed, lambda: None, drop)
         return
     url = request.getfixturevalue("database_url")
     with ExitStack() as stack:
@@ -95,8 +98,9 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
             connection.execute("DELETE FROM account_events WHERE sequence <= %s", (count,))
 
         async with GroupCommit(url) as group_commit, open_pool(url, size=1) as pool:
-            reads = PostgresEndpointReads(pool), PostgresFeedReads(pool)
-            yield World(group_commit, *reads, follow, drop_rows)
+            reads = PostgresEndpointReads(pool)
+            feed_reads = PostgresFeedReads(pool)
+            yield World(group_commit, reads, reads, feed_reads, follow, drop_rows)
 
 
 async def test_endpoint_is_shown_as_it_was_registered(world: World) -> None:
@@ -158,6 +162,22 @@ async def test_endpoints_are_listed_newest_first_of_one_account_or_of_all(world:
     assert [one.id for one in rest] == ids(first)
     assert [one.id for one in everyone] == ids(third, second)
     assert await world.endpoints.endpoint_count(mine) == 2
+
+
+async def test_removed_endpoint_has_what_waits_for_it_given_up(world: World) -> None:
+    account_id = await world.open()
+    removed, kept = [await world.register(account_id) for _ in range(2)]
+    for endpoint_id in (removed, removed, kept):
+        await world.ledger.execute(SendTest(uuid7(), endpoint_id, account_id, cause()))
+
+    async def give_up() -> int:
+        return await give_up_removed(world.removed, world.ledger, cause)
+
+    assert await give_up() == 0
+    await world.ledger.execute(MoveEndpoint(removed, account_id, EndpointStep.REMOVE, cause()))
+
+    assert await give_up() == 2
+    assert await give_up() == 0
 
 
 async def test_secrets_are_shown_newest_first_while_they_sign(world: World) -> None:

@@ -41,6 +41,13 @@ SELECT secret_id, public_key, created_at, expires_at FROM webhook_secrets
 WHERE endpoint_id = %s AND kind = 'v1a' AND (expires_at IS NULL OR expires_at > now())
 ORDER BY secret_id DESC"""
 
+# What was removed longer ago waits no more, as nothing is kept so long.
+SELECT_IN_VAIN = """
+SELECT d.delivery_id
+FROM webhook_endpoints AS e JOIN webhook_deliveries AS d ON d.endpoint_id = e.endpoint_id
+WHERE e.state = 'removed' AND e.changed_at > now() - interval '40 days' AND d.state = 'waiting'
+LIMIT %s"""
+
 # One statement is one snapshot: where the feed ends and what is in it belong together.
 SELECT_FEED = """
 WITH feed AS (
@@ -88,6 +95,10 @@ class PostgresEndpointReads(Queries):
                 SELECT_KEYS, (endpoint_id,)
             )
         ]
+
+    async def waiting_in_vain(self, limit: int) -> Sequence[UUID]:
+        """Return deliveries that wait for an endpoint that was removed."""
+        return [row[0] for row in await self._all(SELECT_IN_VAIN, (limit,))]
 
     async def _views(self, rows: Sequence[Any]) -> list[EndpointView]:
         secrets: dict[UUID, list[SecretView]] = {row[0]: [] for row in rows}

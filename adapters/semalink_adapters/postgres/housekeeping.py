@@ -41,6 +41,16 @@ DELETE FROM report_shelf WHERE (report_id, part) IN (
     SELECT report_id, part FROM report_shelf WHERE report_id < %s LIMIT %s
 )"""
 
+#: How long events can be read in feeds, and what became of a delivery in lists.
+EVENTS_KEPT = timedelta(days=30)
+
+# What became of them stays in their log.
+_DELETE_DELIVERIES = """
+DELETE FROM webhook_deliveries WHERE delivery_id IN (
+    SELECT delivery_id FROM webhook_deliveries
+    WHERE delivery_id < %s AND state IN ('delivered', 'failed', 'cancelled') LIMIT %s
+)"""
+
 _DELETE_REFERENCES = """
 DELETE FROM provider_references WHERE (aggregator, reference) IN (
     SELECT aggregator, reference FROM provider_references WHERE submitted_at < %s LIMIT %s
@@ -60,12 +70,14 @@ def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
     """Make partitions and drop old rows; return the new partitions and the number of rows."""
     with psycopg.connect(database_url, autocommit=True, connect_timeout=2) as connection:
         made = partitions.ensure(connection, now, append_only.guard_partition)
+        partitions.drop_before(connection, "account_events", now - EVENTS_KEPT)
         dropped = connection.execute(_DELETE_CONCLUDED, (now - CONCLUDED_KEPT,)).rowcount
         for statement, parameters in (
             (_DELETE_OLD_KEYS, (now - KEYS_KEPT, PAYMENT_SCOPE)),
             (_DELETE_SHELVED, (partitions.first_id_of(now - SHELVED_KEPT),)),
             (_DELETE_REFERENCES, (now - REFERENCES_KEPT,)),
             (_DELETE_LETTERS, (now - LETTERS_KEPT,)),
+            (_DELETE_DELIVERIES, (partitions.first_id_of(now - EVENTS_KEPT),)),
         ):
             dropped += _drop(connection, statement, parameters)
         return made, dropped

@@ -35,6 +35,10 @@ def month_start(moment: datetime, months_later: int = 0) -> datetime:
     return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
 
 
+_PARTITIONS = """
+SELECT i.inhrelid::regclass::text FROM pg_inherits AS i
+WHERE i.inhparent = %s::regclass ORDER BY 1"""
+
 Guard = Callable[[psycopg.Connection[Any], str, str], None]
 
 
@@ -60,6 +64,20 @@ def ensure(
                     guard(connection, table, name)
                 made.append(name)
     return made
+
+
+def drop_before(connection: psycopg.Connection[Any], table: str, moment: datetime) -> list[str]:
+    """Drop the months of a table that ended before a moment; return their names."""
+    dropped: list[str] = []
+    with connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '5s'")
+        lock(connection)
+        for (name,) in connection.execute(_PARTITIONS, (table,)).fetchall():
+            month = datetime.strptime(name[-7:], "%Y_%m").replace(tzinfo=UTC)
+            if month_start(month, 1) <= moment:
+                connection.execute(SQL("DROP TABLE {}").format(Identifier(name)))
+                dropped.append(name)
+    return dropped
 
 
 def lock(connection: psycopg.Connection[Any]) -> None:

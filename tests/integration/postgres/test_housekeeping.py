@@ -55,6 +55,33 @@ def test_keep_house_drops_what_no_report_comes_for_any_more(database_url: str) -
     assert references == [("after 89 days",)]
 
 
+def test_keep_house_drops_feeds_after_their_month_and_lists_of_what_is_over(
+    database_url: str,
+) -> None:
+    delivery = (
+        "INSERT INTO webhook_deliveries (delivery_id, endpoint_id, account_id, event_id,"
+        " event_name, state, created_at) VALUES (%s, %s, %s, %s, 'x', %s, now())"
+    )
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for days, state in ((29, "failed"), (31, "failed"), (32, "waiting")):
+            delivery_id = partitions.first_id_of(NOW - timedelta(days=days))
+            label = f"{state} {days}"
+            connection.execute(delivery, (delivery_id, uuid7(), uuid7(), label, state))
+        month = f"account_events_{NOW:%Y_%m}"
+        exists = "SELECT to_regclass(%s) IS NOT NULL"
+
+        _, dropped = keep_house(database_url, NOW)
+        left = connection.execute("SELECT event_id FROM webhook_deliveries ORDER BY 1").fetchall()
+        keep_house(database_url, NOW + timedelta(days=29))
+        kept = connection.execute(exists, (month,)).fetchall()
+        keep_house(database_url, NOW + timedelta(days=62))
+        gone = connection.execute(exists, (month,)).fetchall()
+
+    assert dropped == 1
+    assert left == [("failed 29",), ("waiting 32",)]
+    assert (kept, gone) == ([(True,)], [(False,)])
+
+
 def test_keep_house_makes_the_partitions_of_the_months_to_come(database_url: str) -> None:
     later = NOW + timedelta(days=100)
 
