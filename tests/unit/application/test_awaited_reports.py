@@ -327,6 +327,19 @@ def test_give_up_goes_by_the_last_submission(
     assert see(submitted).status is Status.SUBMITTED
 
 
+async def test_sweep_counts_no_message_that_is_waited_for_on(
+    timeouts: ReportTimeouts,
+    ledger: MemoryLedger,
+    clock: MemoryClock,
+    observer: MemoryPollObserver,
+    submitted: Job,
+) -> None:
+    ledger.awaited[submitted.message_id].submitted_at = clock.now() - timedelta(days=9)
+
+    assert await timeouts.sweep() == 1
+    assert observer.time_outs == []
+
+
 async def test_sweep_forgets_a_message_that_was_archived(
     timeouts: ReportTimeouts, ledger: MemoryLedger, clock: MemoryClock, submitted: Job
 ) -> None:
