@@ -302,10 +302,10 @@ class MemoryRecoveries:
 def _is_missed(mode: RecoveryMode, delivery: WebhookDelivery | None) -> bool:
     if mode is RecoveryMode.MISSING:
         return delivery is None
-    return delivery is not None and delivery.state in (
-        DeliveryState.FAILED,
-        DeliveryState.CANCELLED,
-    )
+    if delivery is None:
+        return False
+    is_failing = delivery.is_waiting and delivery.round_attempts > 0
+    return is_failing or delivery.state in (DeliveryState.FAILED, DeliveryState.CANCELLED)
 
 
 def _fits(delivery: WebhookDelivery, wanted: DeliveryFilter) -> bool:

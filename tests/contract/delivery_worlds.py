@@ -109,7 +109,9 @@ class World:
         await self.make(lambda books: books.add(made), delivery_id)
         return delivery_id
 
-    async def attempt(self, delivery_id: UUID, *, status: int) -> None:
+    async def attempt(
+        self, delivery_id: UUID, *, status: int, next_at: datetime | None = None
+    ) -> None:
         def record(books: Books) -> None:
             delivery = books.delivery(delivery_id)
             is_taken = status == 204
@@ -124,8 +126,9 @@ class World:
                 response_headers={"content-type": "text/plain"},
                 response_body="" if is_taken else "busy",
             )
-            given_up = None if is_taken else GivenUp.EXHAUSTED
-            assert delivery.record(attempt, cause(), given_up=given_up)
+            ends = is_taken or next_at is not None
+            given_up = None if ends else GivenUp.EXHAUSTED
+            assert delivery.record(attempt, cause(), next_attempt_at=next_at, given_up=given_up)
 
         await self.make(record, delivery_id)
 

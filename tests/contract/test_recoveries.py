@@ -1,10 +1,11 @@
 """What any runner of recoveries works with promises: in memory and on PostgreSQL."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.contract.delivery_worlds import WORLDS, World, cause
+from tests.contract.delivery_worlds import WORLDS, World, cause, now
 
 from semalink.application.delivery_reading import RecoveryView
 from semalink.application.webhook_recovery import ResendDelivery, Step
@@ -44,6 +45,24 @@ async def test_recovery_sends_what_failed_and_nothing_else(world: World) -> None
     assert (ended.state, ended.delivered_count, ended.failed_count) == ("completed", 4, 0)
     assert ended.ended_at is not None
     assert await world.states() == ["delivered"] * 5
+
+
+async def test_recovery_hurries_what_waits_for_another_attempt(world: World) -> None:
+    failing = await world.deliver(await world.happen())
+    await world.attempt(failing, status=503, next_at=now() + timedelta(hours=3))
+    untried = await world.deliver(await world.happen())
+
+    view = await turns(world, await world.recover())
+
+    hurried = await world.reads.delivery(failing, None)
+    waiting = await world.reads.delivery(untried, None)
+    assert (view.matched_count, view.sent_count) == (1, 1)
+    assert hurried is not None
+    assert waiting is not None
+    assert (hurried.trigger, hurried.state, hurried.attempts_made) == ("recovery", "waiting", 1)
+    assert hurried.next_attempt_at is not None
+    assert hurried.next_attempt_at <= now()
+    assert waiting.trigger == "auto"
 
 
 async def test_recovery_sends_what_never_was_sent_when_asked_for_what_is_missing(

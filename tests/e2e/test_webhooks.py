@@ -133,6 +133,38 @@ async def test_what_an_endpoint_missed_is_shown_and_recovered(shop: Shop) -> Non
     assert len(shop.receiver.taken) == len(shop.receiver.bodies) == 3
 
 
+async def test_endpoint_that_is_back_recovers_at_once_although_it_was_left_alone(
+    shop: Shop,
+) -> None:
+    await shop.register("message.*")
+    shop.receiver.status = 503
+    began_at = datetime.now(UTC) - timedelta(minutes=1)
+
+    await shop.send(3)
+
+    async def left_alone() -> Any:
+        health = await shop.get(f"{shop.endpoint}/health")
+        return health if health["breaker"] == "open" and health["waiting_count"] == 9 else None
+
+    health = await until(left_alone, "the breaker opens", within_seconds=SECONDS)
+    shop.receiver.status = 204
+    asked = {"since": began_at.isoformat()}
+    recovery = await shop.post(f"{shop.endpoint}/recoveries", asked, status=201)
+    await shop.received(9)
+
+    async def completed() -> Any:
+        shown = await shop.get(f"{shop.endpoint}/recoveries/{recovery['id']}")
+        return shown if shown["state"] == "completed" else None
+
+    shown = await until(completed, "everything is recovered", within_seconds=SECONDS)
+    after = await shop.get(f"{shop.endpoint}/health")
+    assert health["consecutive_failures"] >= 5
+    assert shown["matched_count"] == shown["delivered_count"] + shown["skipped_count"]
+    assert (after["breaker"], after["consecutive_failures"], after["waiting_count"]) == (
+        "closed", 0, 0,
+    )  # fmt: skip
+
+
 async def test_attempts_at_an_endpoint_that_is_away_say_when_the_next_is_due(shop: Shop) -> None:
     async with receiving() as gone:
         nowhere = gone.url
@@ -142,7 +174,13 @@ async def test_attempts_at_an_endpoint_that_is_away_say_when_the_next_is_due(sho
     [delivery] = await shop.deliveries(1, endpoint=endpoint)
     detail = await shop.attempted(delivery)
     health = await shop.get(f"{endpoint}/health")
-    missing = await shop.client.ask("POST", f"/v1/webhook-deliveries/{delivery['id']}/resend")
+    await shop.post(f"/v1/webhook-deliveries/{delivery['id']}/resend", status=202)
+
+    async def twice() -> Any:
+        attempts = (await shop.detail(delivery))["attempts"]
+        return attempts if len(attempts) == 2 else None
+
+    again = await until(twice, "it is tried again", within_seconds=SECONDS)
 
     [attempt] = detail["attempts"]
     due_in = datetime.fromisoformat(detail["next_attempt_at"]) - datetime.fromisoformat(
@@ -152,7 +190,7 @@ async def test_attempts_at_an_endpoint_that_is_away_say_when_the_next_is_due(sho
     assert timedelta(seconds=46) < due_in <= timedelta(seconds=55)
     assert (detail["state"], detail["attempts_made"]) == ("waiting", 1)
     assert (health["consecutive_failures"], health["waiting_count"]) == (1, 1)
-    assert (missing.status, missing.body["code"]) == (409, "webhook_delivery_under_way")
+    assert [one["trigger"] for one in again] == ["auto", "manual"]
 
 
 async def test_what_comes_while_an_endpoint_is_paused_is_held_and_then_sent(shop: Shop) -> None:

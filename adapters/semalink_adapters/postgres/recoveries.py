@@ -21,6 +21,9 @@ JOBS_MAX = 200
 MATCH_PAGE = 5_000
 
 
+#: What became of a delivery that is sent again: it was given up, or only a later attempt is due.
+_MISSED = frozenset({"failed", "cancelled", "failing"})
+
 UNDER_WAY = """
 SELECT recovery_id, account_id, state, endpoint_id, mode, since, until, event_types,
        rate_per_second, matched_at IS NOT NULL
@@ -48,7 +51,9 @@ SELECT sequence, event_id, name, occurred_at FROM account_events
 WHERE account_id = %s AND sequence > %s ORDER BY sequence LIMIT %s"""
 
 SELECT_STATES = """
-SELECT d.delivery_id, d.state FROM unnest(%s::uuid[]) AS asked (id)
+SELECT d.delivery_id,
+       CASE WHEN d.state = 'waiting' AND d.round_attempts > 0 THEN 'failing' ELSE d.state END
+FROM unnest(%s::uuid[]) AS asked (id)
 JOIN webhook_deliveries AS d ON d.delivery_id = asked.id"""
 
 INSERT_ITEMS = """
@@ -180,7 +185,7 @@ class PostgresRecoveries(Queries):
 def _is_missed(mode: RecoveryMode, state: str | None) -> bool:
     if mode is RecoveryMode.MISSING:
         return state is None
-    return state in ("failed", "cancelled")
+    return state in _MISSED
 
 
 def _job(row: Any) -> RecoveryJob:

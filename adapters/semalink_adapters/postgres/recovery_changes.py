@@ -6,8 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from semalink.domain.recovery import Recovery
-from semalink.domain.webhook_delivery import WebhookDelivery
+from semalink.domain.webhook_delivery import Trigger, WebhookDelivery
 from semalink_adapters.postgres.arrays import pack_columns, pack_uuids
+
+_BY_HAND = frozenset({Trigger.MANUAL.value, Trigger.TEST.value})
 
 #: SQL and its parameters.
 Statement = tuple[str, tuple[Any, ...]]
@@ -33,6 +35,17 @@ UPDATE recoveries AS r SET sent_count = r.sent_count + s.sent_count
 FROM (SELECT recovery_id, count(*) AS sent_count FROM sent GROUP BY recovery_id) AS s
 WHERE r.recovery_id = s.recovery_id"""
 
+# Whoever asks for something to be sent wants to know now whether the endpoint is back: one
+# attempt finds out, and what waits follows it or not.
+PROBE_NOW = """
+UPDATE webhook_endpoint_health SET open_until = now()
+WHERE endpoint_id = %s AND open_until > now()"""
+
+PROBE_NOW_BY_DELIVERY = """
+UPDATE webhook_endpoint_health AS h SET open_until = now()
+FROM webhook_deliveries AS d
+WHERE d.delivery_id = %s AND h.endpoint_id = d.endpoint_id AND h.open_until > now()"""
+
 
 @dataclass(slots=True)
 class RecoveryChanges:
@@ -48,6 +61,8 @@ class RecoveryChanges:
         if isinstance(event, WebhookDelivery.Created | WebhookDelivery.Reopened):
             if event.recovery_id is not None:
                 self.sent.append((event.recovery_id, event.originator_id))
+            elif event.trigger in _BY_HAND:
+                self.single.append((PROBE_NOW_BY_DELIVERY, (event.originator_id,)))
         elif isinstance(event, Recovery.Event):
             self.single += _CHANGES[type(event)](event)
 
@@ -73,7 +88,7 @@ def _created(event: Recovery.Created) -> Sequence[Statement]:
         event.actor,
         event.timestamp,
     )
-    return [(INSERT_RECOVERY, parameters)]
+    return [(INSERT_RECOVERY, parameters), (PROBE_NOW, (event.endpoint_id,))]
 
 
 def _paused(event: Recovery.Paused) -> Sequence[Statement]:

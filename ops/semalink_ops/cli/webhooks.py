@@ -12,6 +12,7 @@ from semalink.application.delivery_reading import (
     DeliveryFilter,
     DeliveryView,
     RecoveryView,
+    check_at_rest,
 )
 from semalink.application.endpoint_reading import EndpointView
 from semalink.application.webhook_recovery import ResendDelivery, StartRecovery
@@ -173,11 +174,12 @@ def show(*, delivery: str, as_json: bool, data_dir: Path) -> None:
 @json_option
 @data_dir_option
 def resend(*, delivery: str, as_json: bool, data_dir: Path) -> None:
-    """Begin a new round of attempts of a delivery that has ended."""
+    """Begin a new round of attempts of a delivery, due at once."""
     delivery_id = _id(DELIVERY_PREFIX, delivery)
 
     async def send(database: Database) -> DeliveryDetail:
         detail = await _detail(database, delivery_id)
+        check_at_rest(detail)
         account_id = _id(ACCOUNT_PREFIX, detail.account_id)
         endpoint_id = _id(ENDPOINT_PREFIX, detail.webhook_endpoint_id)
         command = ResendDelivery(delivery_id, endpoint_id, account_id, database.cause())

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from semalink.domain.errors import WebhookDeliveryUnderWay
 from semalink.domain.ids import (
     ACCOUNT_PREFIX,
     DELIVERY_PREFIX,
@@ -250,6 +251,12 @@ def health_view(row: HealthRow, now: datetime) -> EndpointHealthView:
         next_attempt_at=row.next_attempt_at,
         warned_percent=row.warned_percent,
     )
+
+
+def check_at_rest(detail: DeliveryDetail) -> None:
+    """Refuse to begin a round while an attempt is being made: it would come twice."""
+    if detail.state == "sending":
+        raise WebhookDeliveryUnderWay
 
 
 def delivery_view(row: DeliveryRow) -> DeliveryView:

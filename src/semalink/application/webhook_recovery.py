@@ -43,7 +43,7 @@ class ResendDelivery(PlainCommand):
         needs.settings.add(self.endpoint_id)
 
     def decide(self, books: Books) -> None:
-        """Open it again; raises WebhookDeliveryUnderWay while attempts are made anyway."""
+        """Open it again; raises WebhookDeliveryUnderWay while its first attempt is due anyway."""
         delivery = books.delivery(self.delivery_id)
         delivery.check_owner(self.account_id)
         working_endpoint(books, delivery.subject.endpoint_id, self.account_id)

@@ -15,7 +15,7 @@ from semalink.domain.errors import RecoveryEnded
 class RecoveryMode(StrEnum):
     """Which events of its time a recovery sends."""
 
-    #: Those whose delivery failed or was cancelled.
+    #: Those whose delivery failed, was cancelled or waits for another attempt after a failure.
     FAILED = "failed"
     #: Those that have no delivery to this endpoint at all.
     MISSING = "missing"

@@ -312,9 +312,13 @@ class WebhookDelivery(Aggregate):
         due_at: datetime | None = None,
         recovery_id: UUID | None = None,
     ) -> bool:
-        """Begin a new round; False, and nothing, while a round is under way or for a repetition."""
+        """Begin a new round, also in place of one whose next attempt is waited for.
+
+        False, and nothing, before the first attempt of a round, and for a repetition.
+        """
         is_repeated = recovery_id is not None and recovery_id == self.recovery_id
-        if self.is_waiting or is_repeated:
+        is_about_to = self.is_waiting and self.round_attempts == 0
+        if is_about_to or is_repeated:
             return False
         self._add(
             self.Reopened,

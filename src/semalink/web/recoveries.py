@@ -64,8 +64,9 @@ class NewRecovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["failed", "missing"],
         msgspec.Meta(
             description=(
-                "failed: events whose delivery failed or was cancelled. missing: events that were "
-                "never sent to this endpoint, because it was not there or did not ask for them."
+                "failed: events whose delivery failed, was cancelled, or waits for another attempt "
+                "after one that failed. missing: events that were never sent to this endpoint, "
+                "because it was not there or did not ask for them."
             )
         ),
     ] = "failed"

@@ -15,6 +15,7 @@ from semalink.application.delivery_reading import (
     DeliveryReads,
     DeliveryView,
     EndpointHealthView,
+    check_at_rest,
 )
 from semalink.application.webhook_recovery import ResendDelivery, SendTest
 from semalink.domain.errors import WebhookDeliveryNotFound, WebhookEndpointNotFound
@@ -187,6 +188,7 @@ class DeliveryPages:
         account_id = arrival.caller.account_id
         delivery_id = delivery_id_of(request)
         detail = await self._delivery(delivery_id, account_id)
+        check_at_rest(detail)
         endpoint_id = endpoint_uuid(detail.webhook_endpoint_id)
         await self._deps.ledger.execute(
             ResendDelivery(delivery_id, endpoint_id, account_id, arrival.cause)

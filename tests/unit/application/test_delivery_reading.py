@@ -3,7 +3,14 @@ from uuid import UUID
 
 import pytest
 
-from semalink.application.delivery_reading import HealthRow, health_view
+from semalink.application.delivery_reading import (
+    DeliveryRow,
+    HealthRow,
+    check_at_rest,
+    delivery_detail,
+    health_view,
+)
+from semalink.domain.errors import WebhookDeliveryUnderWay
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
@@ -35,3 +42,14 @@ def test_health_tells_how_many_are_held(state: str, held_count: int) -> None:
     view = health_view(row(open_until=None, state=state), AT)
 
     assert (view.waiting_count, view.held_count) == (9, held_count)
+
+
+@pytest.mark.parametrize("state", ["issued", "sending"])
+def test_round_cannot_begin_while_an_attempt_is_made(state: str) -> None:
+    row = DeliveryRow(
+        UUID(int=1), UUID(int=2), UUID(int=3), "evt_1", "message.delivered", 1, None, state,
+        "enabled", "auto", None, 1, AT, AT, None, 503, "status",
+    )  # fmt: skip
+
+    with pytest.raises(WebhookDeliveryUnderWay):
+        check_at_rest(delivery_detail(row, None, []))

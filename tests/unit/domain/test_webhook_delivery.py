@@ -113,7 +113,21 @@ def test_reopen_begins_a_round_whose_numbers_go_on() -> None:
     assert delivery.trigger is Trigger.MANUAL
 
 
-def test_reopen_changes_nothing_while_a_round_is_under_way() -> None:
+def test_reopen_begins_a_round_in_place_of_one_that_waits_for_its_next_attempt() -> None:
+    delivery = created()
+    delivery.record(failed(1), CAUSE, next_attempt_at=SOON)
+    delivery.collect_events()
+
+    assert delivery.reopen(Trigger.MANUAL, CAUSE)
+    assert not delivery.reopen(Trigger.MANUAL, CAUSE)
+
+    [reopened] = delivery.collect_events()
+    assert isinstance(reopened, WebhookDelivery.Reopened)
+    assert (delivery.next_attempt_at, delivery.round_attempts) == (CAUSE.at, 0)
+    assert delivery.attempt_no == 1
+
+
+def test_reopen_changes_nothing_before_the_first_attempt_of_a_round() -> None:
     delivery = created()
 
     assert not delivery.reopen(Trigger.MANUAL, CAUSE)

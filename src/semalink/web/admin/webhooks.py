@@ -8,6 +8,7 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from semalink.application.delivery_reading import check_at_rest
 from semalink.application.webhook_recovery import ResendDelivery
 from semalink.domain.ids import ACCOUNT_PREFIX, parse_id
 from semalink.web.admin.roles import ANYONE, OPERATIONS
@@ -78,6 +79,7 @@ class AnyDeliveries:
         delivery_id = delivery_id_of(request)
         reads = self._deps.deliveries
         detail = await delivery_of(reads, delivery_id, None)
+        check_at_rest(detail)
         account_id = parse_id(ACCOUNT_PREFIX, detail.account_id)
         assert account_id is not None, "a delivery that was read is of an account"
         endpoint_id = endpoint_uuid(detail.webhook_endpoint_id)
