@@ -160,9 +160,12 @@ class Undertaker:
         created_at = stream.created or datetime.fromtimestamp(0, UTC)
         sequence = stream.state.first_seq
         for _ in range(count):
-            message = await self._connection.js.get_msg(
-                queue.stream, sequence, subject=queue.subject, next=True
-            )
+            try:
+                message = await self._connection.js.get_msg(
+                    queue.stream, sequence, subject=queue.subject, next=True
+                )
+            except NotFoundError:
+                return
             if message.seq is None or message.seq > until:
                 return
             if not await self._move(queue, message, created_at, queue.max_deliver):
