@@ -98,14 +98,14 @@ async def _lead(
     measure_at, stepped_at = 0.0, loop.time()
     while not await wait_for_stop(stop, STEP_SECONDS):
         started_at = loop.time()
+        # Without the connection the lock is gone, and another relay may lead.
+        await _ask(connection, "SELECT %s IS NOT NULL", DEAD_LETTER_LOCK)
         async with asyncio.timeout(STEP_SECONDS_MAX):
             await actions.step(started_at - stepped_at)
             if core.connection.ready:
                 await republisher.step()
             if started_at >= measure_at:
                 measure_at = started_at + MEASURE_SECONDS
-                # Without the connection the lock is gone, and another relay may lead.
-                await _ask(connection, "SELECT %s IS NOT NULL", DEAD_LETTER_LOCK)
                 await _measure(core, work)
         stepped_at = started_at
 
