@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from semalink.application.history import (
+    DELIVERIES,
     REFUSAL_PREFIX,
     REFUSED,
     HistoryFilter,
@@ -32,6 +33,8 @@ from semalink.domain.orphan_report import OrphanReport
 from semalink.domain.recovery import Recovery
 from semalink.domain.route import Route
 from semalink.domain.sender_route import SenderRoute
+from semalink.domain.webhook_delivery import WebhookDelivery
+from semalink.domain.webhook_endpoint import WebhookEndpoint
 from semalink_adapters.memory_ledger import MemoryLedger
 
 _SOURCES: dict[type[Any], int] = {
@@ -46,6 +49,8 @@ _SOURCES: dict[type[Any], int] = {
     DeadLetterJob: 3,
     Route: 3,
     SenderRoute: 3,
+    WebhookEndpoint: 3,
+    WebhookDelivery: 5,
 }
 _REFUSALS = 4
 
@@ -70,6 +75,7 @@ class MemoryHistory:
             for one in self._rows()
             if start <= one.place.at <= end
             and matches(one, asked)
+            and (asked.asks_for_deliveries or not one.name.startswith(f"{DELIVERIES}."))
             and _is_behind(one, asked, after)
         ]
         found.sort(key=lambda one: one.place, reverse=asked.is_newest_first)

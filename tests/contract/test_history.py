@@ -17,11 +17,14 @@ from semalink.application.history import History, HistoryFilter, HistoryRow, Pla
 from semalink.application.ledger import Idempotency, Ledger
 from semalink.application.reading import ReadsUnavailable
 from semalink.application.sending import AcceptBatch, AcceptMessage
+from semalink.application.webhook_recovery import SendTest
+from semalink.application.webhooks import MadeSecret, RegisterEndpoint
 from semalink.domain.account import Kind, Tier
 from semalink.domain.adjustment import Category
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft
 from semalink.domain.errors import DomainError, EmptyText
+from semalink.domain.webhook_endpoint import EndpointTerms, Secret, SecretKind
 from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.postgres.group_commit import GroupCommit
@@ -280,3 +283,37 @@ async def test_history_says_so_when_the_database_is_away(world: World) -> None:
 
     with pytest.raises(ReadsUnavailable):
         await world.history.page(HistoryFilter(), None, 1)
+
+
+async def webhooks(world: World) -> tuple[UUID, UUID, UUID]:
+    """Register an endpoint and send a test event; the account, the endpoint, the delivery."""
+    account_id, endpoint_id, delivery_id = await world.open(), uuid7(), uuid7()
+    terms = EndpointTerms("https://shop.example.com", ("*",))
+    secret = MadeSecret(Secret(uuid7(), SecretKind.V1, "ab"), b"sealed", "whsec_")
+    await world.ledger.execute(
+        RegisterEndpoint(endpoint_id, account_id, terms, (secret,), 0, world.cause())
+    )
+    await world.ledger.execute(SendTest(delivery_id, endpoint_id, account_id, world.cause()))
+    return account_id, endpoint_id, delivery_id
+
+
+async def test_history_tells_what_was_done_to_an_endpoint(world: World) -> None:
+    account_id, endpoint_id, _ = await webhooks(world)
+
+    rows = await world.rows(subject_id=endpoint_id, is_newest_first=False)
+
+    names = [row.name for row in rows]
+    assert names == ["webhook_endpoint.created", "webhook_endpoint.secret_added"]
+    assert {row.account_id for row in rows} == {f"acct_{account_id.hex}"}
+    assert "sealed" not in repr(rows)
+    assert set(names) < set(await world.names(account_id=account_id))
+
+
+async def test_history_tells_of_a_delivery_by_its_id_or_by_name(world: World) -> None:
+    account_id, _, delivery_id = await webhooks(world)
+
+    [row] = await world.rows(subject_id=delivery_id)
+
+    assert (row.name, row.account_id) == ("webhook_delivery.created", f"acct_{account_id.hex}")
+    assert await world.names(account_id=account_id, name="webhook_delivery") == [row.name]
+    assert row.name not in await world.names(account_id=account_id)

@@ -53,7 +53,8 @@ WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.relation = ANY(ARRAY[
       'ledger_entries'::regclass::oid, 'message_events'::regclass::oid,
-      'admin_events'::regclass::oid, 'refusals'::regclass::oid])"""
+      'admin_events'::regclass::oid, 'webhook_events'::regclass::oid,
+      'refusals'::regclass::oid])"""
 
 #: The role that serves is not shown when others began; the user who logged in is, of its own.
 _AS_LOGGED_IN, _AS_SERVING = "SET LOCAL ROLE NONE", "RESET ROLE"

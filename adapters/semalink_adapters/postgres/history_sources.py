@@ -21,7 +21,7 @@ from semalink.domain.ids import format_id
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.partitions import first_id_of
 
-LEDGER, MESSAGES, ADMIN, REFUSALS = 1, 2, 3, 4
+LEDGER, MESSAGES, ADMIN, REFUSALS, WEBHOOKS = 1, 2, 3, 4, 5
 
 #: Entries that people make, which have an index of their own (migration 0005).
 HAND_TOPICS = frozenset(
@@ -64,7 +64,17 @@ _OWNERS = {
         "(SELECT c.state FROM message_events AS c"
         " WHERE c.originator_id = s.originator_id AND c.originator_version = 1)"
     ),
-    ADMIN: "(SELECT a.account_id FROM adjustments AS a WHERE a.adjustment_id = s.originator_id)",
+    ADMIN: (
+        "COALESCE("
+        "(SELECT a.account_id FROM adjustments AS a WHERE a.adjustment_id = s.originator_id),"
+        " (SELECT w.account_id FROM webhook_endpoints AS w"
+        " WHERE w.endpoint_id = s.originator_id),"
+        " (SELECT r.account_id FROM recoveries AS r WHERE r.recovery_id = s.originator_id))"
+    ),
+    WEBHOOKS: (
+        "(SELECT c.state FROM webhook_events AS c"
+        " WHERE c.originator_id = s.originator_id AND c.originator_version = 1)"
+    ),
 }
 #: What a change replaced: the limit after the entry before, or the same setting before.
 _BEFORE = {
@@ -80,20 +90,27 @@ _BEFORE = {
         " AND p.topic = s.topic AND p.originator_version < s.originator_version"
         " ORDER BY p.originator_version DESC LIMIT 1) END"
     ),
+    WEBHOOKS: "NULL::bytea",
 }
-_BY_ACCOUNT_OF_MESSAGE = (
-    "EXISTS (SELECT FROM message_events AS c WHERE c.originator_id = e.originator_id"
+_BY_ACCOUNT_OF_STREAM = (
+    "EXISTS (SELECT FROM {log} AS c WHERE c.originator_id = e.originator_id"
     " AND c.originator_version = 1 AND position(%(account_needle)s IN c.state) > 0)"
 )
 _BY_ACCOUNT_IN_ADMIN = (
     "originator_id = ANY(ARRAY(SELECT a.adjustment_id FROM adjustments AS a"
-    " WHERE a.account_id = %(account_id)s) || %(account_id)s::uuid)"
+    " WHERE a.account_id = %(account_id)s"
+    " UNION ALL SELECT w.endpoint_id FROM webhook_endpoints AS w"
+    " WHERE w.account_id = %(account_id)s"
+    " UNION ALL SELECT r.recovery_id FROM webhook_endpoints AS w"
+    " JOIN recoveries AS r ON r.endpoint_id = w.endpoint_id"
+    " WHERE w.account_id = %(account_id)s) || %(account_id)s::uuid)"
 )
 _TABLES = {
     LEDGER: "ledger_entries",
     MESSAGES: "message_events",
     ADMIN: "admin_events",
     REFUSALS: "refusals",
+    WEBHOOKS: "webhook_events",
 }
 _KINDS_OF = {
     LEDGER: ("credit_account",),
@@ -108,7 +125,9 @@ _KINDS_OF = {
         "recovery",
         "route",
         "sender_route",
+        "webhook_endpoint",
     ),
+    WEBHOOKS: ("webhook_delivery",),
 }
 
 
@@ -199,7 +218,8 @@ def parameters_of(asked: HistoryFilter, payer_id: UUID | None) -> dict[str, Any]
 
 def sources_of(asked: HistoryFilter, payer_id: UUID | None) -> list[Source]:
     """Return the logs that may hold what was asked, each with the conditions on it."""
-    wanted = [_logs(number, asked, payer_id) for number in (LEDGER, MESSAGES, ADMIN)]
+    logs = (LEDGER, MESSAGES, ADMIN, *((WEBHOOKS,) if asked.asks_for_deliveries else ()))
+    wanted = [_logs(number, asked, payer_id) for number in logs]
     return [source for source in (*wanted, _refusals(asked)) if source is not None]
 
 
@@ -224,8 +244,8 @@ def _logs(number: int, asked: HistoryFilter, payer_id: UUID | None) -> Source | 
 
 
 def _by_account(source: Source, account_id: UUID, payer_id: UUID | None) -> None:
-    if source.number == MESSAGES:
-        source.filters.append(_BY_ACCOUNT_OF_MESSAGE)
+    if source.number in (MESSAGES, WEBHOOKS):
+        source.filters.append(_BY_ACCOUNT_OF_STREAM.format(log=_TABLES[source.number]))
     elif source.number == ADMIN:
         source.probes.append(_BY_ACCOUNT_IN_ADMIN)
     elif payer_id in (None, account_id):
@@ -276,7 +296,7 @@ def _needle(name: str, wanted: object) -> bytes:
 def _event(place: Place, row: Any) -> Recorded:
     _, _, _, topic, state, owner, before = row
     event = EventMapper.read(topic, state)
-    if place.source == MESSAGES:
+    if place.source in (MESSAGES, WEBHOOKS):
         owner = None if owner is None else UUID(msgspec.json.decode(owner)["account_id"])
     return recorded_event(event, place, owner_id=owner, before=_before(place, topic, before))
 

@@ -7,7 +7,13 @@ import msgspec
 import rich_click as click
 
 from semalink.application.reading import EventView
-from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, parse_id
+from semalink.domain.ids import (
+    ACCOUNT_PREFIX,
+    DELIVERY_PREFIX,
+    ENDPOINT_PREFIX,
+    MESSAGE_PREFIX,
+    parse_id,
+)
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.database import Database, run_on_database
 from semalink_ops.cli.failures import fail
@@ -20,6 +26,10 @@ _EPILOG = (
     "Example: semalink history msg_0198c0de5ca17000800000000000000a\n\n"
     "Example: semalink history --refused --from 2026-11-24 --to 2026-11-25"
 )
+
+
+#: Ids of what is found by a search, by how they begin.
+_SEARCHED = {ENDPOINT_PREFIX: "endpoint", DELIVERY_PREFIX: "delivery"}
 
 
 @click.command("history", epilog=_EPILOG)
@@ -46,13 +56,16 @@ _EPILOG = (
 def history(*, subject: str | None, as_json: bool, data_dir: Path, **wanted: Any) -> None:
     """Show every step of a message, or who did what, when and why.
 
-    With the id of a message it shows its whole way and its credits. Otherwise it lists what
+    With the id of a message it shows its whole way and its credits; with that of a webhook
+    endpoint or delivery, what was done to it and each attempt. Otherwise it lists what
     happened and what was refused, newest first: of an account, by an actor, in a request, within
     a time. It reads the event log itself. With --json it prints a line for each row.
     """
     narrowed = any(value for name, value in wanted.items() if name not in {"limit", "oldest_first"})
     if subject is not None and subject.startswith(ACCOUNT_PREFIX):
         wanted["account"] = wanted["account"] or subject
+    elif subject is not None and subject.startswith(tuple(_SEARCHED)):
+        wanted[_SEARCHED[subject[: len(ENDPOINT_PREFIX)]]] = subject
     elif subject is not None and not narrowed:
         _show_message(subject, data_dir, as_json=as_json)
         return
@@ -65,7 +78,7 @@ def _show_message(subject: str, data_dir: Path, *, as_json: bool) -> None:
     message_id = parse_id(MESSAGE_PREFIX, subject)
     if message_id is None:
         fail(
-            f"{subject} is neither the id of a message nor of an account: msg_ or acct_ and 32"
+            f"{subject} is no id that has a history: msg_, acct_, whe_ or whk_ and 32"
             " hexadecimal digits.",
             exit_codes.USAGE,
         )

@@ -11,7 +11,7 @@ import msgspec
 import rich_click as click
 
 from semalink.application.history import REFUSED, HistoryFilter, HistoryRow
-from semalink.domain.ids import MESSAGE_PREFIX, parse_id
+from semalink.domain.ids import DELIVERY_PREFIX, ENDPOINT_PREFIX, MESSAGE_PREFIX, parse_id
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.database import Database, run_on_database
 from semalink_ops.cli.failures import fail
@@ -26,6 +26,8 @@ _SUBJECTS = {
     "message": MESSAGE_PREFIX,
     "reservation": MESSAGE_PREFIX,
     "campaign": CAMPAIGN_PREFIX,
+    "endpoint": ENDPOINT_PREFIX,
+    "delivery": DELIVERY_PREFIX,
 }
 
 
@@ -80,9 +82,15 @@ def _subject(wanted: Mapping[str, Any]) -> UUID | None:
     subjects = {parse_id(_SUBJECTS[name], text) for name, text in given.items()}
     if None in subjects:
         names = ", ".join(f"{text}" for text in given.values())
-        fail(f"{names} is not an id: msg_ or cmp_ and 32 hexadecimal digits.", exit_codes.USAGE)
+        fail(
+            f"{names} is not an id: msg_, cmp_, whe_ or whk_ and 32 hexadecimal digits.",
+            exit_codes.USAGE,
+        )
     if len(subjects) > 1:
-        fail("Ask for one message, reservation or campaign at once.", exit_codes.USAGE)
+        fail(
+            "Ask for one message, reservation, campaign, endpoint or delivery at once.",
+            exit_codes.USAGE,
+        )
     return next(iter(subjects), None)
 
 

@@ -12,6 +12,7 @@ from semalink.domain.ids import (
     ENDPOINT_PREFIX,
     EVENT_PREFIX,
     MESSAGE_PREFIX,
+    SECRET_PREFIX,
     format_id,
 )
 
@@ -33,6 +34,7 @@ KINDS = {
     "orphan_report": "orphan_report",
 }
 REFUSED = "refused"
+DELIVERIES = "webhook_delivery"
 #: Kinds whose streams have the id of an account.
 _OF_ACCOUNTS = frozenset({"account", "credit_account"})
 #: An account and its credits share their id; this tells their events apart.
@@ -58,6 +60,7 @@ _PREFIXES = {
     "reservation_id": MESSAGE_PREFIX,
     "message_id": MESSAGE_PREFIX,
     "endpoint_id": ENDPOINT_PREFIX,
+    "secret_id": SECRET_PREFIX,
 }
 
 #: What is asked without an id that leads to a time goes back so far.
@@ -87,6 +90,15 @@ class HistoryFilter:
     from_at: datetime | None = None
     before_at: datetime | None = None
     is_newest_first: bool = True
+
+    @property
+    def asks_for_deliveries(self) -> bool:
+        """Whether deliveries of webhooks may be among it: by an id or their name only.
+
+        There are several for each message, and what else happened would drown in them.
+        """
+        first = (self.name or "").partition(".")[0]
+        return first == DELIVERIES or (self.name is None and self.subject_id is not None)
 
 
 @dataclass(frozen=True, slots=True, order=True)

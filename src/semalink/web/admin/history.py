@@ -10,7 +10,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from semalink.application.history import REFUSED, HistoryFilter, HistoryRow
-from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, parse_id
+from semalink.domain.ids import (
+    ACCOUNT_PREFIX,
+    DELIVERY_PREFIX,
+    ENDPOINT_PREFIX,
+    MESSAGE_PREFIX,
+    parse_id,
+)
 from semalink.web import examples
 from semalink.web.admin.roles import ANYONE
 from semalink.web.cursor import PlaceCursors
@@ -27,8 +33,10 @@ CAMPAIGN_PREFIX = "cmp_"
 _MESSAGE_ID = Annotated[str, msgspec.Meta(pattern="^msg_[0-9a-f]{32}$")]
 _ACCOUNT_ID = Annotated[str, msgspec.Meta(pattern="^acct_[0-9a-f]{32}$")]
 _CAMPAIGN_ID = Annotated[str, msgspec.Meta(pattern="^cmp_[0-9a-f]{32}$")]
+_ENDPOINT_ID = Annotated[str, msgspec.Meta(pattern="^whe_[0-9a-f]{32}$")]
+_DELIVERY_ID = Annotated[str, msgspec.Meta(pattern="^whk_[0-9a-f]{32}$")]
 _MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
-_NAME = r"^[a-z]+(\.[a-z_]+)?$"
+_NAME = r"^[a-z_]+(\.[a-z_]+)?$"
 
 
 class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +46,8 @@ class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account_id: _ACCOUNT_ID | None = None
     reservation_id: _MESSAGE_ID | None = None
     campaign_id: _CAMPAIGN_ID | None = None
+    webhook_endpoint_id: _ENDPOINT_ID | None = None
+    webhook_delivery_id: _DELIVERY_ID | None = None
     actor: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\u0000]+$")] | None = None
     request_id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None
     name: Annotated[str, msgspec.Meta(max_length=80, pattern=_NAME)] | None = None
@@ -93,6 +103,8 @@ READ_HISTORY = Operation(
         "account_id": "Only this account: its settings, credits, messages and refusals.",
         "reservation_id": "Only the credits and the message of this reservation.",
         "campaign_id": "Only this campaign and its credits.",
+        "webhook_endpoint_id": "Only this endpoint of webhooks.",
+        "webhook_delivery_id": "Only this delivery of a webhook, with each attempt.",
         "actor": "Only what this actor did, for example operator:key_….",
         "request_id": "Only what came of this request or unit of work.",
         "name": "Only events of this name, or whose names begin so up to a point.",
@@ -143,11 +155,16 @@ def filter_of(query: HistoryQuery) -> HistoryFilter:
             _id(MESSAGE_PREFIX, query.message_id),
             _id(MESSAGE_PREFIX, query.reservation_id),
             _id(CAMPAIGN_PREFIX, query.campaign_id),
+            _id(ENDPOINT_PREFIX, query.webhook_endpoint_id),
+            _id(DELIVERY_PREFIX, query.webhook_delivery_id),
         )
         if subject is not None
     }
     if len(subjects) > 1:
-        raise _refusal("/reservation_id", "Ask for one message, reservation or campaign at once.")
+        raise _refusal(
+            "/reservation_id",
+            "Ask for one message, reservation, campaign, endpoint or delivery at once.",
+        )
     name = query.name
     if query.refused:
         if name is not None and name.partition(".")[0] != REFUSED:

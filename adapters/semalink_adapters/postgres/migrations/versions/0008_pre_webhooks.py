@@ -39,8 +39,7 @@ CREATE TABLE webhook_endpoints (
     created_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL
 );
-CREATE INDEX webhook_endpoints_by_account ON webhook_endpoints (account_id)
-    WHERE state <> 'removed';
+CREATE INDEX webhook_endpoints_by_account ON webhook_endpoints (account_id);
 CREATE INDEX webhook_endpoints_removed ON webhook_endpoints (changed_at) WHERE state = 'removed';
 
 -- Never the secret itself: 32 bytes under the key of the setting, with the id as context.
