@@ -55,10 +55,10 @@ ON CONFLICT (name) DO UPDATE
 SET xid = excluded.xid, position = excluded.position, moved_at = now()"""
 
 # Nobody else writes them, as nobody else holds the lock: they can be read without being locked.
-_LAST_SEQUENCES = """
+LAST_SEQUENCES = """
 SELECT account_id, last_sequence FROM account_feeds WHERE account_id = ANY(%b::uuid[])"""
 
-_SUBSCRIPTIONS = """
+SUBSCRIPTIONS = """
 SELECT endpoint_id, account_id, event_types, created_at FROM webhook_endpoints
 WHERE account_id = ANY(%b::uuid[]) AND state IN ('enabled', 'paused')"""
 
@@ -153,12 +153,12 @@ class FeedWriter:
         events = read_events(in_order(rows))
         items = list(items_of(events, read_known(connection, rows, events)))
         accounts = pack_uuids(list({item.account_id for item in items}))
-        found = connection.execute(_LAST_SEQUENCES, (accounts,), prepare=True, binary=True)
+        found = connection.execute(LAST_SEQUENCES, (accounts,), prepare=True, binary=True)
         return number(items, dict(found.fetchall()))
 
     def _subscriptions(self, numbered: Iterable[Numbered]) -> list[Subscription]:
         accounts = pack_uuids(list({one.item.account_id for one in numbered}))
-        found = self._connection.execute(_SUBSCRIPTIONS, (accounts,), prepare=True)
+        found = self._connection.execute(SUBSCRIPTIONS, (accounts,), prepare=True)
         return [
             Subscription(endpoint_id, account_id, tuple(event_types), since)
             for endpoint_id, account_id, event_types, since in found.fetchall()

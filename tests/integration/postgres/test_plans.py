@@ -14,6 +14,9 @@ from semalink_adapters.postgres import (
     awaited_reports,
     batch,
     credit_reads,
+    endpoint_reads,
+    feed,
+    feed_log,
     outbox,
     reads,
     reports,
@@ -32,11 +35,22 @@ READ_PAGE = (
     .replace(":page_size", "%s")
 )
 
+READ_FEED = endpoint_reads.SELECT_FEED
+for name, value in {
+    "account_id": f"'{SOME_ID}'",
+    "after": "17",
+    "until": "10017",
+    "names": "NULL",
+    "limit": "100",
+}.items():
+    READ_FEED = READ_FEED.replace(f"%({name})s", value)
+
 #: Statements that go on from a place in a log; they must not sort either.
 FROM_A_CURSOR = [
     pytest.param(outbox.NEXT_JOBS, ("98", 99_000, 1_000), id="next_jobs"),
     pytest.param(outbox.NEXT_REPORTS, ("98", 99_000, 1_000), id="next_reports"),
     pytest.param(READ_PAGE, ("98", 99_000, 2_000), id="read_page"),
+    pytest.param(feed_log.NEXT["message_events"], ("98", 99_000, 1_000), id="feed_page"),
 ]
 BY_KEY = [
     pytest.param(batch.LOAD_HEADS, ([SOME_ID], [SOME_ID], ["key"]), id="heads_and_outcomes"),
@@ -66,6 +80,12 @@ BY_KEY = [
     pytest.param(credit_reads.SELECT_BALANCE_AT, (SOME_ID, NOW), id="balance_at"),
     pytest.param(credit_reads.SELECT_BALANCE_AFTER, (SOME_ID, 9), id="balance_after"),
     pytest.param(credit_reads.SELECT_BALANCE, (SOME_ID,), id="balance"),
+    pytest.param(feed_log.EARLIER, ([SOME_ID], [3], SOME_ID, SOME_ID), id="feed_earlier"),
+    pytest.param(feed.LAST_SEQUENCES, ([SOME_ID],), id="feed_numbers"),
+    pytest.param(feed.SUBSCRIPTIONS, ([SOME_ID],), id="subscriptions"),
+    pytest.param(READ_FEED, (), id="feed"),
+    pytest.param(endpoint_reads.SELECT_IN_VAIN, (200,), id="waiting_in_vain"),
+    pytest.param(endpoint_reads.COUNT_ENDPOINTS, (SOME_ID,), id="endpoint_count"),
 ]
 
 
