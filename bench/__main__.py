@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bench import (
     end_to_end,
     export,
+    failover,
     feed,
     hot_account,
     ledger,
@@ -150,6 +151,7 @@ ALONE: dict[str, Callable[..., None]] = {
     "end-to-end": end_to_end.measure,
     "priority": priority.measure,
     "reported": reported.measure,
+    "failover": failover.measure,
 }
 
 

@@ -46,6 +46,7 @@ from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_adapters.postgres.route_reads import PostgresRouteReads
 from semalink_adapters.webhooks.secret_making import SealedSecrets
 from semalink_ops.bootstrap import Core, Poker, open_core
+from semalink_ops.dedicated_routes import load_dedicated_routes
 from semalink_ops.limiting import open_limiter
 from semalink_ops.observability.health import render_metrics
 from semalink_ops.observability.request_observer import RequestTelemetry
@@ -110,8 +111,8 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 months=_months(core),
                 deliveries=PostgresDeliveryReads(core.pool),
                 endpoints=PostgresEndpointReads(core.pool),
-                routes=RouteReading(PostgresRouteReads(core.pool), order=DEFAULT_ORDER),
                 orphans=PostgresOrphans(core.pool),
+                routes=_routes(core),
                 on_key_revoked=lambda _: revoked.poke(),
                 reconciliation=Reconciliation(
                     PostgresReconciliation(core.pool), load_provider_rates(settings)
@@ -139,6 +140,11 @@ async def build_intake(settings: Settings, stop: asyncio.Event) -> AsyncIterator
                 secrets=dlr_secrets(settings),
             )
         )
+
+
+def _routes(core: Core) -> RouteReading:
+    dedicated = [each.name for each in load_dedicated_routes(core.settings)]
+    return RouteReading(PostgresRouteReads(core.pool), order=DEFAULT_ORDER, dedicated=dedicated)
 
 
 def load_rules(settings: Settings) -> Rules:
@@ -175,7 +181,9 @@ def dlr_secrets(settings: Settings) -> Mapping[str, Sequence[str]]:
         "africastalking": settings.africastalking_dlr_secret,
         TEST_ROUTE: settings.sandbox_dlr_secret,
     }
-    return {name: (secret.reveal(),) for name, secret in secrets.items() if secret is not None}
+    own = {each.name: each.dlr_secret for each in load_dedicated_routes(settings)}
+    known = {name: secret for name, secret in secrets.items() if secret is not None} | own
+    return {name: (secret.reveal(),) for name, secret in known.items()}
 
 
 def _read_toml(path: Path) -> Mapping[str, Any]:

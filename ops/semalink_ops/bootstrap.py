@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import aiohttp
 import psycopg
 from nats.js import JetStreamContext
 from psycopg_pool import AsyncConnectionPool
@@ -26,6 +27,7 @@ from semalink_adapters.jetstream.streams import Topology, check_drift, ensure
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.queries import open_pool
 from semalink_adapters.postgres.reads import PostgresReads
+from semalink_ops.dedicated_routes import DedicatedRoute, load_dedicated_routes
 from semalink_ops.observability import tracing
 from semalink_ops.observability.bus_observer import BusMetrics
 from semalink_ops.observability.metrics import Metrics, watch_loop
@@ -174,7 +176,19 @@ async def open_aggregators(settings: Settings) -> AsyncIterator[dict[str, Aggreg
             )
             session = await stack.enter_async_context(new_session(limit))
             aggregators["africastalking"] = AfricasTalking(africas_talking, session)
+        for own in load_dedicated_routes(settings):
+            session = await stack.enter_async_context(new_session(limit))
+            aggregators[own.name] = _open_dedicated(own, session)
         yield aggregators
+
+
+def _open_dedicated(own: DedicatedRoute, session: aiohttp.ClientSession) -> Aggregator:
+    key = own.api_key.reveal()
+    if own.provider == "celcom":
+        celcom = CelcomSettings(partner_id=own.user, api_key=key, base_url=own.url)
+        return Celcom(celcom, session, name=own.name)
+    africas_talking = AfricasTalkingSettings(username=own.user, api_key=key, base_url=own.url)
+    return AfricasTalking(africas_talking, session, name=own.name)
 
 
 def _trace_environment(settings: Settings) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 
 from semalink_ops.bootstrap import SANDBOX_API_KEY, SANDBOX_PARTNER_ID
+from semalink_ops.dedicated_routes import load_dedicated_routes
 from semalink_ops.observability import logs
 from semalink_ops.runtime import run_until_stopped
 from semalink_ops.sandbox import Credential, SandboxSettings, running
@@ -47,4 +48,9 @@ def sandbox_settings(settings: Settings) -> SandboxSettings:
         # A real provider's credentials are nothing that the sandbox needs to know.
         if url == settings.sandbox_url and user and key and dlr_secret:
             credentials[user] = Credential(name, key.reveal(), dlr_secret.reveal())
+    for own in load_dedicated_routes(settings):
+        if own.url == settings.sandbox_url:
+            credentials[own.user] = Credential(
+                own.name, own.api_key.reveal(), own.dlr_secret.reveal()
+            )
     return SandboxSettings(dlr_url=settings.dlr_url, credentials=credentials)

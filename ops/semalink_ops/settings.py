@@ -123,6 +123,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Whether webhooks may go into private networks and over plain HTTP: on a developer's machine.
     webhook_allow_private: Flag = False
 
+    #: Further routes that single accounts have for themselves, with their credentials; unset, none.
+    dedicated_routes_path: TomlPath | None = None
+
     #: Sender ids that every account may use.
     shared_senders: SenderIds = ("SEMALINK",)
     #: Prices by country and network.

@@ -49,6 +49,7 @@ from semalink_ops.runtime import (
     utc_now,
     wait_for_stop,
 )
+from semalink_ops.stall_watching import watch_for_stalls
 from semalink_ops.webhook_dispatch import dispatch_webhooks
 
 SWEEP_SECONDS = 1.0
@@ -284,6 +285,7 @@ async def run_relay(core: Core, stop: asyncio.Event) -> None:
         run_recoveries(core, stop),
         dispatch_webhooks(core, stop),
         keep_dead_letters(core, stop),
+        watch_for_stalls(core, stop),
         finish_seconds=FINISH_SECONDS,
     ):
         await _relay(core, poked, stop)

@@ -22,6 +22,9 @@ REFERENCES_KEPT = timedelta(days=90)
 
 #: How long a dead letter that was settled can still be looked at.
 LETTERS_KEPT = timedelta(days=90)
+#: How long it is known what happened on a route in each second, and in each hour.
+ROUTE_SECONDS_KEPT = timedelta(hours=1)
+ROUTE_HOURS_KEPT = timedelta(days=30)
 
 # Payment references are kept for ever: a payment is never credited twice.
 _DELETE_OLD_KEYS = """
@@ -63,6 +66,12 @@ DELETE FROM dead_letters WHERE dead_letter_id IN (
     WHERE settled_at < %s AND state IN ('republished', 'discarded') LIMIT %s
 )"""
 
+# A stall shows within minutes, and operators see a day by the hour.
+_DELETE_ROUTE_SECONDS = """
+DELETE FROM route_seconds WHERE second < extract(epoch FROM %s::timestamptz)"""
+
+_DELETE_ROUTE_HOURS = "DELETE FROM route_hours WHERE hour < %s"
+
 _CHUNK = 5_000
 
 
@@ -72,6 +81,8 @@ def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
         made = partitions.ensure(connection, now, append_only.guard_partition)
         partitions.drop_before(connection, "account_events", now - EVENTS_KEPT)
         dropped = connection.execute(_DELETE_CONCLUDED, (now - CONCLUDED_KEPT,)).rowcount
+        connection.execute(_DELETE_ROUTE_SECONDS, (now - ROUTE_SECONDS_KEPT,))
+        connection.execute(_DELETE_ROUTE_HOURS, (now - ROUTE_HOURS_KEPT,))
         for statement, parameters in (
             (_DELETE_OLD_KEYS, (now - KEYS_KEPT, PAYMENT_SCOPE)),
             (_DELETE_SHELVED, (partitions.first_id_of(now - SHELVED_KEPT),)),

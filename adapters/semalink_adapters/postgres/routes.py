@@ -76,16 +76,16 @@ class PostgresRoutes:
     async def read(self, since_second: int) -> RouteRecords:
         """Return what all workers saw after a second, and what is out of use or overridden."""
         async with self._connection() as connection:
-            seconds = await _all(connection, SELECT_SECONDS, (since_second,))
-            circuits = await _all(connection, SELECT_CIRCUITS)
-            overrides = await _all(connection, SELECT_OVERRIDES)
+            seconds = await all_rows(connection, SELECT_SECONDS, (since_second,))
+            circuits = await all_rows(connection, SELECT_CIRCUITS)
+            overrides = await all_rows(connection, SELECT_OVERRIDES)
         return as_records(seconds, circuits, overrides)
 
     async def wish_of(self, account_id: UUID) -> Wish:
         """Return what is set for an account."""
         parameters = {"account_id": account_id, "subject": account_id.hex}
         async with self._connection() as connection:
-            rows = await _all(connection, SELECT_WISH, parameters)
+            rows = await all_rows(connection, SELECT_WISH, parameters)
         if not rows:
             return Wish()
         preferred, dedicated, route, until = rows[0]
@@ -102,9 +102,10 @@ class PostgresRoutes:
             raise NotReady(msg) from away
 
 
-async def _all(
+async def all_rows(
     connection: psycopg.AsyncConnection[Any], statement: str, parameters: Any = None
 ) -> list[Any]:
+    """Return every row that answers a question."""
     cursor = await connection.execute(statement, parameters, prepare=True)
     return await cursor.fetchall()
 

@@ -39,6 +39,16 @@ _COMMANDS = {
         "reports",
         "Show delivery reports that match no message, and settle them.",
     ),
+    "routes": Place(
+        "semalink_ops.cli.routes",
+        "routes",
+        "Show how routes to aggregators do, and override them.",
+    ),
+    "outage": Place(
+        "semalink_ops.cli.outage",
+        "outage",
+        "Switch an aggregator of the sandbox off and on, or show which is off.",
+    ),
     "doctor": Place(
         "semalink_ops.cli.doctor", "doctor", "Check the installation and say how to mend it."
     ),

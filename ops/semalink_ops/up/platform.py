@@ -10,12 +10,13 @@ import msgspec
 
 from semalink_adapters.postgres.migrate import upgrade
 from semalink_ops.embedded.data_folder import make_private_folder, write_private
-from semalink_ops.settings import Settings
+from semalink_ops.settings import Settings, variable
 from semalink_ops.up.children import STOP_STAGES, children
 from semalink_ops.up.demo import Demo, record_demo
 from semalink_ops.up.failures import UpFailed
 from semalink_ops.up.keeping import Keeper
-from semalink_ops.up.local_settings import local_settings
+from semalink_ops.up.local_routes import write_dedicated_routes
+from semalink_ops.up.local_settings import HOST, local_settings
 from semalink_ops.up.own_files import (
     DEMO_FILE,
     QUICKSTART_FILE,
@@ -97,12 +98,18 @@ class Platform:
         self._publish()
 
     def _settings(self) -> Settings:
+        secrets = Secrets(self._plan.data_dir)
+        sandbox_url = f"http://{HOST}:{self._plan.ports.sandbox}"
+        routes_path = write_dedicated_routes(self._plan.data_dir, secrets, sandbox_url)
         settings = local_settings(
             self._plan.environment,
             ports=self._plan.ports,
-            secrets=Secrets(self._plan.data_dir),
+            secrets=secrets,
             workers=self._plan.workers,
-            servers=self._servers.variables(),
+            servers={
+                **self._servers.variables(),
+                variable("dedicated_routes_path"): str(routes_path),
+            },
         )
         write_private(
             self._plan.data_dir / SETTINGS_FILE, render_environment(settings.to_environment())

@@ -27,6 +27,8 @@ class Breaker:
     """The whole route or one network of it: in use, or out of use and since when."""
 
     is_open: bool = False
+    #: Why it was last taken out of use.
+    cause: str = ""
     trips_in_a_row: int = 0
     recovered_at: datetime | None = None
     probe_at: datetime | None = None
@@ -86,7 +88,7 @@ class Route(Aggregate):
         def apply(self, route: "Route") -> None:
             """Take it out of use."""
             breaker = route.breakers.setdefault(self.network, Breaker())
-            breaker.is_open = True
+            breaker.is_open, breaker.cause = True, self.cause
             breaker.trips_in_a_row = self.trips_in_a_row
             breaker.probe_at = self.probe_at
             breaker.probe_id, breaker.probe_until, breaker.passed = None, None, 0
@@ -206,7 +208,7 @@ class Route(Aggregate):
             failures_in_a_row=figures.failures_in_a_row,
             window_seconds=WINDOW_SECONDS,
             trips_in_a_row=trips_in_a_row,
-            probe_at=cause.at + pause_before_probe(trips_in_a_row),
+            probe_at=cause.at + pause_before_probe(trips_in_a_row, diagnosis.cause),
         )
         return True
 
@@ -236,7 +238,7 @@ class Route(Aggregate):
                 self._add(self.Recovered, cause, network=network, probes=breaker.passed)
             return
         trips_in_a_row = breaker.trips_in_a_row + 1
-        probe_at = cause.at + pause_before_probe(trips_in_a_row)
+        probe_at = cause.at + pause_before_probe(trips_in_a_row, breaker.cause)
         self._add(
             self.ProbeFailed, cause, **facts, trips_in_a_row=trips_in_a_row, probe_at=probe_at
         )

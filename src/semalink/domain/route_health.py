@@ -20,7 +20,7 @@ STALL_MESSAGES_MIN = 20
 #: … of which this share has had no final report.
 STALL_PERCENT_TRIPS = 50
 STALL_YOUNGEST = timedelta(minutes=5)
-STALL_OLDEST = timedelta(minutes=20)
+STALL_OLDEST = timedelta(minutes=15)
 
 #: Successful probes that bring a route back.
 PROBES_TO_RECOVER = 3
@@ -30,6 +30,9 @@ PROBE_LEASE = timedelta(seconds=30)
 RELAPSE = timedelta(minutes=10)
 _FIRST_PAUSE = timedelta(seconds=15)
 _LONGEST_PAUSE = timedelta(minutes=5)
+#: A route that stalls takes probes as it takes everything: it is given time instead.
+_FIRST_PAUSE_STALLED = timedelta(minutes=5)
+_LONGEST_PAUSE_STALLED = timedelta(hours=1)
 _DOUBLINGS_MAX = 5
 
 #: What a call can end with that is the fault of the route. A refusal for the recipient, the text
@@ -90,9 +93,14 @@ def is_route_fault(result: str) -> bool:
     return result in _FAULTS
 
 
-def pause_before_probe(trips_in_a_row: int) -> timedelta:
-    """Return how long a route rests before it is tried again: 15 s, doubled up to 5 minutes."""
+def pause_before_probe(trips_in_a_row: int, cause: str = "") -> timedelta:
+    """Return how long a route rests before it is tried again: 15 s, doubled up to 5 minutes.
+
+    A route that stalls rests for 5 minutes, doubled up to an hour.
+    """
     doublings = min(max(trips_in_a_row - 1, 0), _DOUBLINGS_MAX)
+    if cause == TripCause.STALL:
+        return min(_FIRST_PAUSE_STALLED * (1 << doublings), _LONGEST_PAUSE_STALLED)
     return min(_FIRST_PAUSE * (1 << doublings), _LONGEST_PAUSE)
 
 
@@ -159,6 +167,42 @@ def diagnose(
     if sick and others.attempts >= ATTEMPTS_MIN and trip_cause(others) is None:
         return sick
     return [Diagnosis(EVERY_NETWORK, cause, whole)]
+
+
+def diagnose_stall(
+    submitted: Mapping[str, int], unreported: Mapping[str, int], resting: Collection[str] = ()
+) -> Sequence[Diagnosis]:
+    """Return what of a route takes messages and reports on too few, by network or the whole."""
+    if EVERY_NETWORK in resting:
+        return []
+    awake = sorted((submitted.keys() | unreported.keys()) - set(resting))
+    sick = [
+        _stalled(network, [network], submitted, unreported)
+        for network in awake
+        if network != EVERY_NETWORK
+        and is_stalled(submitted.get(network, 0), unreported.get(network, 0))
+    ]
+    whole = _stalled(EVERY_NETWORK, awake, submitted, unreported)
+    if not is_stalled(whole.figures.attempts, whole.figures.errors):
+        return sick
+    sick_networks = {each.network for each in sick}
+    rest = [network for network in awake if network not in sick_networks]
+    others = _stalled(EVERY_NETWORK, rest, submitted, unreported).figures
+    does_well = others.attempts >= STALL_MESSAGES_MIN and not is_stalled(
+        others.attempts, others.errors
+    )
+    return sick if sick and does_well else [whole]
+
+
+def _stalled(
+    name: str,
+    networks: Sequence[str],
+    submitted: Mapping[str, int],
+    unreported: Mapping[str, int],
+) -> Diagnosis:
+    taken = sum(submitted.get(network, 0) for network in networks)
+    silent = sum(unreported.get(network, 0) for network in networks)
+    return Diagnosis(name, TripCause.STALL, Figures(taken, silent))
 
 
 def is_stalled(submitted: int, unreported: int) -> bool:
