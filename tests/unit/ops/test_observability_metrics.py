@@ -132,6 +132,26 @@ def test_bus_metrics_count_by_queue(metrics: Metrics) -> None:
     assert value(metrics, "semalink_consumer_handler_seconds_count", **queue) == 1
 
 
+def test_shards_of_a_queue_count_as_the_queue(metrics: Metrics) -> None:
+    bus: BusObserver = BusMetrics(metrics)
+
+    bus.published("webhooks.outbound.03", PublishState.ACKED)
+    bus.published("webhooks.outbound.07", PublishState.ACKED)
+
+    queue = {"queue": "webhooks.outbound"}
+    assert value(metrics, "semalink_outbox_published_total", **queue) == 2
+
+
+def test_dead_letters_are_measured_by_queue(metrics: Metrics) -> None:
+    metrics.dead_letters_waiting("sms.normal", 3, 901.5)
+    metrics.queue_stuck("sms.normal", 1)
+
+    queue = {"queue": "sms.normal"}
+    assert value(metrics, "semalink_dead_letters_waiting", **queue) == 3
+    assert value(metrics, "semalink_dead_letters_oldest_age_seconds", **queue) == 901.5
+    assert value(metrics, "semalink_queue_stuck", **queue) == 1
+
+
 async def test_watch_loop_measures_until_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = Metrics()
     measured: asyncio.Queue[float] = asyncio.Queue()
