@@ -10,7 +10,8 @@ import msgspec
 
 from semalink.application.bus import Delivery, PoisonMessage
 from semalink.application.webhook_dispatching import DISPATCH_POKE_SUBJECT, Ticket
-from semalink.application.webhook_sending import Claimed, Sender
+from semalink.application.webhook_sending import Claimed, Outcome, Sender
+from semalink.domain.ids import DELIVERY_PREFIX, format_id
 from semalink_adapters.jetstream.consumer import Limits, consume_batches
 from semalink_adapters.jetstream.source import JetStreamSource
 from semalink_adapters.jetstream.streams import WEBHOOKS_OUTBOUND
@@ -19,6 +20,7 @@ from semalink_adapters.webhooks.courier import KeyRing, SigningCourier
 from semalink_adapters.webhooks.guarded_client import GuardedClient
 from semalink_adapters.webhooks.sealing import Sealer
 from semalink_ops.bootstrap import Core, Poker
+from semalink_ops.observability.tracing import Tracing
 from semalink_ops.runtime import new_request_id, utc_now
 
 _LIMITS = Limits(concurrency=2, batch=256, poll_seconds=1.0, not_ready_seconds=(0.2, 1.0))
@@ -50,7 +52,7 @@ async def run_webhook_worker(core: Core, stop: asyncio.Event) -> None:
     ) as client:
         sender = Sender(
             ClaimsWithKeys(claims, keys),
-            SigningCourier(client, keys, utc_now),
+            TracedCourier(SigningCourier(client, keys, utc_now), core.tracing),
             core.ledger,
             now=utc_now,
             jitter=random.random,
@@ -86,6 +88,20 @@ class ClaimsWithKeys:
     async def put_off(self, claimed: Sequence[Claimed], seconds: float) -> None:
         """Make attempts due again that were not made."""
         await self._claims.put_off(claimed, seconds)
+
+
+class TracedCourier:
+    """Makes each attempt within a trace, which the customer's server is told of."""
+
+    def __init__(self, courier: SigningCourier, tracing: Tracing) -> None:
+        self._courier = courier
+        self._tracing = tracing
+
+    async def deliver(self, claimed: Claimed) -> Outcome:
+        """Send once."""
+        delivery_id = format_id(DELIVERY_PREFIX, claimed.delivery_id)
+        with self._tracing.work("deliver_webhook", delivery_id=delivery_id):
+            return await self._courier.deliver(claimed)
 
 
 class TicketHandler:

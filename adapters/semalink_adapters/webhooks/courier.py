@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
+from opentelemetry.propagate import inject
 
 from semalink.application.webhook_sending import Claimed, Outcome
 from semalink.domain.webhook_delivery import Attempt
@@ -134,6 +135,8 @@ class SigningCourier:
             ),
             "webhook-attempt": str(claimed.attempt_no),
         }
+        # The trace that the attempt belongs to, if it is one of those that are kept.
+        inject(headers)
         started = time.perf_counter()
         answer = await self._client.post(claimed.url, claimed.payload, headers)
         duration_ms = round((time.perf_counter() - started) * 1_000)
