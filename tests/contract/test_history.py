@@ -17,13 +17,14 @@ from semalink.application.history import History, HistoryFilter, HistoryRow, Pla
 from semalink.application.ledger import Idempotency, Ledger
 from semalink.application.reading import ReadsUnavailable
 from semalink.application.sending import AcceptBatch, AcceptMessage
-from semalink.application.webhook_recovery import SendTest
-from semalink.application.webhooks import MadeSecret, RegisterEndpoint
+from semalink.application.webhook_recovery import MoveRecovery, SendTest, StartRecovery, Step
+from semalink.application.webhooks import EndpointStep, MadeSecret, MoveEndpoint, RegisterEndpoint
 from semalink.domain.account import Kind, Tier
 from semalink.domain.adjustment import Category
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft
 from semalink.domain.errors import DomainError, EmptyText
+from semalink.domain.recovery import RecoveryMode, Wanted
 from semalink.domain.webhook_endpoint import EndpointTerms, Secret, SecretKind
 from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
@@ -129,6 +130,35 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         worlds = _on_postgres(request.getfixturevalue("database_url"))
     async for world in worlds:
         yield world
+
+
+async def test_history_of_an_account_has_its_endpoints_and_recoveries(world: World) -> None:
+    account_id, other_id = await world.open(), await world.open()
+    endpoint_id, recovery_id = uuid7(), uuid7()
+    terms = EndpointTerms("https://shop.example.com/hooks", ("*",))
+    at = datetime.now(UTC)
+    wanted = Wanted(
+        endpoint_id, RecoveryMode.FAILED, at - timedelta(hours=1), at, ("*",), rate_per_second=5
+    )
+    ours = (endpoint_id, account_id)
+    for command in (
+        RegisterEndpoint(*ours, terms, (), 0, world.cause()),
+        MoveEndpoint(*ours, EndpointStep.PAUSE, world.cause(), "mending"),
+        StartRecovery(recovery_id, account_id, wanted, world.cause()),
+        MoveRecovery(recovery_id, *ours, Step.CANCEL, world.cause()),
+    ):
+        await world.ledger.execute(command)
+
+    rows = await world.rows(account_id=account_id, is_newest_first=False)
+    paused = await world.rows(name="webhook_endpoint.paused")
+
+    assert [row.name for row in rows][2:] == [
+        "webhook_endpoint.created", "webhook_endpoint.paused", "recovery.created",
+        "recovery.cancelled",
+    ]  # fmt: skip
+    assert {row.account_id for row in rows} == {f"acct_{account_id.hex}"}
+    assert [(row.actor, row.reason) for row in paused] == [("operator:wanjiku", "mending")]
+    assert await world.names(account_id=other_id, name="recovery") == []
 
 
 async def test_history_tells_who_changed_a_limit_from_what_to_what_and_why(world: World) -> None:

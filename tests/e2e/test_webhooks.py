@@ -1,3 +1,5 @@
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -257,3 +259,30 @@ async def test_test_event_arrives_at_once_and_can_be_sent_again(shop: Shop) -> N
     await until(twice, "it comes again", within_seconds=SECONDS)
     assert shop.receiver.names() == ["webhook.test"] * 2
     assert {event["id"] for event in shop.receiver.taken} == {sent["event_id"]}
+
+
+async def test_recovery_goes_on_where_a_relay_that_was_killed_left_it(
+    shop: Shop, running: Any
+) -> None:
+    await shop.register("message.delivered")
+    shop.receiver.status = 503
+    shop.receiver.headers = {"webhook-delivery": "abort-message"}
+    began_at = datetime.now(UTC) - timedelta(minutes=1)
+    await shop.send(4)
+    await shop.deliveries(4, state="failed")
+    shop.receiver.status, shop.receiver.headers = 204, {}
+
+    asked = {"since": began_at.isoformat(), "rate_per_second": 1}
+    recovery = await shop.post(f"{shop.endpoint}/recoveries", asked, status=201)
+    await shop.received(1)
+    os.kill(running.quickstart()["pids"]["relay"], signal.SIGKILL)
+
+    async def completed() -> Any:
+        shown = await shop.get(f"{shop.endpoint}/recoveries/{recovery['id']}")
+        return shown if shown["state"] == "completed" else None
+
+    shown = await until(completed, "everything is recovered", within_seconds=SECONDS)
+    deliveries = [await shop.detail(one) for one in await shop.deliveries(4)]
+    assert (shown["matched_count"], shown["sent_count"], shown["delivered_count"]) == (4, 4, 4)
+    assert all(len(one["attempts"]) == 2 for one in deliveries)
+    assert len(shop.receiver.bodies) == 4

@@ -47,6 +47,14 @@ DELETE FROM report_shelf WHERE (report_id, part) IN (
 #: How long events can be read in feeds, and what became of a delivery in lists.
 EVENTS_KEPT = timedelta(days=30)
 
+# How each recovery ended stays with it.
+_DELETE_RECOVERED = """
+DELETE FROM recovery_items WHERE (recovery_id, delivery_id) IN (
+    SELECT i.recovery_id, i.delivery_id
+    FROM recoveries AS r JOIN recovery_items AS i ON i.recovery_id = r.recovery_id
+    WHERE r.ended_at < %s LIMIT %s
+)"""
+
 # What became of them stays in their log.
 _DELETE_DELIVERIES = """
 DELETE FROM webhook_deliveries WHERE delivery_id IN (
@@ -88,6 +96,7 @@ def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
             (_DELETE_SHELVED, (partitions.first_id_of(now - SHELVED_KEPT),)),
             (_DELETE_REFERENCES, (now - REFERENCES_KEPT,)),
             (_DELETE_LETTERS, (now - LETTERS_KEPT,)),
+            (_DELETE_RECOVERED, (now - EVENTS_KEPT,)),
             (_DELETE_DELIVERIES, (partitions.first_id_of(now - EVENTS_KEPT),)),
         ):
             dropped += _drop(connection, statement, parameters)

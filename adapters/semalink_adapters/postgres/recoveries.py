@@ -97,9 +97,13 @@ SETTLE = """
 WITH ended AS (
     UPDATE recovery_items AS i
     SET state = CASE WHEN d.state = 'delivered' THEN 'delivered' ELSE 'failed' END
-    FROM webhook_deliveries AS d
-    WHERE i.recovery_id = %(id)s AND i.state = 'sent' AND d.delivery_id = i.delivery_id
-        AND d.state IN ('delivered', 'failed', 'cancelled')
+    FROM (
+        SELECT s.delivery_id, d.state
+        FROM recovery_items AS s LEFT JOIN webhook_deliveries AS d ON d.delivery_id = s.delivery_id
+        WHERE s.recovery_id = %(id)s AND s.state = 'sent'
+            AND COALESCE(d.state, 'dropped') IN ('delivered', 'failed', 'cancelled', 'dropped')
+    ) AS d
+    WHERE i.recovery_id = %(id)s AND i.state = 'sent' AND i.delivery_id = d.delivery_id
     RETURNING i.state)
 UPDATE recoveries AS r
 SET delivered_count = r.delivered_count + (SELECT count(*) FROM ended WHERE state = 'delivered'),
