@@ -1,3 +1,4 @@
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -5,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from uuid_utils.compat import uuid7
 
+from semalink.application.webhook_recovery import SendTest
+from semalink.application.webhooks import RegisterEndpoint
+from semalink.domain.cause import Cause
+from semalink.domain.webhook_endpoint import EndpointTerms
+from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_ops.cli import exit_codes, run
 
 PEPPER = "a-pepper-of-at-least-thirty-two-characters"
@@ -122,3 +129,30 @@ def test_history_ends_with_3_when_there_is_no_account(semalink: Semalink) -> Non
     status, _, _ = semalink("history", f"acct_{'0' * 32}")
 
     assert status == exit_codes.NOT_FOUND
+
+
+def test_history_of_an_endpoint_and_of_a_delivery_is_found_by_their_ids(
+    semalink: Semalink, database_url: str
+) -> None:
+    endpoint_id, delivery_id, account_id = uuid7(), uuid7(), uuid7()
+    cause = Cause("key:1", datetime.now(UTC), "req_1")
+    terms = EndpointTerms("https://shop.example.com", ("*",))
+
+    async def make() -> None:
+        async with GroupCommit(database_url) as ledger:
+            await ledger.execute(RegisterEndpoint(endpoint_id, account_id, terms, (), 0, cause))
+            await ledger.execute(SendTest(delivery_id, endpoint_id, account_id, cause))
+
+    asyncio.run(make())
+    _, of_endpoint, _ = semalink("history", f"whe_{endpoint_id.hex}", "--json")
+    _, of_delivery, _ = semalink("history", f"whk_{delivery_id.hex}", "--json")
+
+    assert [row["name"] for row in lines(of_endpoint)] == ["webhook_endpoint.created"]
+    assert [row["name"] for row in lines(of_delivery)] == ["webhook_delivery.created"]
+
+
+def test_history_of_an_endpoint_is_refused_with_half_an_id(semalink: Semalink) -> None:
+    status, _, err = semalink("history", "whe_12")
+
+    assert status == exit_codes.USAGE
+    assert "whe_" in err

@@ -1,6 +1,6 @@
 """One event on its way to one endpoint: every attempt, until it arrived or was given up."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -261,7 +261,7 @@ class WebhookDelivery(Aggregate):
             request_id=cause.request_id,
             trigger=trigger.value,
             recovery_id=recovery_id,
-            **asdict(subject),
+            **{name: getattr(subject, name) for name in Subject.__slots__},
         )
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,12 +13,22 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from semalink.application.accounts import TopUp
+from semalink.application.ledger import Books as LedgerBooks
+from semalink.application.ledger import Needs, PlainCommand
 from semalink.application.ports import ReportState
+from semalink.application.webhooks import RegisterEndpoint
 from semalink.domain.cause import Cause
 from semalink.domain.webhook_delivery import DeliveryState
+from semalink.domain.webhook_endpoint import (
+    DisabledReason,
+    EndpointTerms,
+    SecretKind,
+    WebhookEndpoint,
+)
 from semalink_adapters.postgres.feed import FeedPage, FeedWriter, connect
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.mapper import EventMapper
+from semalink_adapters.webhooks.secret_making import SealedSecrets
 
 SECONDS_MAX = 20.0
 INSERT_ENDPOINT = """
@@ -282,3 +293,39 @@ async def test_feed_that_was_set_back_makes_no_delivery_twice(
 
     assert books.one("SELECT count(*) FROM webhook_deliveries") == 1
     assert books.one("SELECT count(*) FROM webhook_events") == 1
+
+
+@dataclass(frozen=True)
+class Disable(PlainCommand):
+    """Does to an endpoint what its failures do in the end."""
+
+    endpoint_id: UUID
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        needs.settings.add(self.endpoint_id)
+
+    def decide(self, books: LedgerBooks) -> None:
+        endpoint = books.find(WebhookEndpoint, self.endpoint_id)
+        assert endpoint is not None
+        endpoint.disable(DisabledReason.FAILING, self.cause)
+
+
+async def test_feed_tells_an_account_that_its_endpoint_was_disabled(
+    desk: Any, books: Any, writer: FeedWriter
+) -> None:
+    account_id = await desk.open_account()
+    endpoint_id, other_id = uuid7(), uuid7()
+    terms = EndpointTerms("https://example.com", ("webhook_endpoint.*",))
+    for one in (endpoint_id, other_id):
+        secret = SealedSecrets(bytes(32)).make(uuid7(), SecretKind.V1)
+        await desk.ledger.execute(RegisterEndpoint(one, account_id, terms, (secret,), 0, cause()))
+
+    await desk.ledger.execute(Disable(endpoint_id, cause()))
+    follow(writer)
+
+    [told] = feed_of(books, account_id)
+    assert told["type"] == "webhook_endpoint.disabled"
+    assert told["data"]["endpoint_id"] == f"whe_{endpoint_id.hex}"
+    assert told["data"]["reason"] == "failing"
+    assert books.all("SELECT endpoint_id FROM webhook_deliveries") == [(other_id,)]
