@@ -21,6 +21,7 @@ POLL_SECONDS = 0.1
 LINGER_SECONDS = 0.005
 RETRY_SECONDS = 0.5
 REPAIR_SECONDS = 5.0
+COUNT_SECONDS = 15.0
 #: A dispatcher that takes longer gives its lock up to another one.
 STEP_SECONDS_MAX = 30.0
 
@@ -70,6 +71,7 @@ class _Lead:
         #: When the broker's store was made; None before it was seen.
         self._store_made_at: datetime | None = None
         self._repair_at = 0.0
+        self._count_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         while not await self._book.try_lead():
@@ -95,7 +97,9 @@ class _Lead:
             return
         self._repair_at = now + REPAIR_SECONDS
         await self._dispatcher.repair()
-        self._metrics.held(await self._book.count_held())
+        if now >= self._count_at:
+            self._count_at = now + COUNT_SECONDS
+            self._metrics.held(await self._book.count_held())
         made_at = await self._find_store()
         if made_at is not None and made_at != self._store_made_at:
             # New to us, or to everybody: what was issued before may not be in it.

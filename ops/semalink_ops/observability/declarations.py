@@ -250,7 +250,7 @@ WEBHOOKS_HELD = Declared(
     "semalink_webhooks_held",
     Kind.GAUGE,
     "Deliveries that are due and not sent, because their endpoint is paused, disabled or left "
-    "alone; told by the relay that dispatches.",
+    "alone, counted up to 100,000; told by the relay that dispatches.",
 )
 WEBHOOK_BREAKERS_OPENED = Declared(
     "semalink_webhook_breakers_opened_total",

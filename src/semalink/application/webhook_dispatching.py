@@ -151,6 +151,8 @@ class Dispatcher:
         self._new_request_id = new_request_id
         self._observer = observer
         self._windows: dict[UUID, Window] = {}
+        #: The endpoint that came first in the last step.
+        self._first = UUID(int=0)
         #: When an endpoint will have been given all that it got, at its rate.
         self._given_until: dict[UUID, datetime] = {}
 
@@ -166,9 +168,18 @@ class Dispatcher:
         ]
         if not rooms:
             return 0
-        issued = await self._book.issue(rooms, ISSUE_MAX)
+        issued = await self._book.issue(self._in_turn(rooms), ISSUE_MAX)
         self._count_against_rates(issued, targets, now)
         return await self._publish(issued)
+
+    def _in_turn(self, rooms: Sequence[Room]) -> list[Room]:
+        """Begin behind the endpoint that came first the last time, so that each is first once."""
+        in_order = sorted(rooms, key=lambda room: room.endpoint_id)
+        behind = [room for room in in_order if room.endpoint_id > self._first]
+        before = in_order[: len(in_order) - len(behind)]
+        turned = behind + before
+        self._first = turned[0].endpoint_id
+        return turned
 
     async def repair(self) -> int:
         """Make due again what was lost on the way; return how much it was."""

@@ -1,7 +1,7 @@
 """Hot statements find their rows by index, also with a plan that was made while all was empty."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,8 @@ from semalink_adapters.postgres import (
     reads,
     reports,
     tables,
+    webhook_claims,
+    webhook_dispatch,
 )
 from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
 
@@ -85,6 +87,19 @@ BY_KEY = [
     pytest.param(feed.SUBSCRIPTIONS, ([SOME_ID],), id="subscriptions"),
     pytest.param(READ_FEED, (), id="feed"),
     pytest.param(endpoint_reads.SELECT_IN_VAIN, (200,), id="waiting_in_vain"),
+    pytest.param(webhook_dispatch.TARGETS_DUE, (), id="webhooks_due"),
+    pytest.param(webhook_dispatch.ISSUE, ([SOME_ID], [8], [50], 500), id="webhooks_issued"),
+    pytest.param(webhook_dispatch.TAKE_BACK, ([SOME_ID],), id="webhooks_taken_back"),
+    pytest.param(webhook_dispatch.TAKE_BACK_LOST, (timedelta(minutes=2),), id="webhooks_lost"),
+    pytest.param(webhook_dispatch.ISSUED_NOW, (None, None, 500), id="webhooks_out"),
+    pytest.param(webhook_dispatch.COUNT_HELD, (), id="webhooks_held"),
+    pytest.param(
+        webhook_claims.CLAIM, (timedelta(seconds=75), [SOME_ID], [1]), id="webhooks_claimed"
+    ),
+    pytest.param(
+        webhook_claims.PUT_OFF, (timedelta(seconds=2), [SOME_ID], [1]), id="webhooks_put_off"
+    ),
+    pytest.param(webhook_claims.SECRETS, ([SOME_ID],), id="webhook_secrets"),
     pytest.param(endpoint_reads.COUNT_ENDPOINTS, (SOME_ID,), id="endpoint_count"),
 ]
 

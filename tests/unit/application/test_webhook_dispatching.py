@@ -165,6 +165,17 @@ async def test_step_holds_what_its_owner_paused(world: World):
     assert [room.endpoint_id for room in world.book.rooms] == [OTHER]
 
 
+async def test_step_lets_each_endpoint_be_first_in_turn(world: World):
+    world.book.targets = [target(endpoint_id=UUID(int=number)) for number in (3, 1, 2)]
+    firsts = []
+
+    for _ in range(4):
+        await world.dispatcher.step()
+        firsts.append([room.endpoint_id.int for room in world.book.rooms])
+
+    assert firsts == [[1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 2, 3]]
+
+
 async def test_step_opens_the_breaker_of_an_endpoint_that_fails(world: World):
     world.book.targets = [target(record=FAILING)]
 
