@@ -15,6 +15,7 @@ from semalink.application.webhook_attempts import (
     WarnOfDisabling,
 )
 from semalink.domain.cause import Cause
+from semalink.domain.errors import WebhookDeliveryNotFound
 from semalink.domain.webhook_delivery import (
     Attempt,
     DeliveryState,
@@ -184,3 +185,10 @@ def test_warn_and_disable_change_nothing_without_an_endpoint():
     ledger.decide(DisableFailing(ENDPOINT, CAUSE))
 
     assert ledger.log == []
+
+
+def test_give_up_is_refused_when_there_is_no_such_delivery(ledger: MemoryLedger) -> None:
+    command = GiveUpDelivery(UUID(int=9), GivenUp.EXHAUSTED, CAUSE)
+
+    with pytest.raises(WebhookDeliveryNotFound):
+        ledger.decide(command)
