@@ -31,6 +31,7 @@ FROM credit_heads"""
 OPEN_RESERVATIONS = "SELECT reservation_id, account_id, amount_micros FROM open_reservations"
 PENDING = "SELECT message_id, state FROM pending_submissions"
 REFERENCES = "SELECT aggregator, reference, message_id FROM provider_references"
+AWAITED = "SELECT message_id, aggregator, reference FROM awaited_reports"
 SHOWN = "SELECT message_id, status, charged_micros, refunded_micros FROM messages"
 
 
@@ -44,6 +45,8 @@ class Evidence:
     open_reservations: Mapping[UUID, tuple[UUID, int]]
     pending: Mapping[UUID, str]
     references: Mapping[tuple[str, str], UUID]
+    #: Under which reference a final report is waited for.
+    awaited: Mapping[UUID, tuple[str, str]]
     #: The read model: status, charged and refunded.
     shown: Mapping[UUID, tuple[Any, ...]]
     #: The handset and the text of every message that the sandbox took.
@@ -84,9 +87,9 @@ async def _read(connection: psycopg.AsyncConnection[Any]) -> dict[str, Any]:
         entries = await (await cursor.execute(ENTRIES)).fetchall()
     async with connection.cursor(row_factory=class_row(Step)) as cursor:
         steps = await (await cursor.execute(STEPS)).fetchall()
-    heads, reservations, pending, references, shown = [
+    heads, reservations, pending, references, awaited, shown = [
         await (await connection.execute(statement)).fetchall()
-        for statement in (HEADS, OPEN_RESERVATIONS, PENDING, REFERENCES, SHOWN)
+        for statement in (HEADS, OPEN_RESERVATIONS, PENDING, REFERENCES, AWAITED, SHOWN)
     ]
     return {
         "entries": entries,
@@ -95,6 +98,7 @@ async def _read(connection: psycopg.AsyncConnection[Any]) -> dict[str, Any]:
         "open_reservations": {row[0]: (row[1], row[2]) for row in reservations},
         "pending": dict(pending),
         "references": {(row[0], row[1]): row[2] for row in references},
+        "awaited": {row[0]: (row[1], row[2]) for row in awaited},
         "shown": {row[0]: tuple(row[1:]) for row in shown},
     }
 
@@ -147,6 +151,12 @@ def _compare_tables(
         for reference in story.references
     }
     yield from differences("reference", evidence.references, references)
+    awaited = {
+        story.message_id: story.references[-1]
+        for story in messages.stories.values()
+        if story.status == "submitted"
+    }
+    yield from differences("awaited report", evidence.awaited, awaited)
     for story in messages.stories.values():
         listed = evidence.pending.get(story.message_id)
         if not _is_rightly_listed(story, listed):

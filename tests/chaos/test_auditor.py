@@ -83,6 +83,7 @@ def evidence(entries: Sequence[Entry], steps: Sequence[Step], arrivals: int) -> 
         open_reservations={MESSAGE: (ACCOUNT, PRICE)} if is_open else {},
         pending={MESSAGE: "queued"} if is_open else {},
         references=took,
+        awaited={} if DELIVERED in steps else {one: key for key, one in took.items()},
         shown={},
         taken=[(TO, TEXT)] * arrivals,
     )
@@ -91,9 +92,10 @@ def evidence(entries: Sequence[Entry], steps: Sequence[Step], arrivals: int) -> 
 SOUND = evidence([*OPENED, CHARGED], [ACCEPTED, STARTED, SUBMITTED, DELIVERED], 1)
 WAITING = evidence(OPENED, [ACCEPTED], 0)
 SENT_TWICE = evidence(OPENED, [ACCEPTED, STARTED, LOST, AGAIN], 2)
+ON_ITS_WAY = evidence([*OPENED, CHARGED], [ACCEPTED, STARTED, SUBMITTED], 1)
 
 
-@pytest.mark.parametrize("sound", [SOUND, WAITING, SENT_TWICE])
+@pytest.mark.parametrize("sound", [SOUND, WAITING, SENT_TWICE, ON_ITS_WAY])
 def test_examine_finds_nothing_in_sound_books(sound: Evidence) -> None:
     assert examine(sound).violations == []
 
@@ -114,6 +116,8 @@ def changed(entries: Sequence[Entry], place: int, **facts: Any) -> list[Entry]:
         (replace(SOUND, entries=SOUND.entries[:-1]), "credit head"),
         (replace(SOUND, heads={}), "credit head"),
         (replace(SOUND, references={}), "reference"),
+        (replace(SOUND, awaited={MESSAGE: ("celcom", "1")}), "awaited report"),
+        (replace(ON_ITS_WAY, awaited={}), "awaited report"),
         (replace(WAITING, open_reservations={}), "open reservation"),
         (replace(WAITING, pending={}), "on the work list None"),
         (replace(SOUND, pending={MESSAGE: "queued"}), "on the work list queued"),
