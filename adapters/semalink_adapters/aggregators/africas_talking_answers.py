@@ -50,10 +50,13 @@ def _verdict(
     return _Verdict(name, failure, retryable, may_fail_over)
 
 
+#: This sender id is not registered with them; others are.
+_SENDER_UNKNOWN = "InvalidSenderId"
+
 _VERDICTS: Mapping[str, _Verdict] = MappingProxyType(
     {
         "401": _verdict("RiskHold", FailureClass.HELD, may_fail_over=True),
-        "402": _verdict("InvalidSenderId", FailureClass.CONFIGURATION, may_fail_over=True),
+        "402": _verdict(_SENDER_UNKNOWN, FailureClass.CONFIGURATION, may_fail_over=True),
         "403": _verdict("InvalidPhoneNumber", FailureClass.RECIPIENT),
         "404": _verdict("UnsupportedNumberType", FailureClass.RECIPIENT),
         "405": _verdict(
@@ -200,6 +203,7 @@ class Judge:
             detail=scrub(words, text=submission.text, secrets=(self._api_key,)),
             retryable=verdict.retryable,
             may_fail_over=verdict.may_fail_over,
+            of_sender=verdict.name == _SENDER_UNKNOWN,
         )
 
     def _shout(self, submission: Submission, code: str) -> str:

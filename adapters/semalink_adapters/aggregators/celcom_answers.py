@@ -36,6 +36,7 @@ _log = structlog.get_logger()
 ACCEPTED = "200"
 INVALID_MOBILE = "1003"
 LOW_CREDIT = "1004"
+SENDER_UNKNOWN = "1001"
 TOO_MANY_IN_LIST = "1012"
 TOO_MANY_CONTACTS = "1104"
 
@@ -66,7 +67,7 @@ _NO_CREDIT = _Verdict(FailureClass.PROVIDER_CREDIT, retryable=True, may_fail_ove
 #: 1003 and 1004 are decided by more than their code.
 _VERDICTS: Mapping[str, _Verdict] = MappingProxyType(
     {
-        "1001": _OUR_SETTINGS,
+        SENDER_UNKNOWN: _OUR_SETTINGS,
         "1002": _NO_ROUTE,
         "1005": _PASSING,
         "1006": _OUR_SETTINGS,
@@ -221,6 +222,7 @@ class Judge:
             detail=scrub(item.description, text=submission.text, secrets=(self._api_key,)),
             retryable=verdict.retryable,
             may_fail_over=verdict.may_fail_over,
+            of_sender=code == SENDER_UNKNOWN,
         )
 
 

@@ -37,7 +37,7 @@ class FailureClass(StrEnum):
 class SendFailed(Exception):
     """An aggregator certainly did not take the message."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a refusal says
         self,
         failure: FailureClass,
         *,
@@ -46,8 +46,11 @@ class SendFailed(Exception):
         retryable: bool,
         may_fail_over: bool,
         answer: str | None = None,
+        of_sender: bool = False,
     ) -> None:
         self.failure = failure
+        #: Whether it concerns this sender id alone, so that it says nothing of the route.
+        self.of_sender = of_sender
         #: The whole answer without keys, phone numbers or the text; None when there was none.
         self.answer = answer
         #: The provider's own code, e.g. "1004" or "UserInBlacklist"; "" when there is none.

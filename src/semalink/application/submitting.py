@@ -125,30 +125,28 @@ class Submitter:
         if ready.probes is not None:
             self._watch.note_probe(ready.aggregator, ready.probes, started_at + PROBE_LEASE)
         try:
-            result, outcome = await self._call(ready)
+            outcome = await self._call(ready)
         except BaseException:
             # Cut off by us, which says nothing of the route.
             self._watch.forget(call)
             raise
-        self._watch.end(call, result)
+        spoken = _says_of_route(outcome)
+        self._watch.end(call, spoken)
         seconds = (self._now() - started_at).total_seconds()
-        self._observer.submitted(ready.aggregator, seconds, result)
+        self._observer.submitted(ready.aggregator, seconds, _result_of(outcome))
         step = await self._record(self._outcome(job, wish, ready, outcome, request_id))
         if ready.probes is not None:
-            await self._end_probe(job, ready.probes, call, result)
+            await self._end_probe(job, ready.probes, call, spoken)
         return step
 
-    async def _call(self, ready: Ready) -> tuple[str, Receipt | SendFailed | OutcomeUnknown]:
+    async def _call(self, ready: Ready) -> Receipt | SendFailed | OutcomeUnknown:
         try:
             async with asyncio.timeout(self._submit_seconds_max):
-                receipt = await self._aggregators[ready.aggregator].submit(ready.submission)
-        except SendFailed as failure:
-            return failure.failure.value, failure
-        except OutcomeUnknown as unknown:
-            return "unknown", unknown
+                return await self._aggregators[ready.aggregator].submit(ready.submission)
+        except (SendFailed, OutcomeUnknown) as outcome:
+            return outcome
         except TimeoutError:
-            return "unknown", OutcomeUnknown()
-        return "accepted", receipt
+            return OutcomeUnknown()
 
     def _outcome(
         self,
@@ -197,3 +195,15 @@ class Submitter:
 
     def _cause(self, request_id: str) -> Cause:
         return Cause(ACTOR, self._now(), request_id)
+
+
+def _result_of(outcome: Receipt | SendFailed | OutcomeUnknown) -> str:
+    if isinstance(outcome, SendFailed):
+        return outcome.failure.value
+    return "accepted" if isinstance(outcome, Receipt) else "unknown"
+
+
+def _says_of_route(outcome: Receipt | SendFailed | OutcomeUnknown) -> str:
+    """Return the result as it counts for the route: one sender id may be the only one at fault."""
+    is_of_sender = isinstance(outcome, SendFailed) and outcome.of_sender
+    return "sender" if is_of_sender else _result_of(outcome)

@@ -191,6 +191,31 @@ async def test_submit_reads_the_recorded_answer(
     assert len(provider.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("recorded", "of_sender"),
+    [
+        ("celcom/send_refused_1001", True),
+        ("celcom/send_refused_1006", False),
+        ("africas_talking/send_refused_402", True),
+        ("africas_talking/send_refused_405", False),
+    ],
+)
+async def test_submit_tells_one_sender_id_from_the_route(
+    recorded: str,
+    of_sender: bool,  # noqa: FBT001
+    provider: Any,
+    build_adapter: Callable[..., Aggregator],
+    recording: Callable[[str], bytes],
+):
+    kind = recorded.split("/", maxsplit=1)[0]
+    provider.answer(SEND[kind], recording(f"{recorded}.json"))
+
+    with pytest.raises(SendFailed) as refusal:
+        await build_adapter(kind).submit(SUBMISSION)
+
+    assert refusal.value.of_sender is of_sender
+
+
 @pytest.mark.parametrize("status", [200, 201, 400, 409, 500, 504])
 async def test_submit_believes_the_body_whatever_the_http_status(
     status: int,

@@ -31,6 +31,15 @@ DOWN = SendFailed(
     FailureClass.TRANSIENT, provider_code="500", detail="", retryable=True, may_fail_over=True
 )
 
+NO_SUCH_SENDER = SendFailed(
+    FailureClass.CONFIGURATION,
+    provider_code="1001",
+    detail="",
+    retryable=False,
+    may_fail_over=True,
+    of_sender=True,
+)
+
 
 @pytest.fixture
 def celcom() -> MemoryAggregator:
@@ -113,6 +122,25 @@ async def test_submit_leaves_a_route_that_fails_and_says_why(
         "celcom": {"state": "open", "attempts": 10, "errors": 10},
         "africastalking": {"state": "closed", "attempts": 10, "errors": 0},
     }
+
+
+async def test_submit_stays_with_a_route_that_does_not_know_one_sender_id(
+    submitter: Submitter,
+    watch: RouteWatch,
+    accept: Accept,
+    celcom: MemoryAggregator,
+    ledger: MemoryLedger,
+) -> None:
+    celcom.outcomes.extend([NO_SUCH_SENDER] * 10)
+    for _ in range(10):
+        await submitter.submit(accept())
+    await watch.beat()
+    job = accept()
+
+    await submitter.submit(job)
+
+    assert choices(ledger, job) == [("celcom", "default")]
+    assert watch.board.standings["celcom"].figures == Figures(10, 0, 0)
 
 
 async def test_submit_tries_a_route_that_rested_with_one_message_after_another(

@@ -34,6 +34,7 @@ def ago(seconds: int, attempts: int, errors: int, network: str = EVERY_NETWORK) 
         ("content", False),
         ("route", False),
         ("held", False),
+        ("sender", False),
         ("transient", True),
         ("provider_credit", True),
         ("configuration", True),
