@@ -19,7 +19,7 @@ from semalink.application.delivery_reading import (
     health_view,
 )
 from semalink.application.reading import ReadsUnavailable
-from semalink.application.recovering import RecoveryJob
+from semalink.application.recovering import AHEAD_SECONDS, RecoveryJob
 from semalink.application.webhook_recovery import RecoveryItem
 from semalink.domain.endpoint_health import Record, note_attempt
 from semalink.domain.event_types import matches
@@ -202,7 +202,7 @@ class MemoryRecoveries:
         """Return what was found and not sent yet, oldest first."""
         self._follow(recovery_id)
         items = [item for state, item in self._of(recovery_id).items.values() if state == "matched"]
-        return items[:limit]
+        return items[: min(limit, self._room(recovery_id))]
 
     async def skip(self, recovery_id: UUID, delivery_ids: Sequence[UUID]) -> None:
         """Note of events that nothing had to be sent."""
@@ -222,6 +222,17 @@ class MemoryRecoveries:
                 is_delivered = delivery.state is DeliveryState.DELIVERED
                 items[delivery_id] = ("delivered" if is_delivered else "failed", item)
         return self._counts(recovery_id)
+
+    def _room(self, recovery_id: UUID) -> int:
+        recovery = self._ledger.load(Recovery, recovery_id)
+        assert recovery is not None, "what is worked off was started"
+        endpoint = self._ledger.load(WebhookEndpoint, recovery.wanted.endpoint_id)
+        assert endpoint is not None, "a recovery has an endpoint"
+        sent = [one for one, (state, _) in self._of(recovery_id).items.items() if state == "sent"]
+        loaded = [self._ledger.load(WebhookDelivery, one) for one in sent]
+        untried = [one for one in loaded if one and one.is_waiting and not one.round_attempts]
+        rate = min(recovery.wanted.rate_per_second, endpoint.terms.rate_per_second)
+        return max(0, AHEAD_SECONDS * rate - len(untried))
 
     def _check(self) -> None:
         if not self.is_available:

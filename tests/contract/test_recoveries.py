@@ -8,7 +8,7 @@ import pytest
 from tests.contract.delivery_worlds import WORLDS, World, cause, now
 
 from semalink.application.delivery_reading import RecoveryView
-from semalink.application.webhook_recovery import ResendDelivery, Step
+from semalink.application.webhook_recovery import ResendDelivery, SendAgain, Step
 
 
 @pytest.fixture(params=WORLDS)
@@ -96,6 +96,25 @@ async def test_recovery_sends_each_event_once_whoever_carries_it_on(world: World
     assert (ended.state, ended.failed_count) == ("completed", 1)
     assert shown is not None
     assert (shown.attempts_made, shown.state) == (2, "failed")
+
+
+async def test_recovery_runs_no_further_ahead_of_the_endpoint_than_two_seconds(
+    world: World,
+) -> None:
+    failed = [await world.failed() for _ in range(4)]
+    recovery_id = await world.recover(rate_per_second=1)
+    [job] = await world.book.under_way()
+    for _ in range(2):
+        await world.book.match(job)
+    for item in await world.book.due(recovery_id, 9):
+        await world.ledger.execute(SendAgain(recovery_id, world.endpoint_id, item, cause()))
+
+    full = await world.book.due(recovery_id, 9)
+    await world.attempt(failed[0], status=204)
+    freed = await world.book.due(recovery_id, 9)
+
+    assert full == []
+    assert [item.delivery_id for item in freed] == [failed[2]]
 
 
 async def test_recovery_that_is_paused_sends_nothing_until_it_is_resumed(world: World) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from semalink.application.recovering import RecoveryJob
+from semalink.application.recovering import AHEAD_SECONDS, RecoveryJob
 from semalink.application.webhook_recovery import RecoveryItem
 from semalink.domain.event_types import matches
 from semalink.domain.ids import EVENT_PREFIX
@@ -65,6 +65,16 @@ NOTE_MATCHED = """
 UPDATE recoveries SET matched_count = matched_count + %s, matched_sequence = %s,
        matched_at = CASE WHEN %s THEN clock_timestamp() END
 WHERE recovery_id = %s"""
+
+# Untried are those whose round has no attempt yet; only the few of them are ever counted.
+ROOM = """
+SELECT %(ahead_seconds)s * least(r.rate_per_second, e.rate_per_second) - (
+    SELECT count(*) FROM recovery_items AS i
+    JOIN webhook_deliveries AS d ON d.delivery_id = i.delivery_id
+    WHERE i.recovery_id = r.recovery_id AND i.state = 'sent' AND d.round_attempts = 0
+        AND d.state IN ('waiting', 'issued', 'sending'))
+FROM recoveries AS r JOIN webhook_endpoints AS e ON e.endpoint_id = r.endpoint_id
+WHERE r.recovery_id = %(id)s"""
 
 DUE = """
 SELECT i.delivery_id, i.event_sequence, a.event_id, a.name
@@ -142,7 +152,11 @@ class PostgresRecoveries(Queries):
 
     async def due(self, recovery_id: UUID, limit: int) -> Sequence[RecoveryItem]:
         """Return what was found and not sent yet, oldest first."""
-        rows = await self._all(DUE, (recovery_id, limit))
+        asked = {"id": recovery_id, "ahead_seconds": AHEAD_SECONDS}
+        [(room,)] = await self._all(ROOM, asked)
+        if room <= 0:
+            return []
+        rows = await self._all(DUE, (recovery_id, min(limit, room)))
         if not rows:
             await self._execute(SKIP_DROPPED, {"id": recovery_id})
         return [_item(row) for row in rows]

@@ -20,6 +20,8 @@ from semalink.domain.recovery import Counts, RecoveryState, Wanted
 ACTOR = "worker:recoveries"
 #: At most so many events of one recovery are sent in one turn.
 PAGE_MAX = 500
+#: What was sent and not tried yet is at most so many seconds' worth of an endpoint's rate.
+AHEAD_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,11 @@ class RecoveryBook(Protocol):
         ...
 
     async def due(self, recovery_id: UUID, limit: int) -> Sequence[RecoveryItem]:
-        """Return what was found and not sent yet, oldest first."""
+        """Return what was found and not sent yet, oldest first.
+
+        Only as far as there is room: what was sent and was not tried yet is bounded, so that what
+        happens now need not stand behind a whole recovery.
+        """
         ...
 
     async def skip(self, recovery_id: UUID, delivery_ids: Sequence[UUID]) -> None:

@@ -36,6 +36,7 @@ def plan_of(session: psycopg.Connection[Any], statement: str, parameters: Any) -
         pytest.param(recoveries.LOCK_MATCHING, (ID,), id="lock_matching"),
         pytest.param(recoveries.NEXT_EVENTS, (ID, 1, 9), id="next_events"),
         pytest.param(recoveries.SELECT_STATES, ([ID],), id="states"),
+        pytest.param(recoveries.ROOM, NAMED | {"ahead_seconds": 2}, id="room"),
         pytest.param(recoveries.DUE, (ID, 9), id="due"),
         pytest.param(recoveries.SKIP, NAMED, id="skip"),
         pytest.param(recoveries.SKIP_DROPPED, NAMED, id="skip_dropped"),

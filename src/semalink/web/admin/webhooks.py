@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 from semalink.application.delivery_reading import check_at_rest
 from semalink.application.webhook_recovery import ResendDelivery
 from semalink.domain.ids import ACCOUNT_PREFIX, parse_id
-from semalink.web.admin.roles import ANYONE, OPERATIONS
+from semalink.web.admin.roles import ADMIN, ANYONE, AUDITOR, OPERATIONS, OPS
 from semalink.web.arrival import arrival_of
 from semalink.web.dependencies import AdminDependencies
 from semalink.web.operation import route
@@ -38,7 +38,13 @@ LIST_ANY = replace(
     description="Events on their way to endpoints of all accounts, newest event first.",
     scopes=ANYONE,
 )
-READ_ANY = replace(READ_ONE, path=_ONE, operation_id="getAnyWebhookDelivery", scopes=ANYONE)
+# A payload may hold a number, and what an endpoint answers may hold anything.
+READ_ANY = replace(
+    READ_ONE,
+    path=_ONE,
+    operation_id="getAnyWebhookDelivery",
+    scopes=frozenset({ADMIN, OPS, AUDITOR}),
+)
 RESEND_ANY = replace(
     RESEND, path=f"{_ONE}/resend", operation_id="resendAnyWebhookDelivery", scopes=OPERATIONS
 )
