@@ -97,6 +97,8 @@ class PostgresDeliveryReads(Queries):
 
     async def delivery(self, delivery_id: UUID, account_id: UUID | None) -> DeliveryDetail | None:
         """Return one delivery with its attempts; None for another account's."""
+        # Before the row, so that it is at least as new as the attempts that are shown with it.
+        steps = await self._all(SELECT_STEPS, (delivery_id,))
         rows = await self._all(SELECT_DELIVERY, (delivery_id,))
         if not rows:
             return None
@@ -104,7 +106,6 @@ class PostgresDeliveryReads(Queries):
         row = DeliveryRow(*columns)
         if account_id not in (None, row.account_id):
             return None
-        steps = await self._all(SELECT_STEPS, (delivery_id,))
         events = [EventMapper.read(topic, state) for topic, state in steps]
         return delivery_detail(row, payload, events)
 
