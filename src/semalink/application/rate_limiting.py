@@ -269,8 +269,13 @@ class RateLimiter:
                 held.tokens -= served.units
                 served.decided.set_result(0)
         if waiting and grant.retry_nanos:
-            _refuse(waiting.popleft(), grant.retry_nanos)
-        if waiting:
+            # Who asks for no less would hear the same; who asks for less may still be served.
+            refused = waiting[0].units
+            held.waiting = deque(one for one in waiting if one.units < refused)
+            for one in waiting:
+                if one.units >= refused:
+                    _refuse(one, grant.retry_nanos)
+        if held.waiting:
             self._enqueue(held)
 
     async def _lease(self, asks: Sequence[Ask]) -> Sequence[Grant]:

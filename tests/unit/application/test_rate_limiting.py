@@ -167,6 +167,15 @@ async def test_admit_serves_those_that_wait_together_as_far_as_it_goes(desk: Des
     answers = await asyncio.gather(*(desk.admit(caller_of(limits=limits)) for _ in range(8)))
 
     assert answers == [True] * 5 + [False] * 3
+    assert len(desk.store.asked) == 2
+
+
+async def test_admit_serves_a_small_one_that_waits_behind_a_large_one(desk: Desk) -> None:
+    await desk.admit(caller_of(), 400)
+
+    answers = await asyncio.gather(*(desk.admit(caller_of(), units) for units in (200, 50, 300)))
+
+    assert answers == [False, True, False]
 
 
 async def test_admit_names_the_key_that_has_a_limit_of_its_own(desk: Desk) -> None:
