@@ -36,8 +36,12 @@ WHERE (e.xid, e.notification_id) > (%s::xid8, %s)
   AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY e.xid, e.notification_id LIMIT %s"""
 
+# What came through the broker is stored by its worker as being in the queue, and what is done is on
+# the work list no more: both are read past, as a poison report would become two dead letters.
 NEXT_REPORTS = """
-SELECT xid::text, position, report_id FROM inbound_reports AS r
+SELECT xid::text, position, report_id,
+       (SELECT p.refilled_at IS NULL FROM pending_reports AS p WHERE p.report_id = r.report_id)
+FROM inbound_reports AS r
 WHERE (r.xid, r.position) > (%s::xid8, %s)
   AND r.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY r.xid, r.position LIMIT %s"""
@@ -176,7 +180,8 @@ class PostgresOutbox:
         rows = await self._all(NEXT_REPORTS, (start.xid, start.position, limit))
         if not rows:
             return ReportPage((), None)
-        return ReportPage([row[2] for row in rows], Position(rows[-1][0], rows[-1][1]))
+        reports = [row[2] for row in rows if row[3]]
+        return ReportPage(reports, Position(rows[-1][0], rows[-1][1]))
 
     async def reports_published(self, end: Position) -> None:
         """Move the cursor of reports."""

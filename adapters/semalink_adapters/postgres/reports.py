@@ -15,9 +15,15 @@ from semalink.application.relaying import ReportPayload
 from semalink.application.reporting import Owner, ParsedReport, RawReport
 from semalink.application.submission import Job
 
+# On the work list as being in its queue: should that be lost now, the relay fills it in again.
 STORE_INLINE = """
-INSERT INTO inbound_reports (report_id, aggregator, content_type, body, received_at)
-VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+WITH stored AS (
+    INSERT INTO inbound_reports (report_id, aggregator, content_type, body, received_at)
+    VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+    RETURNING report_id, received_at
+)
+INSERT INTO pending_reports (report_id, received_at, refilled_at)
+SELECT report_id, received_at, now() FROM stored"""
 
 LOAD_RAW = """
 SELECT report_id, aggregator, content_type, body FROM inbound_reports

@@ -29,8 +29,10 @@ INSERT_EVENT = (
     " VALUES (%s, 1, 'message.accepted.1', %s)"
 )
 INSERT_REPORT = (
+    "WITH stored AS ("
     "INSERT INTO inbound_reports (report_id, aggregator, content_type, body, received_at)"
-    " VALUES (%s, 'celcom', 'application/json', '', now())"
+    " VALUES (%s, 'celcom', 'application/json', '', now()) RETURNING report_id, received_at)"
+    " INSERT INTO pending_reports (report_id, received_at) SELECT * FROM stored"
 )
 
 

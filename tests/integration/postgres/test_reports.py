@@ -12,6 +12,7 @@ from semalink.application.ports import DeliveryReport, ReportState
 from semalink.application.relaying import ReportPayload
 from semalink.application.reporting import Owner, ParsedReport, RawReport
 from semalink.application.submission import Policy
+from semalink_adapters.postgres.outbox import PostgresOutbox
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reports import PostgresReports
 
@@ -72,6 +73,7 @@ async def test_inline_report_is_stored_once(reports: PostgresReports, books: Any
 
     assert loaded == again == [RawReport(inline.report_id, "celcom", "text/plain", b"raw")]
     assert books.one("SELECT count(*) FROM inbound_reports") == 1
+    assert books.one("SELECT count(*) FROM pending_reports WHERE refilled_at IS NOT NULL") == 1
 
 
 @pytest.mark.parametrize("is_done", [True, False])
@@ -238,3 +240,19 @@ async def test_parked_message_leaves_the_work_list(
         ("parked",),
         ("unknown",),
     ]
+
+
+async def test_relay_reads_past_reports_that_came_through_the_broker_or_are_done(
+    reports: PostgresReports, writer: RawReportWriter, books: Any, database_url: str
+) -> None:
+    for body in (b"done", b"new"):
+        await writer.store_raw("celcom", "text/plain", body)
+    await reports.load([ReportPayload(uuid7(), "celcom", "text/plain", b"x", datetime.now(UTC))])
+    stored = dict(books.all("SELECT convert_from(body, 'UTF8'), report_id FROM inbound_reports"))
+    await reports.finish([stored["done"]], [])
+
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        page = await PostgresOutbox(connection).next_reports(10)
+
+    assert page.report_ids == [stored["new"]]
+    assert page.end is not None
