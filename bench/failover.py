@@ -87,7 +87,7 @@ async def _outage(platform: Whole, kind: str) -> Figures:
         on_at = time.monotonic()
         await _until_back(platform)
         back_seconds = time.monotonic() - on_at
-    moved_at = await _last_on_celcom(platform, off_at)
+    moved_at = await _moved_at(platform, off_at)
     first_error_at = (await _rows(platform, _FIRST_ERROR, off_at))[0][0]
     ends = await _settle(platform, began_at)
     accepted = ends.pop("message.accepted.1")
@@ -102,19 +102,16 @@ async def _outage(platform: Whole, kind: str) -> Figures:
     )
 
 
-async def _last_on_celcom(platform: Whole, off_at: datetime) -> datetime:
-    """Return when the last message began on the old route before the route was probed."""
+async def _moved_at(platform: Whole, off_at: datetime) -> datetime:
+    """Return when messages began on the other route, and no more on the old one but probes."""
     starts = await _rows(platform, _STARTED, off_at)
     probed_at = min(at for _, reason, at in starts if reason == "probe")
-    last: datetime = max(
-        (
-            at
-            for route, reason, at in starts
-            if route == "celcom" and reason != "probe" and at < probed_at
-        ),
-        default=off_at,
+    before = [(route, at) for route, _, at in starts if at < probed_at]
+    first_on_other: datetime = min(at for route, at in before if route != "celcom")
+    last_on_celcom: datetime = max(
+        (at for route, at in before if route == "celcom"), default=off_at
     )
-    return last
+    return max(first_on_other, last_on_celcom)
 
 
 @asynccontextmanager

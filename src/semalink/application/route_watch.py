@@ -43,6 +43,8 @@ ACTOR = "worker:sms"
 
 #: When nothing of a route was answered for so long, calls that wait as long count as failures.
 SILENCE = timedelta(seconds=5)
+#: A worker whose last beat is longer ago was frozen itself: answers may be there, still unread.
+FROZEN = timedelta(seconds=2)
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +85,7 @@ class RouteWatch:
         self._calls: set[Call] = set()
         self._answered_at: dict[str, datetime] = {}
         self._in_a_row: dict[str, int] = {}
+        self._beat_at: datetime | None = None
         self._seconds: Seconds = Counter()
         self._hours: Hours = Counter()
         #: Set when so much failed at once that the next beat should not wait.
@@ -157,7 +160,10 @@ class RouteWatch:
             self.urgent.set()
 
     def _count_silence(self) -> None:
-        now = self._now()
+        now, before = self._now(), self._beat_at
+        self._beat_at = now
+        if before is None or now - before > FROZEN:
+            return
         for call in self._calls:
             heard_at = self._answered_at.get(call.route, call.began_at)
             waits = now - call.began_at >= SILENCE and now - heard_at >= SILENCE

@@ -145,6 +145,21 @@ async def test_beat_takes_silence_for_failure(
     assert watch.board.standings["celcom"].figures.attempts == 10
 
 
+async def test_beat_takes_its_own_silence_for_nothing(
+    new_watch: Watches, clock: MemoryClock, state: Callable[..., CircuitState]
+) -> None:
+    watch = new_watch()
+    await watch.beat()
+    for _ in range(10):
+        watch.begin("celcom", None)
+    clock.advance(seconds=9)
+
+    # The worker was frozen, and reads its answers now.
+    await watch.beat()
+
+    assert state(watch) is CircuitState.CLOSED
+
+
 async def test_beat_takes_slowness_for_health_while_others_are_answered(
     new_watch: Watches, clock: MemoryClock, state: Callable[..., CircuitState]
 ) -> None:
@@ -152,6 +167,7 @@ async def test_beat_takes_slowness_for_health_while_others_are_answered(
     for _ in range(10):
         watch.begin("celcom", None)
     clock.advance(seconds=9)
+    await watch.beat()
     call(watch, "accepted")
 
     await watch.beat()
@@ -164,8 +180,9 @@ async def test_call_that_was_counted_as_silent_counts_again_when_it_ends_well(
 ) -> None:
     watch = new_watch()
     late = watch.begin("celcom", None)
-    clock.advance(seconds=5)
-    await watch.beat()
+    for _ in range(5):
+        clock.advance(seconds=1)
+        await watch.beat()
 
     watch.end(late, "accepted")
     watch.end(late, "accepted")
