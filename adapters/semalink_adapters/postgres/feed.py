@@ -41,8 +41,8 @@ from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS
 #: Only whoever holds this lock reads and moves the cursors of the feed.
 FEED_LOCK = 7_230_020
 
-#: So many rows of each log at most in one step. Ten times as many are no faster, and hold back other
-#: readers for ten times as long.
+#: So many rows of each log at most in one step. Four times as many are no faster, and hold other
+#: readers back for seven times as long.
 PAGE_SIZE = 250
 
 # No id is given to the transaction before it writes: whoever holds one holds back all readers.
