@@ -107,8 +107,7 @@ async def desk(database_url: str) -> AsyncIterator[Desk]:
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     connector = aiohttp.TCPConnector(limit=0)
     async with (
-        api_process(database_url, ports[0]),
-        api_process(database_url, ports[1]),
+        api_processes(database_url, ports),
         GroupCommit(database_url) as ledger,
         aiohttp.ClientSession(connector=connector, trust_env=False) as session,
     ):
@@ -116,25 +115,33 @@ async def desk(database_url: str) -> AsyncIterator[Desk]:
 
 
 @asynccontextmanager
-async def api_process(database_url: str, port: int) -> AsyncIterator[None]:
-    """Run one process of the API meanwhile."""
+async def api_processes(database_url: str, ports: Sequence[int]) -> AsyncIterator[None]:
+    """Run a process of the API on each port meanwhile."""
+    processes = [_start(database_url, port) for port in ports]
+    try:
+        for port in ports:
+            await _until_ready(f"http://127.0.0.1:{port}/health/ready")
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            await asyncio.to_thread(process.wait, 30)
+
+
+def _start(database_url: str, port: int) -> "subprocess.Popen[bytes]":
     environment = {name: text for name, text in os.environ.items() if "SEMALINK" not in name}
     environment |= {
         "SEMALINK_DATABASE_URL": database_url,
         "SEMALINK_NATS_URL": NOWHERE,
         "SEMALINK_KEY_PEPPER": PEPPER,
         "SEMALINK_API_PORT": str(port),
+        "SEMALINK_DRAIN_SECONDS": "0",
     }
     command = [sys.executable, "-m", "semalink_ops.cli", "api"]
-    process = subprocess.Popen(  # noqa: ASYNC220 - it only starts here
+    return subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    try:
-        await _until_ready(f"http://127.0.0.1:{port}/health/ready")
-        yield
-    finally:
-        process.terminate()
-        await asyncio.to_thread(process.wait, 30)
 
 
 async def _until_ready(url: str) -> None:
