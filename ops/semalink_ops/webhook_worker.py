@@ -5,6 +5,7 @@ import random
 from base64 import b64decode
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Protocol
 
 import msgspec
 
@@ -104,13 +105,21 @@ class TracedCourier:
             return await self._courier.deliver(claimed)
 
 
+class TakesTickets(Protocol):
+    """The sender, as far as reading tickets goes."""
+
+    async def take(self, tickets: Sequence[Ticket]) -> None:
+        """Claim and begin; raises NotReady."""
+        ...
+
+
 class TicketHandler:
     """Reads tickets from deliveries and gives them to the sender.
 
     A ticket is done with once its attempt is claimed: from then on the lease is what is watched.
     """
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: TakesTickets) -> None:
         self._sender = sender
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:

@@ -34,9 +34,10 @@ SLOW_AFTER = timedelta(seconds=3)
 #: Answers of an endpoint by which it is judged slow.
 ANSWERS_KEPT = 20
 #: An attempt that has not begun by then is left to whoever is issued it next.
-BEGIN_WITHIN = timedelta(seconds=40)
-#: Held by one worker for so long; after it another one may make the attempt.
-LEASE = timedelta(seconds=75)
+BEGIN_WITHIN = timedelta(seconds=20)
+#: Held by one worker for so long; after it another one may make the attempt. It has to begin, to
+#: wait for an answer for 15 seconds, and to be recorded.
+LEASE = timedelta(seconds=45)
 #: What finds no place in the slow lane is due again after this.
 PUT_OFF_SECONDS = 2.0
 #: How long an outcome is held in memory while the database is away.

@@ -210,7 +210,7 @@ async def test_take_remembers_how_slow_an_endpoint_was():
 
 async def test_take_leaves_to_another_worker_what_waited_too_long(world: World):
     await world.take(1_001, 1_002, 1_003)
-    world.clock.advance(seconds=41)
+    world.clock.advance(seconds=21)
     world.courier.may_end.set()
     await world.settle()
 
