@@ -13,7 +13,7 @@ from semalink_adapters.jetstream.streams import ADVISORY_READER, DEAD_LETTER_REA
 from semalink_adapters.postgres.dead_letter_work import DEAD_LETTER_LOCK, DeadLetterWork
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_ops.bootstrap import Core
-from semalink_ops.dead_lettering import BulkActions, DeadLetterProjector, Republisher
+from semalink_ops.dead_lettering import BulkActions, DeadLetterProjector, Republisher, UnseenFinder
 from semalink_ops.runtime import FINISH_SECONDS, background, utc_now, wait_for_stop
 
 SWEEP_SECONDS = 60.0
@@ -52,7 +52,7 @@ async def keep_dead_letters(core: Core, stop: asyncio.Event) -> None:
         _sweep(core, undertaker, stop),
         finish_seconds=FINISH_SECONDS,
     ):
-        await _lead_again(core, work, stop)
+        await _lead_again(core, work, UnseenFinder(work, projector), stop)
 
 
 async def _sweep(core: Core, undertaker: Undertaker, stop: asyncio.Event) -> None:
@@ -63,7 +63,9 @@ async def _sweep(core: Core, undertaker: Undertaker, stop: asyncio.Event) -> Non
             core.metrics.queue_stuck(queue, count)
 
 
-async def _lead_again(core: Core, work: DeadLetterWork, stop: asyncio.Event) -> None:
+async def _lead_again(
+    core: Core, work: DeadLetterWork, finder: UnseenFinder, stop: asyncio.Event
+) -> None:
     while not stop.is_set():
         try:
             connection = await psycopg.AsyncConnection.connect(
@@ -75,7 +77,7 @@ async def _lead_again(core: Core, work: DeadLetterWork, stop: asyncio.Event) -> 
                 **KEEPALIVES,
             )
             try:
-                await _lead(core, connection, work, stop)
+                await _lead(core, connection, work, finder, stop)
             finally:
                 await connection.close()
         except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, TimeoutError):
@@ -87,6 +89,7 @@ async def _lead(
     core: Core,
     connection: psycopg.AsyncConnection[tuple[bool]],
     work: DeadLetterWork,
+    finder: UnseenFinder,
     stop: asyncio.Event,
 ) -> None:
     asked = "SELECT pg_try_advisory_lock(%s)"
@@ -95,7 +98,7 @@ async def _lead(
             return
     republisher, actions = Republisher(work, core.bus), BulkActions(work, core.ledger)
     loop = asyncio.get_running_loop()
-    measure_at, stepped_at = 0.0, loop.time()
+    measure_at, find_at, stepped_at = 0.0, 0.0, loop.time()
     while not await wait_for_stop(stop, STEP_SECONDS):
         started_at = loop.time()
         # Without the connection the lock is gone, and another relay may lead.
@@ -107,6 +110,9 @@ async def _lead(
             if started_at >= measure_at:
                 measure_at = started_at + MEASURE_SECONDS
                 await _measure(core, work)
+            if started_at >= find_at:
+                find_at = started_at + SWEEP_SECONDS
+                await finder.step()
         stepped_at = started_at
 
 

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import msgspec
 import structlog
 
 from semalink.application.bus import Bus, Delivery, NotReady, Outgoing
@@ -18,6 +19,7 @@ from semalink.application.dead_letters import (
     letter_uuid,
 )
 from semalink.application.ledger import Ledger, LedgerUnavailable
+from semalink.application.relaying import QUEUE_OF_LANE, JobPayload
 from semalink.domain.cause import Cause
 from semalink.domain.dead_letter import DEAD_LETTER_PREFIX
 from semalink.domain.dead_letter_job import DEAD_LETTER_JOB_PREFIX
@@ -33,13 +35,17 @@ from semalink_adapters.jetstream.dead_letters import (
 from semalink_adapters.jetstream.streams import QUEUES, queue_of_subject
 from semalink_adapters.postgres.dead_letter_work import (
     DeadLetterWork,
+    Parked,
     Republishing,
     RunningJob,
 )
 from semalink_ops.runtime import new_request_id, utc_now
 
 PAGE_SIZE = 200
+UNSEEN_MAX = 1_000
 ACTOR = "worker:dead-letters"
+VANISHED = "vanished"
+VANISHED_ERROR = "It left its queue undone, and no dead letter of it came."
 
 _QUEUE_OF_STREAM: Mapping[str, str] = {queue.stream: queue.name for queue in QUEUES}
 
@@ -55,7 +61,10 @@ class DeadLetterProjector:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Store and record; a repetition finds both done. Raises NotReady."""
-        burials = [burial_of(delivery, utc_now()) for delivery in deliveries]
+        await self.bury([burial_of(delivery, utc_now()) for delivery in deliveries])
+
+    async def bury(self, burials: Sequence[Burial]) -> None:
+        """Store and record dead letters; as ``handle``."""
         ids = await self._work.store(burials)
         commands = [
             BuryDeadLetter(
@@ -102,6 +111,54 @@ def burial_of(delivery: Delivery, now: datetime) -> Burial:
         about=about_of(queue, delivery.payload),
         payload=delivery.payload,
         headers=delivery.headers,
+    )
+
+
+class UnseenFinder:
+    """Makes dead letters of messages that were given up without one.
+
+    The relay gives up what leaves its queue again and again undone; and a broker that loses its
+    disk may lose a dead letter that nobody has read yet.
+    """
+
+    def __init__(self, work: DeadLetterWork, projector: DeadLetterProjector) -> None:
+        self._work = work
+        self._projector = projector
+        self._seen: set[Parked] = set()
+
+    async def step(self) -> int:
+        """Bury what is found for the second time, so not on its way; return how many."""
+        found = set(await self._work.unseen(UNSEEN_MAX))
+        certain = sorted(found & self._seen, key=lambda one: one.job.message_id)
+        self._seen = found
+        if certain:
+            await self._projector.bury([burial_of_parked(one, utc_now()) for one in certain])
+        return len(certain)
+
+
+def burial_of_parked(parked: Parked, now: datetime) -> Burial:
+    """Return the dead letter of a message of which only the books know."""
+    job, queue = parked.job, QUEUE_OF_LANE[parked.lane]
+    payload = JobPayload(job.message_id, job.account_id, job.billing_account_id)
+    # Once republished it is queued anew, and what becomes of that is another dead letter.
+    since = f"{parked.queued_at.timestamp() * 1_000:.0f}"
+    buried_as = f"dlq:parked:{job.message_id.hex}:{since}"
+    encoded = msgspec.json.encode(payload)
+    return Burial(
+        letter_id=letter_uuid(buried_as, parked.queued_at),
+        buried_as=buried_as,
+        queue=queue,
+        subject=queue,
+        error_type=VANISHED,
+        error=VANISHED_ERROR,
+        delivery_count=0,
+        first_at=parked.queued_at,
+        last_at=now,
+        message_id=f"{job.message_id.hex}:{parked.round}",
+        redrive_count=0,
+        about=about_of(queue, encoded),
+        payload=encoded,
+        headers={},
     )
 
 

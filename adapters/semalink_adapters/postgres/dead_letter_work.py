@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from semalink.application.bus import NotReady
 from semalink.application.dead_letters import Burial
+from semalink.application.submission import Job
 
 #: One relay at a time publishes what was republished, and works bulk actions off.
 DEAD_LETTER_LOCK = 7_230_009
@@ -54,6 +56,16 @@ SELECT d.dead_letter_id, d.about FROM dead_letter_jobs AS j JOIN dead_letters AS
 WHERE j.job_id = %s AND j.state = 'running'
 ORDER BY d.dead_letter_id LIMIT %s"""
 
+# Parked by whoever gave it up, and nothing that an operator could see or has decided about.
+SELECT_UNSEEN = """
+SELECT p.message_id, p.account_id, p.billing_account_id, p.lane, p.round, p.queued_at
+FROM pending_submissions AS p
+WHERE p.state = 'parked' AND NOT EXISTS (
+    SELECT FROM dead_letters AS d
+    WHERE d.about = 'msg_' || replace(p.message_id::text, '-', '') AND d.state <> 'republished'
+)
+ORDER BY p.message_id LIMIT %s"""
+
 MEASURE = """
 SELECT queue, count(*), extract(epoch FROM now() - min(last_at))::float8
 FROM dead_letters WHERE state = 'waiting' GROUP BY queue"""
@@ -83,6 +95,16 @@ class RunningJob:
     rate_per_second: int
     reason: str | None
     started_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A message that was given up and of which there is no dead letter."""
+
+    job: Job
+    lane: str
+    round: int
+    queued_at: datetime
 
 
 class DeadLetterWork:
@@ -127,6 +149,11 @@ class DeadLetterWork:
         """Return what a bulk action has still to do, with what each is about."""
         rows = await self._all(SELECT_LETTERS_OF_JOB, (job_id, limit))
         return [(letter_id, about) for letter_id, about in rows]
+
+    async def unseen(self, limit: int) -> Sequence[Parked]:
+        """Return messages that were given up and of which there is no dead letter."""
+        rows = await self._all(SELECT_UNSEEN, (limit,))
+        return [Parked(Job(*row[:3]), *row[3:]) for row in rows]
 
     async def measure(self) -> Mapping[str, tuple[int, float]]:
         """Return how many wait of each queue, and the age of the oldest in seconds."""

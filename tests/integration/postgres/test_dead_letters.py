@@ -33,7 +33,7 @@ from semalink_adapters.postgres.dead_letter_work import DeadLetterWork
 from semalink_adapters.postgres.dead_letters import PostgresDeadLetters
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reports import PostgresReports
-from semalink_ops.dead_lettering import BulkActions, DeadLetterProjector, Republisher
+from semalink_ops.dead_lettering import BulkActions, DeadLetterProjector, Republisher, UnseenFinder
 
 ALL = DeadLetterFilter()
 STREAM_MADE_AT = datetime(2026, 11, 25, tzinfo=UTC)
@@ -74,6 +74,7 @@ class World:
         self.reads = PostgresDeadLetters(pool)
         self.reports = PostgresReports(pool)
         self.projector = DeadLetterProjector(self.work, self.ledger)
+        self.finder = UnseenFinder(self.work, self.projector)
         self.republisher = Republisher(self.work, self.bus)
         self.actions = BulkActions(self.work, self.ledger)
 
@@ -304,3 +305,46 @@ async def test_groups_and_measures_count_what_waits(world: World) -> None:
 
     assert (group.queue, group.error_type, group.count) == ("sms.normal", "E", 1)
     assert measured["sms.normal"][0] == 1
+
+
+async def test_message_that_was_given_up_unseen_becomes_a_dead_letter(
+    world: World, books: Any
+) -> None:
+    job = await world.desk.accept_job(await world.desk.open_account(message_count=1))
+    await world.reports.park(job.message_id)
+
+    found = [await world.finder.step() for _ in range(3)]
+
+    [letter] = await world.reads.page(ALL, before=None, limit=10)
+    assert found == [0, 1, 0]
+    assert (letter.queue, letter.error_type) == ("sms.normal", "vanished")
+    assert letter.about == f"msg_{job.message_id.hex}"
+    await world.republish(id_of(letter), about=letter.about)
+    [due] = await world.work.republishing(10)
+    assert due.payload == payload_of(job)
+    state = "SELECT state FROM pending_submissions WHERE message_id = %s"
+    assert books.one(state, job.message_id) == "queued"
+
+
+async def test_finder_leaves_what_somebody_sees_or_discarded(world: World) -> None:
+    account_id = await world.desk.open_account(message_count=2)
+    jobs = [await world.desk.accept_job(account_id) for _ in range(2)]
+    letters = await world.bury("sms.normal", *map(payload_of, jobs))
+    await world.ledger.execute(DiscardDeadLetter(letters[0], "old", world.desk.cause("ops")))
+
+    found = [await world.finder.step() for _ in range(3)]
+
+    assert found == [0, 0, 0]
+
+
+async def test_finder_makes_another_letter_of_what_is_given_up_again(world: World) -> None:
+    job = await world.desk.accept_job(await world.desk.open_account(message_count=1))
+    for _ in range(2):
+        await world.reports.park(job.message_id)
+        await world.finder.step()
+        await world.finder.step()
+        [letter] = await world.reads.page(DeadLetterFilter(state="waiting"), before=None, limit=10)
+        await world.republish(id_of(letter), about=letter.about)
+        await world.republisher.step()
+
+    assert len(await world.reads.page(ALL, before=None, limit=10)) == 2
