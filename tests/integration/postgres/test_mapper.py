@@ -49,6 +49,9 @@ def _events(event_class: type[Any]) -> st.SearchStrategy[Any]:
         tuple[str, ...] | None: st.none() | st.lists(TEXTS).map(tuple),
         dict[str, int]: st.dictionaries(TEXTS, MICROS),
         dict[str, str]: st.dictionaries(TEXTS, TEXTS),
+        bytes | None: st.none() | st.binary(max_size=64),
+        dict[str, dict[str, int | str]] | None: st.none()
+        | st.dictionaries(TEXTS, st.dictionaries(TEXTS, MICROS | TEXTS, max_size=3), max_size=3),
     }
     strategies = {
         field.name: st.uuids() if field.name == "originator_id" else values[hints[field.name]]
