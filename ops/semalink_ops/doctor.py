@@ -18,7 +18,8 @@ from semalink_adapters.jetstream.streams import Difference, Topology, check_drif
 from semalink_adapters.postgres.append_only import weaknesses
 from semalink_adapters.postgres.migrate import current_and_head
 from semalink_adapters.postgres.partitions import PARTITIONED, month_start
-from semalink_ops.settings import PREFIX, Settings, find_unknown
+from semalink_ops.dedicated_routes import load_dedicated_routes
+from semalink_ops.settings import PREFIX, Settings, SettingsInvalid, find_unknown
 
 _OLDEST_POSTGRES = 160_000
 _CONNECT_SECONDS = 5
@@ -76,7 +77,7 @@ def examine_settings(settings: Settings, environment: Mapping[str, str]) -> list
     else:
         remedy = f"Set {PREFIX}CELCOM_… or {PREFIX}AFRICASTALKING_…: who we are, key and secret."
         found.append(_wrong("settings", "aggregators", "no live message has a way out", remedy))
-    return [*found, _signing(settings)]
+    return [*found, *_dedicated(settings), _signing(settings)]
 
 
 async def examine_database(settings: Settings, now: datetime) -> list[Finding]:
@@ -226,6 +227,15 @@ async def _streams(connection: BusConnection, settings: Settings) -> Finding:
 
 def _topology(settings: Settings) -> Topology:
     return Topology(settings.nats_replicas, settings.nats_bytes_divisor)
+
+
+def _dedicated(settings: Settings) -> list[Finding]:
+    try:
+        names = [each.name for each in load_dedicated_routes(settings)]
+    except SettingsInvalid as invalid:
+        remedy = "Mend the file, or unset the variable."
+        return [_wrong("settings", "dedicated routes", str(invalid), remedy)]
+    return [_well("settings", "dedicated routes", ", ".join(names))] if names else []
 
 
 def _well(part: str, check: str, detail: str) -> Finding:

@@ -4,9 +4,11 @@ import pytest
 
 from semalink_ops.asgi import dlr_secrets
 from semalink_ops.dedicated_routes import load_dedicated_routes
+from semalink_ops.doctor import examine_settings
 from semalink_ops.sandbox_process import sandbox_settings
 from semalink_ops.settings import Settings, SettingsInvalid
 
+CHECK = "dedicated routes"
 KEY = "a-key-that-nobody-may-see"
 RIGHT = f"""
 [celcom-acme]
@@ -93,3 +95,15 @@ def test_load_dedicated_routes_says_what_is_wrong_and_no_key(path: Path, text: s
 def test_load_dedicated_routes_says_that_there_is_no_file(path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="cannot be read"):
         load_dedicated_routes(settings(path))
+
+
+def test_doctor_names_dedicated_routes_or_says_what_is_wrong_with_them(path: Path) -> None:
+    path.write_text(RIGHT)
+    [well] = [one for one in examine_settings(settings(path), {}) if one.check == CHECK]
+    path.write_text("nothing = 1")
+
+    [wrong] = [one for one in examine_settings(settings(path), {}) if one.check == CHECK]
+
+    assert (well.ok, well.detail) == (True, "celcom-acme, at-acme")
+    assert not wrong.ok
+    assert not [one for one in examine_settings(settings(None), {}) if one.check == CHECK]
