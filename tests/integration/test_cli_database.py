@@ -129,6 +129,8 @@ def test_key_create_shows_the_key_once(semalink: Semalink, account_id: str) -> N
         "ledger:read",
         "messages:read",
         "messages:send",
+        "webhooks:read",
+        "webhooks:write",
     ]
     (shown,) = listed["items"]
     assert (shown["id"], shown["last_four"]) == (made["id"], made["key"][-4:])
