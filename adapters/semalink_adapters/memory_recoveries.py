@@ -144,6 +144,17 @@ class MemoryRecoveries:
             return None
         return self._view(recovery)
 
+    async def recoveries_under_way(self, endpoint_id: UUID) -> int:
+        """Return how many recoveries of an endpoint run or are paused."""
+        found = [self._ledger.load(Recovery, one) for one in self._ledger.ids(Recovery)]
+        return len(
+            [
+                one
+                for one in found
+                if one is not None and one.wanted.endpoint_id == endpoint_id and not one.has_ended
+            ]
+        )
+
     async def recoveries(
         self, endpoint_id: UUID, account_id: UUID | None, *, before: UUID | None, limit: int
     ) -> Sequence[RecoveryView]:

@@ -38,6 +38,8 @@ from semalink_adapters.postgres.recoveries import PostgresRecoveries
 INSERT_FED = """
 INSERT INTO account_events (account_id, sequence, event_id, name, occurred_at, payload)
 VALUES (%s, %s, %s, %s, %s, %s)"""
+#: A second goes by for every recovery.
+REST = "UPDATE recoveries SET turn_at = turn_at - interval '1 second'"
 _numbers = count(1)
 
 
@@ -74,7 +76,7 @@ class World:
     book: RecoveryBook
     feed: Callable[[UUID, FedEvent], Awaitable[None]]
     #: Let time go by between turns.
-    rest: Callable[[], None]
+    rest: Callable[[], Awaitable[None]]
     account_id: UUID
     endpoint_id: UUID
     sequence: int = 0
@@ -163,7 +165,7 @@ class World:
 
     async def turn(self) -> int:
         runner = RecoveryRunner(self.ledger, self.book, now=now, new_request_id=lambda: "job_1")
-        self.rest()
+        await self.rest()
         return await runner.step()
 
     async def view(self, recovery_id: UUID) -> RecoveryView:
@@ -192,7 +194,7 @@ async def memory_world(_: str) -> AsyncIterator[World]:
     async def feed(account: UUID, event: FedEvent) -> None:
         tables.feeds.setdefault(account, []).append(event)
 
-    def rest() -> None:
+    async def rest() -> None:
         tables.now += timedelta(seconds=1)
 
     world = World(ledger, tables, tables, feed, rest, account_id, endpoint.id)
@@ -216,9 +218,13 @@ async def postgres_world(database_url: str) -> AsyncIterator[World]:
             async with pool.connection() as connection:
                 await connection.execute(INSERT_FED, row)
 
+        async def rest() -> None:
+            async with pool.connection() as connection:
+                await connection.execute(REST)
+
         book = PostgresRecoveries(pool, match_page=3)
         reads = PostgresDeliveryReads(pool)
-        world = World(ledger, reads, book, feed, lambda: None, account_id, endpoint.id)
+        world = World(ledger, reads, book, feed, rest, account_id, endpoint.id)
         await world.make(lambda books: books.add(endpoint), endpoint.id)
         yield world
 

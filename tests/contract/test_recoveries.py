@@ -186,5 +186,7 @@ async def test_recoveries_of_an_endpoint_are_listed_newest_first(world: World) -
     assert await listed(world.account_id) == [f"rcv_{newer.hex}", f"rcv_{older.hex}"]
     assert await listed(None, newer) == [f"rcv_{older.hex}"]
     assert await listed(UUID(int=1)) == []
+    assert await world.reads.recoveries_under_way(world.endpoint_id) == 2
+    assert await world.reads.recoveries_under_way(UUID(int=1)) == 0
     assert await world.reads.recovery(older, UUID(int=1)) is None
     assert await world.reads.recovery(UUID(int=1), None) is None

@@ -78,6 +78,9 @@ WHERE endpoint_id = %(endpoint_id)s
     AND (%(before)s::uuid IS NULL OR recovery_id < %(before)s)
 ORDER BY recovery_id DESC LIMIT %(limit)s"""
 
+COUNT_UNDER_WAY = """
+SELECT count(*) FROM recoveries WHERE endpoint_id = %s AND state IN ('running', 'paused')"""
+
 #: What a customer's word for a state means in the table; as constants, for the indexes on such.
 _STATES = {
     "waiting": "d.state = 'waiting'",
@@ -162,6 +165,11 @@ class PostgresDeliveryReads(Queries):
         if not rows or account_id not in (None, rows[0][1]):
             return None
         return _recovery(rows[0])
+
+    async def recoveries_under_way(self, endpoint_id: UUID) -> int:
+        """Return how many recoveries of an endpoint run or are paused."""
+        [(count,)] = await self._all(COUNT_UNDER_WAY, (endpoint_id,))
+        return int(count)
 
     async def recoveries(
         self, endpoint_id: UUID, account_id: UUID | None, *, before: UUID | None, limit: int

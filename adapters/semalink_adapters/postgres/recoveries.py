@@ -15,7 +15,7 @@ from semalink.domain.recovery import Counts, RecoveryMode, RecoveryState, Wanted
 from semalink.domain.webhook_delivery import delivery_id_of
 from semalink_adapters.postgres.queries import Queries
 
-#: Recoveries that are given a turn at once.
+#: Recoveries that are given a turn at once; those whose last one is longest ago go first.
 JOBS_MAX = 200
 #: Events that are looked through in one transaction.
 MATCH_PAGE = 5_000
@@ -29,14 +29,14 @@ SELECT recovery_id, account_id, state, endpoint_id, mode, since, until, event_ty
        rate_per_second, matched_at IS NOT NULL
 FROM recoveries
 WHERE state IN ('running', 'paused') OR sent_count > delivered_count + failed_count
-ORDER BY recovery_id LIMIT %s"""
+ORDER BY turn_at NULLS FIRST LIMIT %s"""
 
 TAKE_TURN = """
 UPDATE recoveries AS r SET turn_at = clock_timestamp()
 FROM (
     SELECT recovery_id, turn_at FROM recoveries WHERE recovery_id = %(id)s FOR UPDATE
 ) AS before
-WHERE r.recovery_id = before.recovery_id AND r.state = 'running'
+WHERE r.recovery_id = before.recovery_id
     AND (before.turn_at IS NULL
          OR before.turn_at <= clock_timestamp() - make_interval(secs => %(pause_ms)s / 1000.0))
 RETURNING (1000 * COALESCE(EXTRACT(epoch FROM r.turn_at - before.turn_at), 1))::bigint"""

@@ -178,6 +178,10 @@ class DeliveryReads(Protocol):
         """Return one recovery; None for another account's."""
         ...
 
+    async def recoveries_under_way(self, endpoint_id: UUID) -> int:
+        """Return how many recoveries of an endpoint run or are paused."""
+        ...
+
     async def recoveries(
         self, endpoint_id: UUID, account_id: UUID | None, *, before: UUID | None, limit: int
     ) -> Sequence[RecoveryView]:

@@ -88,21 +88,25 @@ class RecoveryRunner:
         """Give each recovery a turn, and return how many events were sent again."""
         sent = 0
         for job in await self._book.under_way():
-            if job.state is RecoveryState.RUNNING:
-                sent += await self._send(job)
-            counts = await self._book.settle(job.recovery_id)
-            if job.state is RecoveryState.RUNNING and job.is_matched and counts.is_done:
-                await self._ledger.execute(CompleteRecovery(job.recovery_id, counts, self._cause()))
+            pause_ms = pause_ms_of(job.wanted.rate_per_second)
+            elapsed_ms = await self._book.take_turn(job.recovery_id, pause_ms)
+            if elapsed_ms is not None:
+                sent += await self._carry_on(job, elapsed_ms)
         return sent
 
-    async def _send(self, job: RecoveryJob) -> int:
-        rate = job.wanted.rate_per_second
-        elapsed_ms = await self._book.take_turn(job.recovery_id, pause_ms_of(rate))
-        if elapsed_ms is None:
-            return 0
+    async def _carry_on(self, job: RecoveryJob, elapsed_ms: int) -> int:
+        is_running = job.state is RecoveryState.RUNNING
+        sent = await self._send(job, elapsed_ms) if is_running else 0
+        counts = await self._book.settle(job.recovery_id)
+        if is_running and job.is_matched and counts.is_done:
+            await self._ledger.execute(CompleteRecovery(job.recovery_id, counts, self._cause()))
+        return sent
+
+    async def _send(self, job: RecoveryJob, elapsed_ms: int) -> int:
         if not job.is_matched:
             await self._book.match(job)
-        items = await self._book.due(job.recovery_id, allowed_count(rate, elapsed_ms))
+        allowed = allowed_count(job.wanted.rate_per_second, elapsed_ms)
+        items = await self._book.due(job.recovery_id, allowed)
         cause = self._cause()
         answers = await asyncio.gather(
             *(

@@ -11,6 +11,7 @@ from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
 from semalink.domain.cause import Cause
 from semalink.domain.errors import (
     RecoveryNotFound,
+    TooManyRecoveries,
     WebhookDeliveryUnderWay,
     WebhookEndpointDisabled,
     WebhookEndpointNotFound,
@@ -20,6 +21,9 @@ from semalink.domain.ids import ACCOUNT_PREFIX, ENDPOINT_PREFIX, EVENT_PREFIX, f
 from semalink.domain.recovery import Counts, Recovery, RecoveryState, Wanted
 from semalink.domain.webhook_delivery import DeliveryState, Subject, Trigger, WebhookDelivery
 from semalink.domain.webhook_endpoint import EndpointState, WebhookEndpoint
+
+#: So many recoveries of an endpoint may be under way at a time.
+RECOVERIES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,8 @@ class StartRecovery:
     wanted: Wanted
     cause: Cause
     idempotency: Idempotency | None = None
+    #: How many are under way at the endpoint, as whoever asks has counted.
+    under_way_count: int = 0
 
     weight: ClassVar[int] = 1
 
@@ -118,9 +124,11 @@ class StartRecovery:
         needs.settings |= {self.recovery_id, self.wanted.endpoint_id}
 
     def decide(self, books: Books) -> UUID:
-        """Record it; a runner does the rest."""
+        """Record it; a runner does the rest. Raises TooManyRecoveries."""
         working_endpoint(books, self.wanted.endpoint_id, self.account_id)
         if books.find(Recovery, self.recovery_id) is None:
+            if self.under_way_count >= RECOVERIES_MAX:
+                raise TooManyRecoveries(RECOVERIES_MAX)
             started = Recovery.start(self.recovery_id, self.account_id, self.wanted, self.cause)
             books.add(started)
         return self.recovery_id

@@ -48,6 +48,18 @@ class WebhookDeliveryUnderWay(DomainError):
         super().__init__("The delivery is under way; its next_attempt_at says when it goes on.")
 
 
+class TooManyRecoveries(DomainError):
+    """As many recoveries as may be are under way at the endpoint."""
+
+    code = "too_many_recoveries"
+
+    def __init__(self, recoveries_max: int) -> None:
+        super().__init__(
+            f"At most {recoveries_max} recoveries of an endpoint are under way at a time. "
+            "Wait for one, or cancel it."
+        )
+
+
 class RecoveryEnded(DomainError):
     """The recovery was cancelled or completed before."""
 

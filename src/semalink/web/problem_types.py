@@ -49,6 +49,13 @@ REFUSALS = (
         retryable=True,
     ),
     ProblemType(
+        "too_many_recoveries",
+        409,
+        "Too many recoveries are under way",
+        "Wait until a recovery of the endpoint has ended, or cancel one.",
+        retryable=True,
+    ),
+    ProblemType(
         "recovery_ended",
         409,
         "The recovery has ended",

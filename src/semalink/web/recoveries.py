@@ -121,7 +121,12 @@ START = Operation(
         webhook_examples.NEW_RECOVERY,
         headers={"Location": "Where the recovery can be read.", **REPLAYED_NOTE},
     ),
-    problems=("webhook_endpoint_not_found", "webhook_endpoint_disabled", "unknown_event_type"),
+    problems=(
+        "webhook_endpoint_not_found",
+        "webhook_endpoint_disabled",
+        "too_many_recoveries",
+        "unknown_event_type",
+    ),
 )
 LIST = Operation(
     method="GET",
@@ -209,6 +214,7 @@ class RecoveryPages:
                 _wanted(endpoint_id, asked, arrival.at),
                 arrival.cause,
                 idempotency_of(arrival, START.route_name, (endpoint_id.hex, asked)),
+                await self._deps.deliveries.recoveries_under_way(endpoint_id),
             )
         )
         view = await recovery_of(self._deps.deliveries, answer.value, endpoint_id, account_id)

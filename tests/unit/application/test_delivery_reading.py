@@ -4,6 +4,7 @@ from uuid import UUID
 import pytest
 
 from semalink.application.delivery_reading import (
+    DeliveryDetail,
     DeliveryRow,
     HealthRow,
     check_at_rest,
@@ -44,12 +45,20 @@ def test_health_tells_how_many_are_held(state: str, held_count: int) -> None:
     assert (view.waiting_count, view.held_count) == (9, held_count)
 
 
-@pytest.mark.parametrize("state", ["issued", "sending"])
-def test_round_cannot_begin_while_an_attempt_is_made(state: str) -> None:
+def delivery(state: str) -> DeliveryDetail:
     row = DeliveryRow(
         UUID(int=1), UUID(int=2), UUID(int=3), "evt_1", "message.delivered", 1, None, state,
         "enabled", "auto", None, 1, AT, AT, None, 503, "status",
     )  # fmt: skip
+    return delivery_detail(row, None, [])
 
+
+@pytest.mark.parametrize("state", ["issued", "sending"])
+def test_round_cannot_begin_while_an_attempt_is_made(state: str) -> None:
     with pytest.raises(WebhookDeliveryUnderWay):
-        check_at_rest(delivery_detail(row, None, []))
+        check_at_rest(delivery(state))
+
+
+@pytest.mark.parametrize("state", ["waiting", "delivered", "failed", "cancelled"])
+def test_round_may_begin_while_no_attempt_is_made(state: str) -> None:
+    check_at_rest(delivery(state))

@@ -16,6 +16,7 @@ from semalink.application.ledger import (
 )
 from semalink.application.recovering import RecoveryRunner, allowed_count, pause_ms_of
 from semalink.application.webhook_recovery import (
+    RECOVERIES_MAX,
     CompleteRecovery,
     MoveRecovery,
     RecoveryItem,
@@ -29,6 +30,7 @@ from semalink.application.webhook_recovery import (
 from semalink.domain.cause import Cause
 from semalink.domain.errors import (
     RecoveryNotFound,
+    TooManyRecoveries,
     WebhookDeliveryNotFound,
     WebhookDeliveryUnderWay,
     WebhookEndpointDisabled,
@@ -156,6 +158,15 @@ def test_command_that_is_repeated_changes_nothing(ledger: MemoryLedger, name: st
     assert len(ledger.log) == before
 
 
+def test_start_recovery_refuses_one_more_than_may_be_under_way(ledger: MemoryLedger) -> None:
+    command = StartRecovery(RECOVERY, MINE, WANTED, CAUSE, under_way_count=RECOVERIES_MAX)
+
+    with pytest.raises(TooManyRecoveries):
+        ledger.decide(command)
+
+    assert ledger.load(Recovery, RECOVERY) is None
+
+
 def test_start_recovery_writes_its_answer_down() -> None:
     written = StartRecovery.encode(RECOVERY)
 
@@ -266,6 +277,14 @@ def missed(ledger: MemoryLedger) -> Missed:
     ledger.decide(Change(lambda books: books.add(delivery)))
     started(ledger)
     return Missed(ledger, book, delivery_id)
+
+
+async def test_runner_rests_between_the_turns_of_a_recovery(missed: Missed) -> None:
+    runner = missed.runner()
+
+    sent_counts = [await runner.step() for _ in range(2)]
+
+    assert sent_counts == [1, 0]
 
 
 async def test_runner_skips_what_it_need_not_send(missed: Missed) -> None:

@@ -53,6 +53,7 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.WebhookDeliveryNotFound(), "webhook_delivery_not_found", None),
     (errors.RecoveryNotFound(), "recovery_not_found", None),
     (errors.RecoveryEnded("cancelled"), "recovery_ended", None),
+    (errors.TooManyRecoveries(5), "too_many_recoveries", None),
     (errors.WebhookEndpointDisabled(), "webhook_endpoint_disabled", None),
     (errors.WebhookDeliveryUnderWay(), "webhook_delivery_under_way", None),
     (errors.TooManyWebhookEndpoints(20), "too_many_webhook_endpoints", None),

@@ -261,6 +261,21 @@ async def test_recovery_needs_a_time_that_is_kept(
     assert [one["pointer"] for one in answer.json()["errors"]] == [code]
 
 
+async def test_recoveries_under_way_are_five_at_most(api: Any, hooked: Hooked) -> None:
+    since = (hooked.platform.clock.now - timedelta(hours=1)).isoformat()
+    path = f"{hooked.endpoint}/recoveries"
+
+    answers = [
+        await api.post(path, json={"since": since}, headers=hooked.headers) for _ in range(6)
+    ]
+    await api.post(f"{path}/{answers[0].json()['id']}/cancel", headers=hooked.headers)
+    freed = await api.post(path, json={"since": since}, headers=hooked.headers)
+
+    assert [answer.status_code for answer in answers] == [201] * 5 + [409]
+    assert answers[-1].json()["code"] == "too_many_recoveries"
+    assert freed.status_code == 201
+
+
 async def test_recovery_refuses_event_types_that_are_none(api: Any, hooked: Hooked) -> None:
     since = (hooked.platform.clock.now - timedelta(hours=1)).isoformat()
     asked = {"since": since, "event_types": ["message.*", "message.exploded"]}

@@ -34,7 +34,7 @@ CREATE TABLE recoveries (
 ) WITH (fillfactor = 50);
 
 CREATE INDEX recoveries_of_endpoint ON recoveries (endpoint_id, recovery_id);
-CREATE INDEX recoveries_under_way ON recoveries (recovery_id)
+CREATE INDEX recoveries_under_way ON recoveries (turn_at NULLS FIRST)
     WHERE state IN ('running', 'paused') OR sent_count > delivered_count + failed_count;
 
 CREATE TABLE recovery_items (
