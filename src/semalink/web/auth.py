@@ -99,15 +99,25 @@ class Authenticate:
     Every operation asks for scopes or says that it is public, so none is open by oversight.
     """
 
-    def __init__(self, app: ASGIApp, *, key_ring: KeyRing | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        key_ring: KeyRing | None,
+        on_request: Callable[[Arrival], None] | None = None,
+    ) -> None:
         self._app = app
         self._key_ring = key_ring
+        self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find out who calls, then go on."""
         operation = operation_of(scope)
         if operation is not None and operation.scopes:
-            await self._admit(arrival_of(scope), operation.scopes)
+            arrival = arrival_of(scope)
+            await self._admit(arrival, operation.scopes)
+            if self._on_request is not None and not operation.counts_messages:
+                self._on_request(arrival)
         await self._app(scope, receive, send)
 
     async def _admit(self, arrival: Arrival, scopes: frozenset[str]) -> None:
@@ -129,10 +139,15 @@ def _unauthorised(code: str, detail: str) -> EdgeRefusal:
     return EdgeRefusal(code, detail, headers={"WWW-Authenticate": _CHALLENGE + error})
 
 
-def authenticating(key_ring: KeyRing | None) -> Callable[[Any], Authenticate]:
-    """Return the middleware that checks keys against this ring."""
+def authenticating(
+    key_ring: KeyRing | None, on_request: Callable[[Arrival], None] | None = None
+) -> Callable[[Any], Authenticate]:
+    """Return the middleware that checks keys against this ring.
+
+    ``on_request`` may refuse what a key asks for, unless the operation counts messages itself.
+    """
 
     def wrap(app: ASGIApp) -> Authenticate:
-        return Authenticate(app, key_ring=key_ring)
+        return Authenticate(app, key_ring=key_ring, on_request=on_request)
 
     return wrap

@@ -10,7 +10,7 @@ from litestar.types import Send
 from semalink.web.arrival import Arrival, arrive
 from semalink.web.auth import KeyRing, authenticating
 from semalink.web.dependencies import Edge, Limiter
-from semalink.web.limiting import limiting
+from semalink.web.limiting import admitting_requests
 from semalink.web.operation import options_routes
 from semalink.web.problems import EXCEPTION_HANDLERS
 from semalink.web.reply import API_HEADERS
@@ -36,7 +36,7 @@ class EdgeApp(Litestar):
         self._edge = edge
         super().__init__(
             route_handlers=[*options_routes(routes), *routes],
-            middleware=[authenticating(key_ring), limiting(limiter)],
+            middleware=[authenticating(key_ring, admitting_requests(limiter))],
             exception_handlers=EXCEPTION_HANDLERS,
             openapi_config=None,
             logging_config=None,

@@ -1,15 +1,11 @@
 """Rate limits at the edge: whom to let in, and what the answer's headers say of it."""
 
 from collections.abc import Callable
-from typing import Any
-
-from litestar.types import ASGIApp, Receive, Scope, Send
 
 from semalink.application.rate_limiting import Standing
 from semalink.domain.limit import NANOS, Limit
-from semalink.web.arrival import Arrival, arrival_of
+from semalink.web.arrival import Arrival
 from semalink.web.dependencies import ApiDependencies, Limiter
-from semalink.web.operation import operation_of
 from semalink.web.problems import EdgeRefusal, RateLimited
 
 #: Headers of answers that a limit had a say in, and what they tell.
@@ -38,29 +34,15 @@ async def admit_messages(deps: ApiDependencies, arrival: Arrival, count: int) ->
     _heed(arrival, await deps.limiter.admit(caller, count))
 
 
-class LimitRequests:
-    """Lets a request in unless its key makes too many; those that send messages count these."""
+def admitting_requests(limiter: Limiter | None) -> Callable[[Arrival], None] | None:
+    """Return what counts a request that sends nothing; it raises RateLimited."""
+    if limiter is None:
+        return None
 
-    def __init__(self, app: ASGIApp, *, limiter: Limiter | None) -> None:
-        self._app = app
-        self._limiter = limiter
+    def admit(arrival: Arrival) -> None:
+        _heed(arrival, limiter.admit_request(arrival.caller))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the request, then go on."""
-        operation = operation_of(scope)
-        if operation is not None and operation.counts == "requests" and self._limiter is not None:
-            arrival = arrival_of(scope)
-            _heed(arrival, self._limiter.admit_request(arrival.caller))
-        await self._app(scope, receive, send)
-
-
-def limiting(limiter: Limiter | None) -> Callable[[Any], LimitRequests]:
-    """Return the middleware that counts requests; behind the one that knows who calls."""
-
-    def wrap(app: ASGIApp) -> LimitRequests:
-        return LimitRequests(app, limiter=limiter)
-
-    return wrap
+    return admit
 
 
 def _heed(arrival: Arrival, standing: Standing | None) -> None:
