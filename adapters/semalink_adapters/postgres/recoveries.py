@@ -18,7 +18,9 @@ from semalink_adapters.postgres.queries import Queries
 #: Recoveries that are given a turn at once; those whose last one is longest ago go first.
 JOBS_MAX = 200
 #: Events that are looked through in one transaction.
-MATCH_PAGE = 5_000
+MATCH_PAGE = 2_000
+#: Space of the locks under which one runner at a time looks the feed of a recovery through.
+MATCHING_LOCKS = 7_230_050
 
 
 #: What became of a delivery that is sent again: it was given up, or only a later attempt is due.
@@ -41,9 +43,12 @@ WHERE r.recovery_id = before.recovery_id
          OR before.turn_at <= clock_timestamp() - make_interval(secs => %(pause_ms)s / 1000.0))
 RETURNING (1000 * COALESCE(EXTRACT(epoch FROM r.turn_at - before.turn_at), 1))::bigint"""
 
-LOCK_MATCHING = """
-SELECT matched_sequence FROM recoveries
-WHERE recovery_id = %s AND matched_at IS NULL FOR UPDATE"""
+# Not FOR UPDATE: that gives the transaction its id before it has looked a page through, and
+# whoever holds one holds back all readers of the logs (ADR-0007).
+TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))"
+
+SELECT_MATCHING = """
+SELECT matched_sequence FROM recoveries WHERE recovery_id = %s AND matched_at IS NULL"""
 
 # In the order of the feed, so that a page is never looked through twice.
 NEXT_EVENTS = """
@@ -145,9 +150,11 @@ class PostgresRecoveries(Queries):
     async def match(self, job: RecoveryJob) -> None:
         """Look one more page of the feed through for events that are to be sent."""
         async with self._connection() as connection, connection.transaction():
-            cursor = await connection.execute(LOCK_MATCHING, (job.recovery_id,))
+            lock = (MATCHING_LOCKS, job.recovery_id.hex)
+            locked = await (await connection.execute(TRY_LOCK, lock)).fetchone()
+            cursor = await connection.execute(SELECT_MATCHING, (job.recovery_id,))
             row = await cursor.fetchone()
-            if row is not None:
+            if locked is not None and locked[0] and row is not None:
                 await self._match_page_behind(connection, job, row[0])
 
     async def due(self, recovery_id: UUID, limit: int) -> Sequence[RecoveryItem]:

@@ -33,7 +33,7 @@ def plan_of(session: psycopg.Connection[Any], statement: str, parameters: Any) -
     [
         pytest.param(recoveries.UNDER_WAY, (9,), id="under_way"),
         pytest.param(recoveries.TAKE_TURN, NAMED, id="take_turn"),
-        pytest.param(recoveries.LOCK_MATCHING, (ID,), id="lock_matching"),
+        pytest.param(recoveries.SELECT_MATCHING, (ID,), id="matching"),
         pytest.param(recoveries.NEXT_EVENTS, (ID, 1, 9), id="next_events"),
         pytest.param(recoveries.SELECT_STATES, ([ID],), id="states"),
         pytest.param(recoveries.ROOM, NAMED | {"ahead_seconds": 2}, id="room"),
