@@ -37,10 +37,6 @@ ENDPOINTS = (UUID(int=0xE1), UUID(int=0xE2))
 ATTEMPTS_MAX = 6
 
 
-class Crash(Exception):
-    """The process ends after the request left."""
-
-
 @dataclass(frozen=True)
 class Change(PlainCommand):
     """Does what other parts do."""
@@ -89,7 +85,8 @@ class Receiver:
             self.taken.add(claimed.delivery_id)
         if self.crashes_next:
             self.crashes_next = False
-            raise Crash
+            # The process ends after the request left.
+            raise asyncio.CancelledError
         outcome, status = ("failed", 500) if self.refuses else ("delivered", 200)
         error_class = "status" if self.refuses else None
         return Outcome(Attempt(claimed.attempt_no, outcome, claimed.url, status, error_class, 1))

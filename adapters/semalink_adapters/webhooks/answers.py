@@ -66,7 +66,8 @@ def read_retry_after(text: str, now: datetime) -> int | None:
         return _SECONDS_MAX if len(text) > 9 else min(int(text), _SECONDS_MAX)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
+        # A number in it may be longer than any date has.
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -76,7 +77,12 @@ def read_retry_after(text: str, now: datetime) -> int | None:
 def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of an answer that are kept."""
     found = ((name, headers.get(name)) for name in _SHOWN_HEADERS)
-    return {name: value[:_HEADER_LENGTH_MAX] for name, value in found if value is not None}
+    return {name: _text(value[:_HEADER_LENGTH_MAX]) for name, value in found if value is not None}
+
+
+def _text(value: str) -> str:
+    # Bytes that are no text came as halves of characters, which nothing can store.
+    return value.encode("utf-8", "replace").decode()
 
 
 def shown_body(body: bytes) -> tuple[str, str]:

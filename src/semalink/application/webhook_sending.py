@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -42,6 +43,8 @@ LEASE = timedelta(seconds=45)
 PUT_OFF_SECONDS = 2.0
 #: How long an outcome is held in memory while the database is away.
 RECORD_SECONDS_MAX = 120.0
+#: The class of an attempt that failed by a fault of ours.
+CRASHED = "internal"
 #: Endpoints whose speed is remembered.
 ENDPOINTS_MAX = 10_000
 
@@ -197,7 +200,7 @@ class Sender:
             self._under_way += 1
             self._slow_under_way += is_slow
             line.under_way[claimed.delivery_id] = now
-            self._begin(self._attempt(line, claimed, is_slow=is_slow))
+            self._begin(self._attempt(line, claimed, is_slow=is_slow), claimed)
 
     def _put_off(self, line: "_Line") -> None:
         if line.waiting:
@@ -207,16 +210,20 @@ class Sender:
             seconds = 0.0 if self._is_draining else PUT_OFF_SECONDS
             self._begin(self._claims.put_off(put_off, seconds))
 
-    def _begin(self, work: "asyncio._CoroutineLike[None]") -> None:
+    def _begin(self, work: "asyncio._CoroutineLike[None]", claimed: Claimed | None = None) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._end)
+        task.add_done_callback(partial(self._end, claimed))
 
-    def _end(self, task: "asyncio.Task[None]") -> None:
+    def _end(self, claimed: Claimed | None, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # Its lease ends, and the attempt is issued again.
-            _log.error("webhook_attempt_crashed", error_type=type(error).__name__)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        _log.error("webhook_attempt_crashed", error_type=type(error).__name__)
+        if claimed is not None:
+            # It counts, or an answer that we cannot digest would be asked for without end.
+            attempt = Attempt(claimed.attempt_no, "failed", claimed.url, None, CRASHED, 0)
+            self._begin(self._record(claimed, Outcome(attempt)))
 
     async def _attempt(self, line: "_Line", claimed: Claimed, *, is_slow: bool) -> None:
         began_at = line.under_way[claimed.delivery_id]

@@ -207,6 +207,40 @@ async def test_post_says_that_the_connection_broke(serve: Serve):
     assert answer.error_class == "read"
 
 
+@pytest.mark.parametrize(
+    ("raw", "status", "error_class"),
+    [
+        (b"", None, "read"),
+        (b"no protocol\r\n\r\n", None, "read"),
+        (b"HTTP/1.1 999999 x\r\n\r\n", None, "read"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort", None, "read"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", None, "read"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 20_000 + b"\r\n\r\n", None, "read"),
+        (b"HTTP/1.1 200 OK\r\nA: \x00\r\nContent-Length: 0\r\n\r\n", None, "read"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 200, None),
+        (b"HTTP/1.1 503 x\r\nServer: caf\xe9\r\nContent-Length: 0\r\n\r\n", 503, None),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 x\r\n\r\n", 204, None),
+        (b"HTTP/1.0 200 OK\r\n\r\nuntil the end", 200, None),
+    ],
+)
+async def test_post_survives_whatever_is_answered(
+    raw: bytes, status: int | None, error_class: str | None
+):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(raw)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    answered = await post(f"http://127.0.0.1:{port}/", allows_private=True)
+    server.close()
+
+    assert (answered.status, answered.error_class) == (status, error_class)
+
+
 async def test_post_says_that_a_name_has_no_address():
     answer = await post("http://nobody.invalid/", allows_private=True)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from semalink.application.bus import NotReady
-from semalink.application.ledger import Answer, Command, LedgerUnavailable
+from semalink.application.ledger import Answer, Command, LedgerUnavailable, Undecidable
 from semalink.application.webhook_attempts import GiveUpDelivery, RecordAttempt
 from semalink.application.webhook_dispatching import Ticket
 from semalink.application.webhook_sending import ENDPOINTS_MAX, LEASE, Claimed, Outcome, Sender
@@ -75,12 +75,15 @@ class Executed:
     commands: list[Any] = field(default_factory=list)
     outages: int = 0
     archived: bool = False
+    crashes: bool = False
 
     async def execute(self, command: Command[Any]) -> Answer[Any]:
         if self.outages:
             self.outages -= 1
             msg = "The database is away."
             raise LedgerUnavailable(msg)
+        if self.crashes:
+            raise Undecidable
         if self.archived:
             raise WebhookDeliveryNotFound
         self.commands.append(command)
@@ -263,13 +266,26 @@ async def test_take_records_nothing_of_what_was_archived(world: World):
     assert world.ledger.commands == []
 
 
-async def test_take_goes_on_after_an_attempt_that_crashed(world: World):
+async def test_take_counts_an_attempt_that_crashed(world: World):
     world.courier.may_end.set()
     world.courier.crashes = {1_001}
 
     await world.take(1_001, 1_002)
 
-    assert [command.delivery_id.int for command in world.ledger.commands] == [1_002]
+    results = {
+        command.delivery_id.int: command.attempt.error_class for command in world.ledger.commands
+    }
+    assert results == {1_001: "internal", 1_002: None}
+    assert world.sender.under_way == 0
+
+
+async def test_take_leaves_to_its_lease_what_not_even_a_crash_can_be_recorded_of(world: World):
+    world.courier.may_end.set()
+    world.ledger.crashes = True
+
+    await world.take(1_001)
+
+    assert world.ledger.commands == []
     assert world.sender.under_way == 0
 
 

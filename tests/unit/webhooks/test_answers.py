@@ -1,6 +1,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from semalink_adapters.webhooks.answers import (
     Verdict,
@@ -59,6 +61,9 @@ def test_judge_goes_by_status_and_header(answer: Answer, verdict: Verdict):
         ("soon", None),
         ("-5", None),
         ("1.5", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2020 00:00:00 +999999999999999", None),
+        ("\udcff", None),
         ("٣", None),
     ],
 )
@@ -70,6 +75,17 @@ def test_shown_headers_are_few_and_short():
     headers = {"server": "x" * 1_000, "set-cookie": "session=1", "date": "today"}
 
     assert shown_headers(headers) == {"server": "x" * 256, "date": "today"}
+
+
+def test_shown_headers_can_be_stored_whatever_bytes_they_were():
+    assert shown_headers({"server": "caf\udce9"}) == {"server": "caf?"}
+
+
+@given(st.text(st.sampled_from("0123456789 :,+-MonJaGT\udcff"), max_size=60))
+def test_read_retry_after_survives_any_text(text: str):
+    seconds = read_retry_after(text, NOW)
+
+    assert seconds is None or 0 <= seconds <= 864_000
 
 
 @pytest.mark.parametrize(
