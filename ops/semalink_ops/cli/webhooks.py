@@ -229,9 +229,7 @@ def recover(  # noqa: PLR0913 - the options of one command
     """Send everything again that an endpoint missed in the last hours."""
     endpoint_id = _id(ENDPOINT_PREFIX, endpoint)
     now = utc_now()
-    wanted = Wanted(
-        endpoint_id, RecoveryMode(mode), now - timedelta(hours=hours), now, ("*",), rate
-    )
+    wanted = Wanted(endpoint_id, RecoveryMode(mode), now - timedelta(hours=hours), now, (), rate)
 
     async def start(database: Database) -> RecoveryView:
         account_id = await database.account_id(account)

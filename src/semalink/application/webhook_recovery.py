@@ -1,6 +1,6 @@
 """Sending again what an endpoint missed: one delivery, a test event, or all of a time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar
 from uuid import UUID
@@ -18,7 +18,7 @@ from semalink.domain.errors import (
 )
 from semalink.domain.event_types import TEST_EVENT
 from semalink.domain.ids import ACCOUNT_PREFIX, ENDPOINT_PREFIX, EVENT_PREFIX, format_id
-from semalink.domain.recovery import Counts, Recovery, RecoveryState, Wanted
+from semalink.domain.recovery import Counts, Recovery, RecoveryMode, RecoveryState, Wanted
 from semalink.domain.webhook_delivery import DeliveryState, Subject, Trigger, WebhookDelivery
 from semalink.domain.webhook_endpoint import EndpointState, WebhookEndpoint
 
@@ -106,6 +106,7 @@ class StartRecovery:
 
     recovery_id: UUID
     account_id: UUID
+    #: Without event types: those that the endpoint asks for.
     wanted: Wanted
     cause: Cause
     idempotency: Idempotency | None = None
@@ -125,13 +126,18 @@ class StartRecovery:
 
     def decide(self, books: Books) -> UUID:
         """Record it; a runner does the rest. Raises TooManyRecoveries."""
-        working_endpoint(books, self.wanted.endpoint_id, self.account_id)
+        endpoint = working_endpoint(books, self.wanted.endpoint_id, self.account_id)
         if books.find(Recovery, self.recovery_id) is None:
             if self.under_way_count >= RECOVERIES_MAX:
                 raise TooManyRecoveries(RECOVERIES_MAX)
-            started = Recovery.start(self.recovery_id, self.account_id, self.wanted, self.cause)
-            books.add(started)
+            wanted = replace(self.wanted, event_types=self._event_types(endpoint))
+            books.add(Recovery.start(self.recovery_id, self.account_id, wanted, self.cause))
         return self.recovery_id
+
+    def _event_types(self, endpoint: WebhookEndpoint) -> tuple[str, ...]:
+        # What failed was asked for when it was sent; what is missing is asked for now.
+        is_missing = self.wanted.mode is RecoveryMode.MISSING
+        return self.wanted.event_types or (endpoint.terms.event_types if is_missing else ("*",))
 
     @staticmethod
     def encode(value: Any) -> bytes:

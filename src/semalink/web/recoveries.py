@@ -52,14 +52,20 @@ class NewRecovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: Moment
     #: Events that happened before this time; left out: until now.
     until: Moment | None = None
-    event_types: Annotated[
-        list[Annotated[str, msgspec.Meta(min_length=1, max_length=64)]],
-        msgspec.Meta(
-            min_length=1,
-            max_length=50,
-            description='Names of events, or patterns such as "message.*"; left out: all.',
-        ),
-    ] = msgspec.field(default_factory=lambda: ["*"])
+    event_types: (
+        Annotated[
+            list[Annotated[str, msgspec.Meta(min_length=1, max_length=64)]],
+            msgspec.Meta(
+                min_length=1,
+                max_length=50,
+                description=(
+                    'Names of events, or patterns such as "message.*"; left out: whatever '
+                    "failed, or is missing of what the endpoint asks for."
+                ),
+            ),
+        ]
+        | None
+    ) = None
     mode: Annotated[
         Literal["failed", "missing"],
         msgspec.Meta(
@@ -313,7 +319,8 @@ def _wanted(endpoint_id: UUID, asked: NewRecovery, now: datetime) -> Wanted:
         problems.append(FieldProblem("/since", "invalid_value", told))
     if problems:
         raise EdgeRefusal("validation_failed", "The time is not one to recover.", errors=problems)
-    for place, pattern in enumerate(asked.event_types):
+    event_types = asked.event_types or []
+    for place, pattern in enumerate(event_types):
         if not is_known(pattern):
             raise UnknownEventType(place)
     return Wanted(
@@ -321,6 +328,6 @@ def _wanted(endpoint_id: UUID, asked: NewRecovery, now: datetime) -> Wanted:
         RecoveryMode(asked.mode),
         asked.since,
         until,
-        tuple(dict.fromkeys(asked.event_types)),
+        tuple(dict.fromkeys(event_types)),
         asked.rate_per_second,
     )

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -165,6 +165,23 @@ def test_start_recovery_refuses_one_more_than_may_be_under_way(ledger: MemoryLed
         ledger.decide(command)
 
     assert ledger.load(Recovery, RECOVERY) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "event_types"),
+    [(RecoveryMode.FAILED, ("*",)), (RecoveryMode.MISSING, ("message.delivered",))],
+)
+def test_start_recovery_takes_the_event_types_that_the_endpoint_asks_for(
+    ledger: MemoryLedger, mode: RecoveryMode, event_types: tuple[str, ...]
+) -> None:
+    terms = EndpointTerms("https://shop.example.com/hooks", ("message.delivered",))
+    ledger.decide(Change(lambda books: endpoint_of(books).change(terms, CAUSE)))
+
+    ledger.decide(StartRecovery(RECOVERY, MINE, replace(WANTED, mode=mode, event_types=()), CAUSE))
+
+    recovery = ledger.load(Recovery, RECOVERY)
+    assert recovery is not None
+    assert recovery.wanted.event_types == event_types
 
 
 def test_start_recovery_writes_its_answer_down() -> None:
