@@ -56,6 +56,13 @@ class Call:
     began_at: datetime
     #: Counted as a failure while it waited.
     is_counted: bool = False
+    #: Ends the wait for an answer.
+    limit: asyncio.Timeout | None = None
+
+    def give_up(self) -> None:
+        """Wait no longer for the answer, so that another message has its place."""
+        if self.limit is not None and not self.limit.expired():
+            self.limit.reschedule(0.0)
 
 
 class RouteWatch:
@@ -148,6 +155,7 @@ class RouteWatch:
         if await self._trip(records):
             records = await self._read()
         self._board = board_of(records, order=self._order, names=self._names, now=self._now())
+        self._give_up()
 
     def _count(self, call: Call, now: datetime, *, is_fault: bool) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -170,6 +178,13 @@ class RouteWatch:
             if waits and not call.is_counted:
                 call.is_counted = True
                 self._count(call, now, is_fault=True)
+
+    def _give_up(self) -> None:
+        # A worker whose places all wait for a route that is out of use would send nothing at all.
+        for call in self._calls:
+            standing = self._board.standings.get(call.route)
+            if call.is_counted and standing is not None and standing.open_circuit(call.network):
+                call.give_up()
 
     async def _share(self) -> None:
         seconds, hours = self._seconds, self._hours

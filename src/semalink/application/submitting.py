@@ -125,7 +125,7 @@ class Submitter:
         if ready.probes is not None:
             self._watch.note_probe(ready.aggregator, ready.probes, started_at + PROBE_LEASE)
         try:
-            outcome = await self._call(ready)
+            outcome = await self._call(ready, call)
         except BaseException:
             # Cut off by us, which says nothing of the route.
             self._watch.forget(call)
@@ -139,9 +139,9 @@ class Submitter:
             await self._end_probe(job, ready.probes, call, spoken)
         return step
 
-    async def _call(self, ready: Ready) -> Receipt | SendFailed | OutcomeUnknown:
+    async def _call(self, ready: Ready, call: Call) -> Receipt | SendFailed | OutcomeUnknown:
         try:
-            async with asyncio.timeout(self._submit_seconds_max):
+            async with asyncio.timeout(self._submit_seconds_max) as call.limit:
                 return await self._aggregators[ready.aggregator].submit(ready.submission)
         except (SendFailed, OutcomeUnknown) as outcome:
             return outcome

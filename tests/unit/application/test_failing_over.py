@@ -272,3 +272,26 @@ async def test_submit_that_is_cut_off_says_nothing_of_the_route(
     await watch.beat()
 
     assert watch.board.standings["celcom"].figures == Figures()
+
+
+async def test_submit_waits_no_longer_for_an_aggregator_that_hangs(
+    submitter: Submitter,
+    watch: RouteWatch,
+    accept: Accept,
+    celcom: MemoryAggregator,
+    clock: MemoryClock,
+    see: See,
+) -> None:
+    celcom.hangs = True
+    jobs = [accept() for _ in range(10)]
+    submitting = [asyncio.ensure_future(submitter.submit(job)) for job in jobs]
+    for _ in range(6):
+        await asyncio.sleep(0)
+        await watch.beat()
+        clock.advance(seconds=1)
+
+    await watch.beat()
+    await asyncio.wait(submitting, timeout=5)
+
+    assert all(waiting.done() for waiting in submitting)
+    assert all(see(job).outcome_unknown for job in jobs)
