@@ -10,7 +10,7 @@ from tests.chaos.customers import PRICE_MICROS, Customer, Reception, open_recept
 from tests.chaos.platform import Platform
 from tests.chaos.waiting import until
 
-TO = "+254712345678"
+TO = "+254711000100"
 #: From the first error of an outage until all messages go another way.
 FAIL_OVER_SECONDS = 10.0
 #: The first rest is 15 seconds, and three probes follow.
