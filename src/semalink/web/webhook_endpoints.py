@@ -32,16 +32,18 @@ from semalink.web.operation import Operation, Success, route
 from semalink.web.problems import EdgeRefusal
 from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply
-from semalink.web.webhook_deliveries import READ, TAG, WRITE
+from semalink.web.webhook_deliveries import READ, TAG, WRITE, health_of
 from semalink.web.webhook_ids import endpoint_id_of
 from semalink.web.webhook_shapes import (
     EndpointChange,
     EndpointQuery,
     Endpoints,
+    EndpointWithHealth,
     EndpointWithSecret,
     NewEndpoint,
     terms_change_of,
     terms_of,
+    with_health,
     with_secrets,
 )
 
@@ -112,10 +114,12 @@ READ_ONE = Operation(
     operation_id="getWebhookEndpoint",
     tag=TAG,
     summary="Read an endpoint",
-    description="The endpoint, and which secrets sign what is sent to it.",
+    description="The endpoint, which secrets sign what is sent to it, and how it does.",
     scopes=READ,
     path_examples=OF_ENDPOINT,
-    success=Success(200, "The endpoint.", EndpointView, webhook_examples.ENDPOINT),
+    success=Success(
+        200, "The endpoint.", EndpointWithHealth, webhook_examples.ENDPOINT_WITH_HEALTH
+    ),
     problems=("webhook_endpoint_not_found",),
 )
 CHANGE = Operation(
@@ -235,7 +239,10 @@ class EndpointPages:
     async def read(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with one endpoint."""
         account_id = arrival_of(request.scope).caller.account_id
-        return await self._shown(endpoint_id_of(request), account_id)
+        endpoint_id = endpoint_id_of(request)
+        view = await endpoint_of(self._deps.endpoints, endpoint_id, account_id)
+        health = await health_of(self._deps.deliveries, endpoint_id, account_id)
+        return Reply(200, msgspec.json.encode(with_health(view, health)))
 
     async def change(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Change an endpoint."""

@@ -141,6 +141,8 @@ ENDPOINT: dict[str, Any] = {
     "changed_at": "2026-11-02T08:15:04Z",
 }
 
+ENDPOINT_WITH_HEALTH: dict[str, Any] = {**ENDPOINT, "health": HEALTH}
+
 NEW_ENDPOINT: dict[str, Any] = {
     **ENDPOINT,
     "secret": "whsec_… (50 characters)",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from semalink.application.delivery_reading import EndpointHealthView
 from semalink.application.endpoint_reading import EndpointView
 from semalink.application.webhooks import MadeSecret, TermsChange
 from semalink.domain.webhook_endpoint import (
@@ -78,6 +79,12 @@ class EndpointWithSecret(EndpointView, frozen=True, kw_only=True):
     verification_key: str | None
 
 
+class EndpointWithHealth(EndpointView, frozen=True, kw_only=True):
+    """An endpoint and how it does."""
+
+    health: EndpointHealthView
+
+
 class Endpoints(msgspec.Struct, frozen=True):
     """A page of endpoints, newest first."""
 
@@ -90,6 +97,12 @@ class EndpointQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     cursor: Cursor | None = None
     limit: PageSize = 20
+
+
+def with_health(view: EndpointView, health: EndpointHealthView) -> EndpointWithHealth:
+    """Return an endpoint with how it does."""
+    facts = {name: getattr(view, name) for name in view.__struct_fields__}
+    return EndpointWithHealth(**facts, health=health)
 
 
 def with_secrets(view: EndpointView, made: tuple[MadeSecret, ...]) -> EndpointWithSecret:

@@ -210,9 +210,10 @@ async def test_health_of_an_endpoint_is_told(
 
     shown = await api.get(f"{hooked.endpoint}/health", headers=hooked.headers)
     seen = await admin.get(f"/admin{hooked.endpoint}/health", headers=bearer(admin_key))
+    endpoint = await api.get(hooked.endpoint, headers=hooked.headers)
 
     assert (shown.json()["breaker"], shown.json()["waiting_count"]) == ("closed", 0)
-    assert seen.json() == shown.json()
+    assert seen.json() == endpoint.json()["health"] == shown.json()
 
 
 async def test_recovery_runs_and_is_followed(api: Any, hooked: Hooked) -> None:

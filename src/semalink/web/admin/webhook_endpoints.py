@@ -16,9 +16,10 @@ from semalink.web.field_types import AccountText, Cursor, PageSize, account_uuid
 from semalink.web.operation import route
 from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply
+from semalink.web.webhook_deliveries import health_of
 from semalink.web.webhook_endpoints import LIST, READ_ONE, endpoint_of
 from semalink.web.webhook_ids import endpoint_id_of
-from semalink.web.webhook_shapes import Endpoints
+from semalink.web.webhook_shapes import Endpoints, with_health
 
 
 class AnyEndpointQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +57,7 @@ class AnyEndpoints:
 
     def __init__(self, deps: AdminDependencies) -> None:
         self._reads = deps.endpoints
+        self._deliveries = deps.deliveries
         self._cursors = Cursors(deps.key_pepper)
 
     async def list(self, request: Request[Any, Any, Any]) -> ASGIApp:
@@ -76,8 +78,10 @@ class AnyEndpoints:
 
     async def read(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with one endpoint."""
-        view = await endpoint_of(self._reads, endpoint_id_of(request), None)
-        return Reply(200, msgspec.json.encode(view))
+        endpoint_id = endpoint_id_of(request)
+        view = await endpoint_of(self._reads, endpoint_id, None)
+        health = await health_of(self._deliveries, endpoint_id, None)
+        return Reply(200, msgspec.json.encode(with_health(view, health)))
 
 
 def any_endpoint_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:
