@@ -17,8 +17,8 @@ from semalink_ops.bootstrap import Core
 from semalink_ops.runtime import new_request_id, utc_now, wait_for_stop
 
 POLL_SECONDS = 0.1
-#: Lets attempts that end together make room together.
-LINGER_SECONDS = 0.005
+#: Between two steps: what becomes due or ends meanwhile is taken together, which costs less.
+LINGER_SECONDS = 0.02
 RETRY_SECONDS = 0.5
 REPAIR_SECONDS = 5.0
 COUNT_SECONDS = 15.0
@@ -86,10 +86,9 @@ class _Lead:
             async with asyncio.timeout(STEP_SECONDS_MAX):
                 await self._repair()
                 issued = await self._dispatcher.step()
-            if issued:
-                await wait_for_stop(stop, LINGER_SECONDS)
-            else:
+            if not issued:
                 await self._wait(stop)
+            await wait_for_stop(stop, LINGER_SECONDS)
 
     async def _repair(self) -> None:
         now = asyncio.get_running_loop().time()
