@@ -50,9 +50,10 @@ async def keep_dead_letters(core: Core, stop: asyncio.Event) -> None:
             limits=_LIMITS,
         ),
         _sweep(core, undertaker, stop),
+        _find(UnseenFinder(work, projector), stop),
         finish_seconds=FINISH_SECONDS,
     ):
-        await _lead_again(core, work, UnseenFinder(work, projector), stop)
+        await _lead_again(core, work, stop)
 
 
 async def _sweep(core: Core, undertaker: Undertaker, stop: asyncio.Event) -> None:
@@ -63,9 +64,17 @@ async def _sweep(core: Core, undertaker: Undertaker, stop: asyncio.Event) -> Non
             core.metrics.queue_stuck(queue, count)
 
 
-async def _lead_again(
-    core: Core, work: DeadLetterWork, finder: UnseenFinder, stop: asyncio.Event
-) -> None:
+async def _find(finder: UnseenFinder, stop: asyncio.Event) -> None:
+    # Beside the lead, which a long backlog must not end; whatever two find is one letter.
+    while not stop.is_set():
+        try:
+            await finder.step()
+        except NotReady:
+            _log.warning("dead_letters_not_looked_for")
+        await wait_for_stop(stop, SWEEP_SECONDS)
+
+
+async def _lead_again(core: Core, work: DeadLetterWork, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             connection = await psycopg.AsyncConnection.connect(
@@ -77,7 +86,7 @@ async def _lead_again(
                 **KEEPALIVES,
             )
             try:
-                await _lead(core, connection, work, finder, stop)
+                await _lead(core, connection, work, stop)
             finally:
                 await connection.close()
         except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, TimeoutError):
@@ -89,7 +98,6 @@ async def _lead(
     core: Core,
     connection: psycopg.AsyncConnection[tuple[bool]],
     work: DeadLetterWork,
-    finder: UnseenFinder,
     stop: asyncio.Event,
 ) -> None:
     asked = "SELECT pg_try_advisory_lock(%s)"
@@ -98,7 +106,7 @@ async def _lead(
             return
     republisher, actions = Republisher(work, core.bus), BulkActions(work, core.ledger)
     loop = asyncio.get_running_loop()
-    measure_at, find_at, stepped_at = 0.0, 0.0, loop.time()
+    measure_at, stepped_at = 0.0, loop.time()
     while not await wait_for_stop(stop, STEP_SECONDS):
         started_at = loop.time()
         # Without the connection the lock is gone, and another relay may lead.
@@ -110,9 +118,6 @@ async def _lead(
             if started_at >= measure_at:
                 measure_at = started_at + MEASURE_SECONDS
                 await _measure(core, work)
-            if started_at >= find_at:
-                find_at = started_at + SWEEP_SECONDS
-                await finder.step()
         stepped_at = started_at
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -66,9 +68,13 @@ class DeadLetterProjector:
     async def bury(self, burials: Sequence[Burial]) -> None:
         """Store and record dead letters; as ``handle``."""
         ids = await self._work.store(burials)
+        await self.record([replace(one, letter_id=ids[one.buried_as]) for one in burials])
+
+    async def record(self, stored: Sequence[Burial]) -> None:
+        """Record dead letters that are stored, so that they are seen. Raises NotReady."""
         commands = [
             BuryDeadLetter(
-                ids[one.buried_as],
+                one.letter_id,
                 one.queue,
                 one.error_type,
                 one.error,
@@ -77,7 +83,7 @@ class DeadLetterProjector:
                 one.about,
                 Cause(ACTOR, utc_now(), new_request_id("job_")),
             )
-            for one in burials
+            for one in stored
         ]
         try:
             await asyncio.gather(*(self._ledger.execute(command) for command in commands))
@@ -115,19 +121,31 @@ def burial_of(delivery: Delivery, now: datetime) -> Burial:
 
 
 class UnseenFinder:
-    """Makes dead letters of messages that were given up without one.
+    """Makes dead letters of messages that were given up without one, and finishes half-made ones.
 
     The relay gives up what leaves its queue again and again undone; and a broker that loses its
-    disk may lose a dead letter that nobody has read yet.
+    disk may lose a dead letter that nobody has read yet, or one that was stored and not recorded.
     """
 
     def __init__(self, work: DeadLetterWork, projector: DeadLetterProjector) -> None:
         self._work = work
         self._projector = projector
         self._seen: set[Parked] = set()
+        self._seen_arriving: set[UUID] = set()
 
     async def step(self) -> int:
         """Bury what is found for the second time, so not on its way; return how many."""
+        return await self._finish_arriving() + await self._bury_unseen()
+
+    async def _finish_arriving(self) -> int:
+        found = await self._work.arriving(PAGE_SIZE)
+        certain = [one for one in found if one.letter_id in self._seen_arriving]
+        self._seen_arriving = {one.letter_id for one in found}
+        if certain:
+            await self._projector.record(certain)
+        return len(certain)
+
+    async def _bury_unseen(self) -> int:
         found = set(await self._work.unseen(UNSEEN_MAX))
         certain = sorted(found & self._seen, key=lambda one: one.job.message_id)
         self._seen = found

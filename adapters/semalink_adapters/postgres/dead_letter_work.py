@@ -66,6 +66,12 @@ WHERE p.state = 'parked' AND NOT EXISTS (
 )
 ORDER BY p.message_id LIMIT %s"""
 
+# Stored by whoever died, or lost the database, before the event was recorded.
+SELECT_ARRIVING = """
+SELECT dead_letter_id, buried_as, queue, subject, error_type, error, delivery_count, first_at,
+       last_at, message_id, redrive_count, about, payload, headers
+FROM dead_letters WHERE state = 'arriving' ORDER BY dead_letter_id LIMIT %s"""
+
 MEASURE = """
 SELECT queue, count(*), extract(epoch FROM now() - min(last_at))::float8
 FROM dead_letters WHERE state = 'waiting' GROUP BY queue"""
@@ -154,6 +160,10 @@ class DeadLetterWork:
         """Return messages that were given up and of which there is no dead letter."""
         rows = await self._all(SELECT_UNSEEN, (limit,))
         return [Parked(Job(*row[:3]), *row[3:]) for row in rows]
+
+    async def arriving(self, limit: int) -> Sequence[Burial]:
+        """Return what is stored and of which no event is recorded, so that nobody sees it."""
+        return [Burial(*row) for row in await self._all(SELECT_ARRIVING, (limit,))]
 
     async def measure(self) -> Mapping[str, tuple[int, float]]:
         """Return how many wait of each queue, and the age of the oldest in seconds."""

@@ -31,7 +31,8 @@ from semalink_adapters.jetstream.streams import (
 )
 from semalink_adapters.postgres.dead_letter_work import DeadLetterWork, Republishing
 from semalink_adapters.postgres.dead_letters import PostgresDeadLetters
-from semalink_ops.dead_lettering import DeadLetterProjector, Republisher
+from semalink_adapters.postgres.reports import PostgresReports
+from semalink_ops.dead_lettering import DeadLetterProjector, Republisher, UnseenFinder
 
 T = TypeVar("T")
 
@@ -128,12 +129,14 @@ class Relay:
             connection, fused_bus, observer=Unobserved(), now=lambda: datetime.now(UTC)
         )
         self.projector = DeadLetterProjector(work, FusedLedger(desk.ledger, self.fuse))
+        self.reports = PostgresReports(pool)
+        self.finder = UnseenFinder(work, self.projector)
         self.republisher = Republisher(work, fused_bus)
 
     async def bury(self) -> None:
         """Move and record whatever there is; killed at times, and started again until done."""
-        await self._until_done(ADVISORY_READER, self.undertaker.handle)
-        await self._until_done(DEAD_LETTER_READER, lambda one: self.projector.handle([one]))
+        await self.until_done(ADVISORY_READER, self.undertaker.handle)
+        await self.until_done(DEAD_LETTER_READER, lambda one: self.projector.handle([one]))
 
     async def republish(self) -> None:
         """Publish whatever was decided; as above."""
@@ -144,7 +147,7 @@ class Relay:
             except Killed:
                 continue
 
-    async def _until_done(self, reader: Consumed, handle: Any) -> None:
+    async def until_done(self, reader: Consumed, handle: Any) -> None:
         source = JetStreamSource(self.connection, self.bus, reader)
         while taken := await source.fetch(1, 0.15):
             [delivery] = taken
@@ -260,6 +263,47 @@ async def test_a_message_that_was_given_up_is_sent_after_all(relay: Relay, books
     assert letter.about == f"msg_{job.message_id.hex}"
     assert (parked, queued) == ("parked", "queued")
     assert not books.all(state, job.message_id)
+
+
+async def test_a_letter_is_seen_when_the_process_died_before_its_event_and_the_broker_lost_it(
+    relay: Relay,
+) -> None:
+    await relay.bus.publish("sms.normal", b"lost", message_id="lost")
+    await relay.lose_worker()
+    await relay.until_done(ADVISORY_READER, relay.undertaker.handle)
+    source = JetStreamSource(relay.connection, relay.bus, DEAD_LETTER_READER)
+    [delivery] = await source.fetch(1, 5)
+    relay.fuse.left = 1
+    with pytest.raises(Killed):
+        await relay.projector.handle([delivery])
+    await source.close()
+    await relay.connection.js.purge_stream("DLQ")
+    unseen = await relay.letters()
+
+    found = [await relay.finder.step() for _ in range(3)]
+
+    [letter] = await relay.letters()
+    assert not unseen
+    assert found == [0, 1, 0]
+    assert (letter.state, letter.message_id) == ("waiting", "lost")
+
+
+async def test_a_message_given_up_is_seen_when_its_finder_died_at_any_step(
+    relay: Relay,
+) -> None:
+    account_id = await relay.desk.open_account(message_count=2)
+    for step in range(2):
+        job: Job = await relay.desk.accept_job(account_id)
+        await relay.reports.park(job.message_id)
+        await relay.finder.step()
+        relay.fuse.left = step + 1
+        with pytest.raises(Killed):
+            await relay.finder.step()
+
+    for _ in range(3):
+        await relay.finder.step()
+
+    assert len(await relay.letters()) == 2
 
 
 async def test_a_letter_that_fails_again_is_another_letter(relay: Relay) -> None:

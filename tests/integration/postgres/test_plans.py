@@ -14,6 +14,7 @@ from semalink_adapters.postgres import (
     awaited_reports,
     batch,
     credit_reads,
+    dead_letter_work,
     endpoint_reads,
     feed,
     feed_log,
@@ -100,6 +101,7 @@ BY_KEY = [
         webhook_claims.PUT_OFF, (timedelta(seconds=2), [SOME_ID], [1]), id="webhooks_put_off"
     ),
     pytest.param(webhook_claims.SECRETS, ([SOME_ID],), id="webhook_secrets"),
+    pytest.param(dead_letter_work.SELECT_ARRIVING, (200,), id="dead_letters_arriving"),
     pytest.param(endpoint_reads.COUNT_ENDPOINTS, (SOME_ID,), id="endpoint_count"),
 ]
 
@@ -151,6 +153,16 @@ def test_plan_of_an_empty_table_reads_by_index(
 
     assert any("Index" in step for step in steps)
     assert not {"Seq Scan", "Hash Join", "Merge Join"} & set(steps)
+
+
+def test_messages_that_were_given_up_are_found_by_their_own_index(
+    session: psycopg.Connection[Any],
+) -> None:
+    plan = _explain(session, dead_letter_work.SELECT_UNSEEN, (200,))
+
+    assert "pending_submissions_parked" in str(plan)
+    assert "dead_letters_about" in str(plan)
+    assert not {"Seq Scan", "Sort"} & set(_steps(plan))
 
 
 def test_balance_at_an_instant_is_one_probe(session: psycopg.Connection[Any]) -> None:

@@ -43,6 +43,12 @@ CREATE INDEX dead_letters_waiting ON dead_letters (dead_letter_id) WHERE state =
     op.execute("""
 CREATE INDEX dead_letters_republishing ON dead_letters (dead_letter_id)
 WHERE state = 'republishing'""")
+    op.execute("""
+CREATE INDEX dead_letters_arriving ON dead_letters (dead_letter_id) WHERE state = 'arriving'""")
+    # Those given up, of which some may have no dead letter.
+    op.execute("""
+CREATE INDEX pending_submissions_parked ON pending_submissions (message_id)
+WHERE state = 'parked'""")
     op.execute("CREATE INDEX dead_letters_about ON dead_letters (about)")
     op.execute("CREATE INDEX dead_letters_settled ON dead_letters (settled_at)")
     _create_jobs()
