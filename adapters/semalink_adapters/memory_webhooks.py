@@ -157,7 +157,12 @@ class MemoryWebhooks:
 
     def _hold_of(self, delivery: WebhookDelivery) -> _Hold | None:
         hold = self._holds.get(delivery.id)
-        return hold if hold and hold.version == delivery.version else None
+        if hold is None or hold.version == delivery.version:
+            return hold
+        # What is out stays out when a new round begins.
+        later = self.ledger.streams[WebhookDelivery][delivery.id][hold.version :]
+        opens = all(isinstance(event, WebhookDelivery.Reopened) for event in later)
+        return hold if opens and hold.state != "waiting" else None
 
     def _endpoint(self, endpoint_id: UUID) -> WebhookEndpoint:
         endpoint = self.ledger.load(WebhookEndpoint, endpoint_id)

@@ -1,7 +1,7 @@
 """What is due, issued and claimed: the same rules on the fake and on the real tables."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -15,7 +15,7 @@ from semalink.application.webhook_dispatching import DispatchBook, Room, Ticket
 from semalink.application.webhook_sending import Claims
 from semalink.domain.cause import Cause
 from semalink.domain.endpoint_health import Breaker
-from semalink.domain.webhook_delivery import Attempt, Subject, WebhookDelivery
+from semalink.domain.webhook_delivery import Attempt, Subject, Trigger, WebhookDelivery
 from semalink.domain.webhook_endpoint import DisabledReason, EndpointTerms, WebhookEndpoint
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_webhooks import MemoryWebhooks
@@ -37,9 +37,11 @@ class Change(PlainCommand):
     by: Callable[[Books], Any]
     cause: Cause
     settings: tuple[UUID, ...] = ()
+    deliveries: tuple[UUID, ...] = ()
 
     def needs(self, needs: Needs) -> None:
         needs.settings.update(self.settings)
+        needs.deliveries.update(self.deliveries)
 
     def decide(self, books: Books) -> None:
         self.by(books)
@@ -112,7 +114,9 @@ def delivery_id(number: int) -> UUID:
     return UUID(int=milliseconds << 80 | 7 << 76 | 0b10 << 62 | number)
 
 
-async def record(world: World, number: int, status: int, attempt_no: int = 1) -> None:
+async def record(
+    world: World, number: int, status: int, attempt_no: int = 1, at: datetime | None = None
+) -> None:
     is_delivered = status == 200
     attempt = Attempt(
         attempt_no,
@@ -122,8 +126,17 @@ async def record(world: World, number: int, status: int, attempt_no: int = 1) ->
         None if is_delivered else "status",
         12,
     )
-    command = RecordAttempt(delivery_id(number), SLOW, attempt, 0.0, cause())
+    made = cause() if at is None else replace(cause(), at=at)
+    command = RecordAttempt(delivery_id(number), SLOW, attempt, 0.0, made)
     await world.ledger.execute(command)
+
+
+async def reopen(world: World, number: int) -> None:
+    def open_again(books: Books) -> None:
+        assert books.delivery(delivery_id(number)).reopen(Trigger.MANUAL, cause())
+
+    change = Change(open_again, cause(), deliveries=(delivery_id(number),))
+    await world.ledger.execute(change)
 
 
 async def issued_numbers(world: World, *rooms: Room, limit: int = 100) -> list[int]:
@@ -203,6 +216,33 @@ async def test_claim_refuses_what_its_owner_paused(world: World):
     await world.ledger.execute(Change(pause, cause(), (SLOW,)))
 
     assert await claim(world, 1) == []
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+async def test_reopen_leaves_what_is_out_where_it_is(world: World, *, is_claimed: bool):
+    await open_endpoint(world, SLOW)
+    await make(world, SLOW, 1)
+    await record(world, 1, 500, at=datetime.now(UTC) - timedelta(hours=1))
+    await issued_numbers(world)
+    claimed = await claim(world, 1, attempt_no=2) if is_claimed else []
+
+    await reopen(world, 1)
+
+    assert await issued_numbers(world) == []
+    assert claimed + await claim(world, 1, attempt_no=2) == [1]
+    assert await claim(world, 1, attempt_no=2) == []
+
+
+async def test_reopen_makes_due_what_waited_or_had_ended(world: World):
+    await open_endpoint(world, SLOW)
+    await make(world, SLOW, 1, 2)
+    await record(world, 1, 500)
+    await record(world, 2, 200)
+
+    await reopen(world, 1)
+    await reopen(world, 2)
+
+    assert await issued_numbers(world) == [1, 2]
 
 
 async def test_put_off_makes_due_again_without_using_an_attempt(world: World):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.webhook_dispatching import LOST_AFTER, Dispatcher, Room, Ticket
 from semalink.application.webhook_sending import LEASE, Claimed, Outcome, Sender
 from semalink.domain.cause import Cause
-from semalink.domain.webhook_delivery import Attempt, Subject, WebhookDelivery
+from semalink.domain.webhook_delivery import Attempt, Subject, Trigger, WebhookDelivery
 from semalink.domain.webhook_endpoint import EndpointTerms, WebhookEndpoint
 from semalink_adapters.jetstream.streams import WEBHOOKS_OUTBOUND
 from semalink_adapters.memory_bus import MemoryBus
@@ -43,9 +43,13 @@ class Change(PlainCommand):
 
     by: Callable[[Books], Any]
     cause: Cause
+    settings: tuple[UUID, ...] = ()
+    deliveries: tuple[UUID, ...] = ()
 
     def needs(self, needs: Needs) -> None:
-        """Nothing."""
+        """What is named."""
+        needs.settings.update(self.settings)
+        needs.deliveries.update(self.deliveries)
 
     def decide(self, books: Books) -> None:
         self.by(books)
@@ -78,9 +82,14 @@ class Receiver:
         self.taken: set[UUID] = set()
         self.refuses = False
         self.crashes_next = False
+        #: What happens while the next request is under way.
+        self.meanwhile: Callable[[], Awaitable[Any]] | None = None
 
     async def deliver(self, claimed: Claimed) -> Outcome:
         self.seen[claimed.delivery_id] += 1
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
         if not self.refuses:
             self.taken.add(claimed.delivery_id)
         if self.crashes_next:
@@ -107,6 +116,9 @@ class Deliveries(RuleBasedStateMachine):
         self.windows = 0
         self.tickets: list[Ticket] = []
         self.count = 0
+        #: Rounds that were opened beside the first.
+        self.rounds: Counter[UUID] = Counter()
+        self.recoveries = 0
         self.start_processes()
         for endpoint_id in ENDPOINTS:
             terms = EndpointTerms("https://example.com/", ("*",), concurrency=2)
@@ -209,6 +221,41 @@ class Deliveries(RuleBasedStateMachine):
         self.runner.run(self.work())
         self.ledger.loses_next_answer = False
 
+    @precondition(lambda self: self.count)
+    @rule(choice=st.randoms(use_true_random=False), by_recovery=st.booleans())
+    def somebody_asks_for_it_again(self, choice: Any, *, by_recovery: bool) -> None:
+        self.reopen(UUID(int=choice.randint(1, self.count)), by_recovery=by_recovery)
+
+    @rule(by_recovery=st.booleans())
+    def somebody_asks_for_all_again_while_one_is_sent(self, *, by_recovery: bool) -> None:
+        async def meanwhile() -> None:
+            self.clock.advance(seconds=1)
+            for delivery_id in self.ledger.ids(WebhookDelivery):
+                self.reopen(delivery_id, by_recovery=by_recovery)
+            await self.dispatcher.step()
+            await self.sender.take(await self.fetch())
+
+        self.an_owner_pauses_or_resumes(ENDPOINTS[0], pauses=False)
+        self.an_event_happens(ENDPOINTS[0])
+        self.bus.connected = self.receiver.refuses = True
+        self.runner.run(self.step_and_work())
+        self.clock.advance(seconds=60)
+        self.receiver.meanwhile = meanwhile
+        self.runner.run(self.step_and_work())
+        self.receiver.meanwhile, self.receiver.refuses = None, False
+
+    @rule(endpoint_id=st.sampled_from(ENDPOINTS), pauses=st.booleans())
+    def an_owner_pauses_or_resumes(self, endpoint_id: UUID, *, pauses: bool) -> None:
+        def move(books: Books) -> None:
+            endpoint = books.find(WebhookEndpoint, endpoint_id)
+            assert endpoint is not None
+            if pauses:
+                endpoint.pause("maintenance", self.cause())
+            else:
+                endpoint.resume(self.cause())
+
+        self.ledger.decide(Change(move, self.cause(), settings=(endpoint_id,)))
+
     @rule()
     def the_receiver_changes_its_mind(self) -> None:
         self.receiver.refuses = not self.receiver.refuses
@@ -230,7 +277,11 @@ class Deliveries(RuleBasedStateMachine):
         for delivery_id in self.ledger.ids(WebhookDelivery):
             numbers = [event.attempt_no for event in self.attempts(delivery_id)]
             assert numbers == list(range(1, len(numbers) + 1))
-            assert len(numbers) <= ATTEMPTS_MAX
+            assert len(numbers) <= ATTEMPTS_MAX * (1 + self.rounds[delivery_id])
+
+    @invariant()
+    def no_place_is_lost(self) -> None:
+        assert self.sender.under_way == 0
 
     @invariant()
     def what_is_delivered_was_taken(self) -> None:
@@ -240,6 +291,8 @@ class Deliveries(RuleBasedStateMachine):
 
     def heal_and_finish(self) -> None:
         self.bus.connected, self.receiver.refuses = True, False
+        for endpoint_id in ENDPOINTS:
+            self.an_owner_pauses_or_resumes(endpoint_id, pauses=False)
         for _ in range(2 * self.count + 40):
             self.clock.advance(seconds=LOST_AFTER.total_seconds() + 90)
             self.runner.run(self.dispatcher.repair())
@@ -248,6 +301,19 @@ class Deliveries(RuleBasedStateMachine):
             self.clock.advance(hours=1)
         states = {self.webhooks.state_of(each) for each in self.ledger.ids(WebhookDelivery)}
         assert states <= {"delivered", "failed"}
+
+    def reopen(self, delivery_id: UUID, *, by_recovery: bool) -> None:
+        self.recoveries += by_recovery
+        trigger = Trigger.RECOVERY if by_recovery else Trigger.MANUAL
+        recovery_id = UUID(int=self.recoveries) if by_recovery else None
+
+        def open_again(books: Books) -> None:
+            delivery = books.delivery(delivery_id)
+            self.rounds[delivery_id] += delivery.reopen(
+                trigger, self.cause(), recovery_id=recovery_id
+            )
+
+        self.ledger.decide(Change(open_again, self.cause(), deliveries=(delivery_id,)))
 
     def recorded(self) -> Counter[UUID]:
         ids = self.ledger.ids(WebhookDelivery)
@@ -259,6 +325,10 @@ class Deliveries(RuleBasedStateMachine):
 
     async def work(self) -> None:
         await self.send(await self.fetch())
+
+    async def step_and_work(self) -> None:
+        await self.dispatcher.step()
+        await self.work()
 
     async def fetch(self) -> list[Ticket]:
         """Take everything from the queue, as a worker does that claims at once."""
@@ -277,5 +347,5 @@ class Deliveries(RuleBasedStateMachine):
 
 def test_every_attempt_is_known_whatever_is_lost_doubled_or_crashes():
     run_state_machine_as_test(
-        Deliveries, settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
+        Deliveries, settings=settings(max_examples=100, stateful_step_count=30, deadline=None)
     )

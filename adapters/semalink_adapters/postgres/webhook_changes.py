@@ -10,6 +10,7 @@ from semalink.domain.webhook_endpoint import WebhookEndpoint
 from semalink_adapters.postgres.arrays import (
     pack_bigints,
     pack_blobs,
+    pack_booleans,
     pack_columns,
     pack_moments,
     pack_texts,
@@ -59,18 +60,25 @@ SELECT * FROM unnest(
     %b::bigint[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[], %b::bigint[],
     %b::text[])"""
 
+# What is out stays out when a new round begins: the attempt under way is the first of that round.
+# Any other step uses the attempt up, or ends the delivery.
 MOVE_DELIVERIES = """
 UPDATE webhook_deliveries AS d
-SET state = n.state, trigger = n.trigger, recovery_id = n.recovery_id, attempt_no = n.attempt_no,
+SET state = CASE WHEN n.opens AND d.state IN ('issued', 'sending') THEN d.state
+        ELSE n.state END,
+    trigger = n.trigger, recovery_id = n.recovery_id, attempt_no = n.attempt_no,
     round_attempts = n.round_attempts, round_began_at = n.round_began_at,
     next_attempt_at = n.next_attempt_at, finished_at = n.finished_at,
-    last_status = n.last_status, last_error = n.last_error, issued_at = NULL, lease_until = NULL
+    last_status = n.last_status, last_error = n.last_error,
+    issued_at = CASE WHEN n.opens THEN d.issued_at END,
+    lease_until = CASE WHEN n.opens THEN d.lease_until END
 FROM unnest(
     %b::uuid[], %b::text[], %b::text[], %b::uuid[], %b::bigint[], %b::bigint[],
-    %b::timestamptz[], %b::timestamptz[], %b::timestamptz[], %b::bigint[], %b::text[]
+    %b::timestamptz[], %b::timestamptz[], %b::timestamptz[], %b::bigint[], %b::text[],
+    %b::bool[]
 ) AS n (
     delivery_id, state, trigger, recovery_id, attempt_no, round_attempts, round_began_at,
-    next_attempt_at, finished_at, last_status, last_error)
+    next_attempt_at, finished_at, last_status, last_error, opens)
 WHERE d.delivery_id = n.delivery_id"""
 
 _STANDING = (
@@ -81,7 +89,7 @@ _CREATED = (
     pack_uuids, pack_uuids, pack_uuids, pack_texts, pack_texts, pack_bigints, pack_uuids,
     pack_blobs, pack_moments, *_STANDING,
 )  # fmt: skip
-_MOVED = (pack_uuids, *_STANDING)
+_MOVED = (pack_uuids, *_STANDING, pack_booleans)
 
 
 @dataclass(slots=True)
@@ -93,7 +101,8 @@ class WebhookChanges:
     #: Secrets that the batch added, sealed, by id.
     sealed_secrets: Mapping[UUID, bytes]
     created: dict[UUID, None] = field(default_factory=dict)
-    moved: dict[UUID, None] = field(default_factory=dict)
+    #: With whether nothing happened to them but that a new round was opened.
+    moved: dict[UUID, bool] = field(default_factory=dict)
     health: HealthChanges = field(default_factory=HealthChanges)
     #: Rare changes, one statement each.
     single: list[Statement] = field(default_factory=list)
@@ -104,7 +113,10 @@ class WebhookChanges:
             if isinstance(event, WebhookDelivery.Created):
                 self.created[event.originator_id] = None
             elif event.originator_id not in self.created:
-                self.moved[event.originator_id] = None
+                opens = isinstance(event, WebhookDelivery.Reopened)
+                self.moved[event.originator_id] = opens and self.moved.get(
+                    event.originator_id, True
+                )
             if isinstance(event, WebhookDelivery.AttemptRecorded):
                 endpoint_id = self.deliveries[event.originator_id].subject.endpoint_id
                 self.health.note(endpoint_id, event)
@@ -120,8 +132,10 @@ class WebhookChanges:
             made = [self.deliveries[each] for each in self.created]
             bundle.add(INSERT_DELIVERIES, pack_columns(_CREATED, [_row_of(one) for one in made]))
         if self.moved:
-            moved = [self.deliveries[each] for each in self.moved]
-            rows = [(one.id, *_standing_of(one)) for one in moved]
+            rows = [
+                (each, *_standing_of(self.deliveries[each]), opens)
+                for each, opens in self.moved.items()
+            ]
             bundle.add(MOVE_DELIVERIES, pack_columns(_MOVED, rows))
         self.health.add_to(bundle)
 

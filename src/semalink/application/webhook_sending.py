@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import Protocol
 from uuid import UUID
 
@@ -199,8 +200,8 @@ class Sender:
                 continue
             self._under_way += 1
             self._slow_under_way += is_slow
-            line.under_way[claimed.delivery_id] = now
-            self._begin(self._attempt(line, claimed, is_slow=is_slow), claimed)
+            attempt = self._attempt(line, claimed, line.begin(now), is_slow=is_slow)
+            self._begin(attempt, claimed)
 
     def _put_off(self, line: "_Line") -> None:
         if line.waiting:
@@ -225,16 +226,16 @@ class Sender:
             attempt = Attempt(claimed.attempt_no, "failed", claimed.url, None, CRASHED, 0)
             self._begin(self._record(claimed, Outcome(attempt)))
 
-    async def _attempt(self, line: "_Line", claimed: Claimed, *, is_slow: bool) -> None:
-        began_at = line.under_way[claimed.delivery_id]
+    async def _attempt(self, line: "_Line", claimed: Claimed, turn: int, *, is_slow: bool) -> None:
+        began_at = line.under_way[turn]
         try:
             outcome = await self._courier.deliver(claimed)
         finally:
-            ended_at = self._now()
-            line.note_answer(claimed.delivery_id, ended_at - began_at)
             self._under_way -= 1
             self._slow_under_way -= is_slow
             self._room.set()
+            ended_at = self._now()
+            line.note_answer(turn, ended_at - began_at)
             self._pump(line)
         attempt = outcome.attempt
         self._observer.attempted(
@@ -302,14 +303,16 @@ class Sender:
 class _Line:
     """The attempts at one endpoint."""
 
-    __slots__ = ("_answers", "concurrency", "under_way", "waiting")
+    __slots__ = ("_answers", "_turns", "concurrency", "under_way", "waiting")
 
     def __init__(self) -> None:
         self.concurrency = 1
         #: With the time when each was claimed.
         self.waiting: deque[tuple[Claimed, datetime]] = deque()
-        #: When each was begun, oldest first.
-        self.under_way: dict[UUID, datetime] = {}
+        #: When each was begun, oldest first; by a number of its own, because a delivery comes twice
+        #: when its lease has ended.
+        self.under_way: dict[int, datetime] = {}
+        self._turns = count()
         self._answers: deque[timedelta] = deque(maxlen=ANSWERS_KEPT)
 
     @property
@@ -321,6 +324,11 @@ class _Line:
             return True
         return bool(self._answers) and max(self._answers) > SLOW_AFTER
 
-    def note_answer(self, delivery_id: UUID, took: timedelta) -> None:
-        del self.under_way[delivery_id]
+    def begin(self, now: datetime) -> int:
+        turn = next(self._turns)
+        self.under_way[turn] = now
+        return turn
+
+    def note_answer(self, turn: int, took: timedelta) -> None:
+        del self.under_way[turn]
         self._answers.append(took)

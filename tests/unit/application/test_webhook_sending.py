@@ -198,6 +198,17 @@ async def test_take_puts_off_slow_endpoints_beyond_their_lane():
     assert world.heard.put_off_count == 2
 
 
+async def test_take_frees_its_places_when_a_delivery_comes_twice(world: World):
+    await world.take(1_001)
+    await world.take(1_001)
+
+    world.courier.may_end.set()
+    await world.settle()
+
+    assert world.sender.under_way == 0
+    assert len(world.ledger.commands) == 2
+
+
 async def test_take_remembers_how_slow_an_endpoint_was():
     world = World(slow_max=0)
     await world.take(1_001)
