@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from semalink.application.event_view import history_of
+from semalink.application.event_view import Reader, history_of, reader_of
 from semalink.application.explaining import Explanation, explain
 from semalink.application.message_view import MessageView, view_of
 from semalink.application.reading import (
@@ -68,14 +68,14 @@ class MemoryReads(MemoryCreditReads):
     async def history(self, message_id: UUID, account_id: UUID | None) -> list[EventView] | None:
         """Return every step of a message and its credits, oldest first."""
         found = self._story(message_id, account_id)
-        return found and history_of(found[0], hides_payer=found[1])
+        return found and history_of(*found)
 
     async def explanation(self, message_id: UUID, account_id: UUID | None) -> Explanation | None:
         """Return why a message went as it did."""
         found = self._story(message_id, account_id)
-        return found and explain(found[0], hides_payer=found[1])
+        return found and explain(*found)
 
-    def _story(self, message_id: UUID, account_id: UUID | None) -> tuple[list[Any], bool] | None:
+    def _story(self, message_id: UUID, account_id: UUID | None) -> tuple[list[Any], Reader] | None:
         self._check()
         message = self._ledger.load(Message, message_id)
         if message is None or account_id not in (None, message.asked.account_id):
@@ -89,8 +89,7 @@ class MemoryReads(MemoryCreditReads):
         ]
         # A message and the credits that it moves share the time of the decision.
         ordered = sorted([*steps, *entries], key=lambda event: event.timestamp)
-        is_sponsored = message.asked.account_id != message.asked.billing_account_id
-        return ordered, account_id is not None and is_sponsored
+        return ordered, reader_of(account_id, message.asked.billing_account_id)
 
     async def messages(
         self, account_id: UUID, wanted: MessageFilter, *, before: UUID | None, limit: int

@@ -118,7 +118,7 @@ def check_reports(found: list[DeliveryReport]) -> None:
 @given(body=bodies(celcom_bodies), status=statuses)
 @example(body=json.dumps({"response-code": KEY}).encode(), status=200)
 def test_celcom_answer_becomes_an_outcome_whatever_it_is(body: bytes, status: int):
-    judge = celcom_answers.Judge("celcom", KEY)
+    judge = celcom_answers.Judge("celcom", (KEY,))
     with structlog.testing.capture_logs() as logs:
         try:
             reply = celcom_answers.read_reply(Answer(status, body))
@@ -143,7 +143,7 @@ def test_celcom_answer_becomes_an_outcome_whatever_it_is(body: bytes, status: in
 
 @given(body=bodies(africas_talking_bodies), status=statuses)
 def test_africas_talking_answer_becomes_an_outcome_whatever_it_is(body: bytes, status: int):
-    judge = africas_talking_answers.Judge("africastalking", KEY)
+    judge = africas_talking_answers.Judge("africastalking", (KEY,))
     with structlog.testing.capture_logs() as logs:
         try:
             reply = africas_talking_answers.read_reply(Answer(status, body))

@@ -122,7 +122,8 @@ class AfricasTalking:
         self._send_url = f"{base}/messaging"
         self._bulk_url = f"{base}/messaging/bulk"
         self._user_url = f"{base}/user?{urlencode({'username': settings.username})}"
-        self._judge = Judge(name, settings.api_key)
+        self._secrets = (settings.api_key, settings.username)
+        self._judge = Judge(name, self._secrets)
         self._bulk_slots = asyncio.Semaphore(settings.bulk_calls_at_once)
 
     @property
@@ -182,8 +183,7 @@ class AfricasTalking:
         outcomes = await self._judged(batch, answer)
         if len(batch) > 1:
             return outcomes
-        key = self._settings.api_key
-        return [keep_answer(outcomes[0], answer.body, batch[0], (key,))]
+        return [keep_answer(outcomes[0], answer.body, batch[0], self._secrets)]
 
     async def _judged(self, batch: Batch, answer: Answer) -> Sequence[Outcome]:
         try:

@@ -154,9 +154,9 @@ def align(batch: Batch, recipients: Sequence[Recipient]) -> list[Recipient | Non
 class Judge:
     """Turns an answer into outcomes, and hides what must not be kept."""
 
-    def __init__(self, aggregator: str, api_key: str) -> None:
+    def __init__(self, aggregator: str, secrets: tuple[str, ...]) -> None:
         self._aggregator = aggregator
-        self._api_key = api_key
+        self._secrets = secrets
 
     def outcomes(self, batch: Batch, reply: Reply) -> list[Outcome]:
         """Return what became of each message of one call, in order."""
@@ -200,7 +200,7 @@ class Judge:
         return SendFailed(
             verdict.failure,
             provider_code=verdict.name,
-            detail=scrub(words, text=submission.text, secrets=(self._api_key,)),
+            detail=scrub(words, text=submission.text, secrets=self._secrets),
             retryable=verdict.retryable,
             may_fail_over=verdict.may_fail_over,
             of_sender=verdict.name == _SENDER_UNKNOWN,
@@ -208,6 +208,6 @@ class Judge:
 
     def _shout(self, submission: Submission, code: str) -> str:
         """Log a code that we have no word for, and return it fit to be stored."""
-        safe = scrub_code(scrub(code, text=submission.text, secrets=(self._api_key,)))
+        safe = scrub_code(scrub(code, text=submission.text, secrets=self._secrets))
         _log.error("provider_code_not_recognised", aggregator=self._aggregator, code=safe)
         return safe

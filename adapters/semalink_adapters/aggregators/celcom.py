@@ -122,7 +122,8 @@ class Celcom:
         )
         self._urls = _urls(settings)
         self._credentials = {"apikey": settings.api_key, "partnerID": settings.partner_id}
-        self._judge = Judge(name, settings.api_key)
+        self._secrets = (settings.api_key, settings.partner_id)
+        self._judge = Judge(name, self._secrets)
         self._bulk_slots = asyncio.Semaphore(settings.bulk_calls_at_once)
 
     @property
@@ -200,7 +201,7 @@ class Celcom:
         except CallFailed as failed:
             return failed.outcome()
         outcome = await self._judged(submission, answer)
-        return keep_answer(outcome, answer.body, submission, (self._settings.api_key,))
+        return keep_answer(outcome, answer.body, submission, self._secrets)
 
     async def _judged(self, submission: Submission, answer: Answer) -> Outcome:
         try:

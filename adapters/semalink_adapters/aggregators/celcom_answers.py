@@ -186,9 +186,9 @@ def needs_balance(items: Sequence[Item]) -> bool:
 class Judge:
     """Turns an answer into an outcome, and hides what must not be kept."""
 
-    def __init__(self, aggregator: str, api_key: str) -> None:
+    def __init__(self, aggregator: str, secrets: tuple[str, ...]) -> None:
         self._aggregator = aggregator
-        self._api_key = api_key
+        self._secrets = secrets
 
     def outcome(
         self, submission: Submission, item: Item | None, balance: Amount | None = None
@@ -200,7 +200,7 @@ class Judge:
         if item.code == ACCEPTED:
             if reference is None:
                 return OutcomeUnknown("The provider accepted the message and named no id for it.")
-            network = scrub(plain(item.networkid), secrets=(self._api_key,))
+            network = scrub(plain(item.networkid), secrets=self._secrets)
             return Receipt(reference, network=scrub_code(network) or None)
         return self._refusal(submission, item, reference, balance)
 
@@ -208,7 +208,7 @@ class Judge:
         self, submission: Submission, item: Item, reference: str | None, balance: Amount | None
     ) -> Outcome:
         # Whatever a provider echoes as its code: never our key, nor what the message says.
-        code = scrub_code(scrub(item.code, text=submission.text, secrets=(self._api_key,)))
+        code = scrub_code(scrub(item.code, text=submission.text, secrets=self._secrets))
         verdict = _verdict(submission, item, balance)
         if verdict is None:
             _log.error("provider_code_not_recognised", aggregator=self._aggregator, code=code)
@@ -219,7 +219,7 @@ class Judge:
         return SendFailed(
             verdict.failure,
             provider_code=code,
-            detail=scrub(item.description, text=submission.text, secrets=(self._api_key,)),
+            detail=scrub(item.description, text=submission.text, secrets=self._secrets),
             retryable=verdict.retryable,
             may_fail_over=verdict.may_fail_over,
             of_sender=code == SENDER_UNKNOWN,

@@ -19,7 +19,7 @@ _SECRET_MIN = 4
 _HIDDEN = "*"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NO_REFERENCES = frozenset({"", "0", "none", "null"})
-_LONG_NUMBER = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
+_LONG_NUMBER = re.compile(r"\+?\d(?:[ ()./-]?\d){6,}")
 _AMOUNT = re.compile(r"(?:([A-Z]{3})\s*)?(-?)(\d{1,12})(?:\.(\d{1,12}))?", re.ASCII)
 
 
@@ -77,7 +77,9 @@ def hide_secrets(words: str, secrets: tuple[str, ...]) -> str:
     """Return words without our keys."""
     for secret in secrets:
         if len(secret) >= _SECRET_MIN:
-            words = words.replace(secret, _HIDDEN)
+            # Part of a longer number is another number; our number there is a small one.
+            whole = rf"(?<!\d){secret}(?!\d)" if secret.isdecimal() else re.escape(secret)
+            words = re.sub(whole, _HIDDEN, words)
     return words
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from semalink.application.event_view import history_of
+from semalink.application.event_view import Reader, history_of, reader_of
 from semalink.application.explaining import Explanation, explain
 from semalink.application.message_view import MessageView, view_of
 from semalink.application.reading import (
@@ -112,24 +112,23 @@ class PostgresReads(PostgresCreditReads):
     async def history(self, message_id: UUID, account_id: UUID | None) -> list[EventView] | None:
         """Return every step of a message and its credits, oldest first."""
         found = await self._story(message_id, account_id)
-        return found and history_of(found[0], hides_payer=found[1])
+        return found and history_of(*found)
 
     async def explanation(self, message_id: UUID, account_id: UUID | None) -> Explanation | None:
         """Return why a message went as it did."""
         found = await self._story(message_id, account_id)
-        return found and explain(found[0], hides_payer=found[1])
+        return found and explain(*found)
 
     async def _story(
         self, message_id: UUID, account_id: UUID | None
-    ) -> tuple[list[Any], bool] | None:
-        """Return all events of a message in order, and whether its payer is hidden from them."""
+    ) -> tuple[list[Any], Reader] | None:
+        """Return all events of a message in order, and who reads them."""
         rows = await self._all(SELECT_HISTORY, {"id": message_id})
         events = [EventMapper.read(topic, state) for topic, state in rows]
         asked = next((event for event in events if type(event) is Message.Created), None)
         if asked is None or account_id not in (None, asked.account_id):
             return None
-        is_sponsored = asked.account_id != asked.billing_account_id
-        return list(_in_order(events)), account_id is not None and is_sponsored
+        return list(_in_order(events)), reader_of(account_id, asked.billing_account_id)
 
     async def messages(
         self, account_id: UUID, wanted: MessageFilter, *, before: UUID | None, limit: int

@@ -1,13 +1,15 @@
-"""Events as those who may read them see them: operators all, a customer nothing of its agent's."""
+"""Events as whoever reads them sees them: customers nothing of their agent's, or of ours."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from semalink.application.credit_reading import EntryView
+from semalink.application.provider_words import hide_amounts
 from semalink.application.reading import EventView
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.ids import (
@@ -49,6 +51,10 @@ _PREFIXES = {
 _PAYERS = frozenset(
     {"billing_account_id", "cost", "cost_micros", "priced_by", "charge_version", "answer"}
 )
+#: What of a message's steps is between the platform and its provider.
+_PROVIDERS = frozenset({"cost"})
+#: What a provider said, which may name what the platform pays or has.
+_PROVIDERS_WORDS = frozenset({"answer", "detail", "description"})
 #: What of its credits a customer may see whose agent pays.
 _CUSTOMERS = frozenset({"reservation_id", "price_micros", "spending_month", "expires_at"})
 #: What an entry shows in fields of its own.
@@ -66,9 +72,26 @@ _COLUMNS = frozenset(
 )
 
 
-def history_of(events: Iterable[Any], *, hides_payer: bool) -> list[EventView]:
-    """Return a history; where the payer is hidden, credits show the customer's prices only."""
-    view = _customers_view if hides_payer else _view
+class Reader(Enum):
+    """Who reads what happened to a message."""
+
+    OPERATOR = auto()
+    #: The account itself, which pays.
+    PAYER = auto()
+    #: The account itself, for which its agent pays.
+    SPONSORED = auto()
+
+
+def reader_of(account_id: UUID | None, billing_account_id: UUID) -> Reader:
+    """Return who reads as an account, or as an operator for None."""
+    if account_id is None:
+        return Reader.OPERATOR
+    return Reader.PAYER if account_id == billing_account_id else Reader.SPONSORED
+
+
+def history_of(events: Iterable[Any], reader: Reader) -> list[EventView]:
+    """Return a history; nobody but operators reads what the platform pays and has."""
+    view = _VIEWS[reader]
     return [view(sequence, event) for sequence, event in enumerate(events, 1)]
 
 
@@ -133,14 +156,33 @@ def _view(sequence: int, event: Any) -> EventView:
     return _shown(sequence, event, public_event_id(event), _facts(event))
 
 
-def _customers_view(sequence: int, event: Any) -> EventView:
+def _payers_view(sequence: int, event: Any) -> EventView:
+    return _shown(sequence, event, public_event_id(event), _without_provider(_facts(event)))
+
+
+def _without_provider(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: hide_amounts(value) if key in _PROVIDERS_WORDS and value else value
+        for key, value in facts.items()
+        if key not in _PROVIDERS
+    }
+
+
+def _sponsored_view(sequence: int, event: Any) -> EventView:
     facts = _facts(event)
     if isinstance(event, CreditAccount.Event):
         # The id of the entry would tell whose credits these are, and how many entries they have.
         shown = {key: value for key, value in facts.items() if key in _CUSTOMERS}
         return _shown(sequence, event, _movement_id(_message_of(event), event), shown)
     shown = {key: value for key, value in facts.items() if key not in _PAYERS}
-    return _shown(sequence, event, public_event_id(event), shown)
+    return _shown(sequence, event, public_event_id(event), _without_provider(shown))
+
+
+_VIEWS = {
+    Reader.OPERATOR: _view,
+    Reader.PAYER: _payers_view,
+    Reader.SPONSORED: _sponsored_view,
+}
 
 
 def _shown(sequence: int, event: Any, event_id: str, facts: Mapping[str, Any]) -> EventView:

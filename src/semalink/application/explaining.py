@@ -1,6 +1,5 @@
 """Why a message went as it did: each attempt with its answer, what it cost, what was reported."""
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -8,8 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from semalink.application.event_view import history_of
+from semalink.application.event_view import Reader, history_of
 from semalink.application.message_view import Failure, failure_of
+from semalink.application.provider_words import hide_amounts
 from semalink.application.reading import EventView, Reads
 from semalink.domain import message_steps as steps
 from semalink.domain.ids import MESSAGE_PREFIX, format_id
@@ -17,9 +17,6 @@ from semalink.domain.message import Message
 from semalink.domain.refunds import REFUNDED
 from semalink.domain.segments import measure
 
-#: Sums of money in an answer: they tell what whoever pays is charged.
-_AMOUNT = re.compile(r"\b[A-Z]{3}\s?-?\d[\d.,]*|-?\d[\d,]*\.\d+")
-_HIDDEN = "*"
 _MILLISECOND = timedelta(milliseconds=1)
 _ENDINGS = (steps.Failed, steps.Rejected, steps.Expired, steps.Unknown)
 
@@ -71,11 +68,11 @@ class Attempt(msgspec.Struct, frozen=True):
     #: From the start of the call to its recorded end.
     milliseconds: int | None
     #: What the aggregator answered, without keys, phone numbers and the text, up to 2 KiB; null
-    #: when nothing came, or nothing was kept.
+    #: when nothing came, or nothing was kept. Only operators read sums of money in it.
     answer: str | None
     #: The aggregator's id of the message.
     reference: str | None
-    #: What the aggregator says it charged; null where it is another's to know.
+    #: What the aggregator says it charged the platform; null but for operators.
     provider_cost: str | None
     failure: Failure | None
     provider_code: str | None
@@ -132,22 +129,25 @@ class ExplainingReads(Reads, Protocol):
         ...
 
 
-def explain(events: Sequence[Any], *, hides_payer: bool) -> Explanation:
+def explain(events: Sequence[Any], reader: Reader) -> Explanation:
     """Explain a message from its steps and the entries of its credits, oldest first."""
     asked = next(event for event in events if type(event) is Message.Created)
     message: Any = None
     for step in events:
         if isinstance(step, steps.Step):
             message = step.mutate(message)
-    history = history_of(events, hides_payer=hides_payer)
+    hides_provider = reader is not Reader.OPERATOR
+    history = history_of(events, reader)
     return Explanation(
         id=format_id(MESSAGE_PREFIX, asked.originator_id),
         status=message.status.value,
         text=_text_of(asked),
-        price=_price_of(asked, hides_payer=hides_payer),
-        attempts=_attempts_of(events, hides_payer=hides_payer),
+        price=_price_of(asked, hides_payer=reader is Reader.SPONSORED),
+        attempts=_attempts_of(events, hides_provider=hides_provider),
         credits=[view for view in history if view.name.startswith("credit.")],
-        reports=[_report(step) for step in events if _is_report(step)],
+        reports=[
+            _report(step, hides_provider=hides_provider) for step in events if _is_report(step)
+        ],
         timing=_timing_of(history),
     )
 
@@ -169,14 +169,14 @@ def _price_of(asked: Message.Created, *, hides_payer: bool) -> PriceFacts:
     )
 
 
-def _attempts_of(events: Iterable[Any], *, hides_payer: bool) -> list[Attempt]:
+def _attempts_of(events: Iterable[Any], *, hides_provider: bool) -> list[Attempt]:
     attempts: dict[int, Attempt] = {}
     for step in events:
         if isinstance(step, steps.SubmitStarted):
             attempts[step.attempt] = _started(step)
         elif isinstance(step, steps.Submitted | steps.SubmitRefused | steps.OutcomeUnknown):
             begun = attempts[step.attempt]
-            facts = _outcome(step, hides_payer=hides_payer)
+            facts = _outcome(step, hides_provider=hides_provider)
             attempts[step.attempt] = msgspec.structs.replace(begun, **_ended(begun, step), **facts)
     return list(attempts.values())
 
@@ -211,21 +211,21 @@ def _ended(
 
 
 def _outcome(
-    step: steps.Submitted | steps.SubmitRefused | steps.OutcomeUnknown, *, hides_payer: bool
+    step: steps.Submitted | steps.SubmitRefused | steps.OutcomeUnknown, *, hides_provider: bool
 ) -> dict[str, Any]:
-    facts: dict[str, Any] = {"answer": _answer(step.answer, hides_payer=hides_payer)}
+    facts: dict[str, Any] = {"answer": _words(step.answer, hides_provider=hides_provider)}
     if isinstance(step, steps.Submitted):
         return facts | {
             "outcome": "accepted",
             "reference": step.reference,
-            "provider_cost": None if hides_payer else step.cost,
+            "provider_cost": None if hides_provider else step.cost,
         }
     if isinstance(step, steps.SubmitRefused):
         return facts | {
             "outcome": "refused",
             "failure": failure_of(step.failure_code),
             "provider_code": step.provider_code,
-            "provider_detail": _answer(step.detail, hides_payer=hides_payer),
+            "provider_detail": _words(step.detail, hides_provider=hides_provider),
             "retry_at": step.retry_at,
         }
     return facts | {
@@ -235,8 +235,8 @@ def _outcome(
     }
 
 
-def _answer(words: str | None, *, hides_payer: bool) -> str | None:
-    return _AMOUNT.sub(_HIDDEN, words) if words and hides_payer else words
+def _words(words: str | None, *, hides_provider: bool) -> str | None:
+    return hide_amounts(words) if words and hides_provider else words
 
 
 def _is_report(step: Any) -> bool:
@@ -246,12 +246,12 @@ def _is_report(step: Any) -> bool:
     return isinstance(step, _ENDINGS) and bool(step.description)
 
 
-def _report(step: Any) -> Report:
+def _report(step: Any, *, hides_provider: bool) -> Report:
     state = step.state if isinstance(step, steps.ReportNoted) else step.TOPIC.split(".")[1]
     return Report(
         at=step.timestamp,
         state=state,
-        description=step.description,
+        description=hide_amounts(step.description) if hides_provider else step.description,
         failure=failure_of(getattr(step, "failure_code", None)),
         reported_by=step.actor,
         request_id=step.request_id,

@@ -26,7 +26,7 @@ EXPLAIN = Operation(
         "Why the message went as it did: each attempt with the route that was chosen and the "
         "aggregator's answer, the characters that set the encoding, the price, what was charged "
         "and given back, the reports in the provider's words, and the time of every step. "
-        "Answers are shown without keys, phone numbers and the text."
+        "Answers are shown without keys, phone numbers, sums of money and the text."
     ),
     scopes=READ,
     path_examples={"message_id": examples.MESSAGE_ID},

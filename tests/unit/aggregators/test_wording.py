@@ -10,6 +10,7 @@ from semalink_adapters.aggregators.wording import Amount, Scalar, parse_amount, 
     [
         ("Invalid mobile number", "Invalid mobile number"),
         ("Invalid number 254712345678", "Invalid number *"),
+        ("Invalid number 0712/345/678", "Invalid number *"),
         ("Invalid number +254 712 345-678!", "Invalid number *!"),
         ("Current balance 0.00, Required 1", "Current balance 0.00, Required 1"),
         ("two\r\nlines\x00", "two lines"),
@@ -26,6 +27,7 @@ def test_scrub_hides_long_numbers_and_keeps_one_short_line(words: str, expected:
         ("bad content: Your code is 4921, keep it", "Your code is 4921, keep it to yourself", "-"),
         ("bad content: 4921", "4921", "-"),
         ("key k3y-0f-c3lcom is wrong", "Habari", "k3y-0f-c3lcom"),
+        ("partner 4921 is unknown", "Habari", "4921"),
     ],
 )
 def test_scrub_hides_text_and_key(words: str, text: str, secret: str):
@@ -33,6 +35,10 @@ def test_scrub_hides_text_and_key(words: str, text: str, secret: str):
 
     assert "4921" not in scrubbed
     assert "k3y" not in scrubbed
+
+
+def test_scrub_takes_no_part_of_a_number_for_our_own():
+    assert scrub("code 149210", secrets=("4921",)) == "code 149210"
 
 
 def test_scrub_keeps_words_that_any_text_may_share():

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from semalink.application.event_view import Reader, history_of
 from semalink.application.explaining import Explanation, explain
 from semalink.application.ports import FailureClass, Receipt, ReportState, SendFailed
+from semalink.application.provider_words import hide_amounts
 from semalink.application.submission import (
     Job,
     Next,
@@ -68,7 +70,7 @@ async def test_explain_tells_of_each_attempt(
     receipt = Receipt("ATPid_1", cost="KES 0.6543", answer=ANSWER)
     ledger.decide(RecordReceipt(accepted, 2, "africastalking", receipt, cause()))
 
-    first, second = (await why(accepted)).attempts
+    first, second = (await why(accepted, to_operators=True)).attempts
 
     assert (first.number, first.aggregator, first.outcome) == (1, "celcom", "refused")
     assert (first.reason, second.reason) == ("default", "next_route")
@@ -172,8 +174,8 @@ async def test_explain_hides_whoever_pays(
     events = ledger.events_of(job.account_id)[-2:]
     story = [*ledger.events_of(job.message_id), *events]
 
-    shown = explain(story, hides_payer=True)
-    whole = explain(story, hides_payer=False)
+    shown = explain(story, Reader.SPONSORED)
+    whole = explain(story, Reader.PAYER)
 
     hidden = '{"cost":"*","description":"Low credit, balance *"}'
     assert [attempt.answer for attempt in shown.attempts] == [hidden, hidden]
@@ -189,3 +191,47 @@ async def test_explain_finds_nothing_of_others(accepted: Job, why: Callable[...,
 
     assert await why(other) is None
     assert await why(accepted, to_operators=True) is not None
+
+
+async def test_explain_shows_what_the_platform_pays_to_operators_only(
+    ledger: MemoryLedger,
+    cause: Callable[..., Cause],
+    accepted: Job,
+    start: Do,
+    report: Callable[..., Status],
+    why: Callable[..., Any],
+) -> None:
+    start(accepted)
+    ledger.decide(RecordRefusal(accepted, 1, REFUSAL, None, Policy(), cause()))
+    start(accepted)
+    receipt = Receipt("ATPid_1", cost="KES 0.6543", answer=ANSWER)
+    ledger.decide(RecordReceipt(accepted, 2, "africastalking", receipt, cause()))
+    report(accepted, ReportState.QUEUED, description="Billed KES 0.6543")
+    report(accepted, ReportState.DELIVERED, description="Delivered, balance is 12")
+
+    own, told = await why(accepted), await why(accepted, to_operators=True)
+    story = ledger.events_of(accepted.message_id)
+    payers = [history_of(story, reader) for reader in (Reader.PAYER, Reader.SPONSORED)]
+
+    for amount in ("0.6543", "12.50", "is 12"):
+        assert amount in str(told)
+        assert amount not in str(own)
+        assert amount not in str(payers)
+    assert own.price.cost_micros == 800_000
+    assert "12.50" in str(history_of(story, Reader.OPERATOR))
+    assert "Low credit, balance *" in str(payers)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("Current balance 1523, Required 1", "Current balance *, Required *"),
+        ("Sent to 1/1 Total Cost: KES 0.8000", "Sent to 1/1 Total Cost: *"),
+        ('{"credit":1523,"code":1004}', '{"credit":*,"code":1004}'),
+        ('{"balance":"1,523"}', '{"balance":"*"}'),
+        ("You have KSh 40, or Sh. 3.", "You have *, or *."),
+        ("InvalidSenderId (402)", "InvalidSenderId (402)"),
+    ],
+)
+def test_hide_amounts_hides_money_and_nothing_else(words: str, shown: str) -> None:
+    assert hide_amounts(words) == shown
