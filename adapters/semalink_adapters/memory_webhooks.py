@@ -192,4 +192,5 @@ class MemoryWebhooks:
             own or self.payloads.get(subject.event_id),
             endpoint.terms.url,
             endpoint.terms.concurrency,
+            subject.account_id,
         )

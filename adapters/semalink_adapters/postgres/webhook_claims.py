@@ -24,7 +24,7 @@ WITH claimed AS (
               d.account_id, d.event_sequence, d.payload, e.url, e.concurrency
 )
 SELECT c.delivery_id, c.attempt_no, c.endpoint_id, c.event_id, COALESCE(c.payload, event.payload),
-       c.url, c.concurrency
+       c.url, c.concurrency, c.account_id
 FROM claimed AS c
 LEFT JOIN LATERAL (
     SELECT f.payload FROM account_events AS f

@@ -1,12 +1,10 @@
 """The webhook worker: claim attempts, make them side by side, record what came of them."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from typing import Protocol
 from uuid import UUID
 
@@ -21,6 +19,7 @@ from tenacity import (
 from semalink.application.ledger import Answer, Ledger, LedgerUnavailable
 from semalink.application.webhook_attempts import Followed, GiveUpDelivery, RecordAttempt
 from semalink.application.webhook_dispatching import ACTOR, Ticket
+from semalink.application.webhook_lines import Line, Share
 from semalink.domain.cause import Cause
 from semalink.domain.errors import WebhookDeliveryNotFound
 from semalink.domain.ids import DELIVERY_PREFIX, format_id
@@ -31,10 +30,8 @@ from semalink.domain.webhook_endpoint import DisabledReason
 UNDER_WAY_MAX = 1_000
 #: Of these, those at endpoints that answer slowly or not at all.
 SLOW_MAX = UNDER_WAY_MAX // 2
-#: An endpoint is slow when one answer in twenty takes longer, or one that is awaited does.
-SLOW_AFTER = timedelta(seconds=3)
-#: Answers of an endpoint by which it is judged slow.
-ANSWERS_KEPT = 20
+#: Of these, those of one account: what is beyond waits for them to end.
+ACCOUNT_MAX = UNDER_WAY_MAX // 10
 #: An attempt that has not begun by then is left to whoever is issued it next.
 BEGIN_WITHIN = timedelta(seconds=20)
 #: Held by one worker for so long; after it another one may make the attempt. It has to begin, to
@@ -65,6 +62,7 @@ class Claimed:
     payload: bytes | None
     url: str
     concurrency: int
+    account_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +123,7 @@ class Sender:
         on_room: Callable[[], None] = lambda: None,
         under_way_max: int = UNDER_WAY_MAX,
         slow_max: int = SLOW_MAX,
+        account_max: int = ACCOUNT_MAX,
         record_seconds_max: float = RECORD_SECONDS_MAX,
     ) -> None:
         self._claims = claims
@@ -137,8 +136,10 @@ class Sender:
         self._on_room = on_room
         self._under_way_max = under_way_max
         self._slow_max = slow_max
+        self._account_max = account_max
         self._record_seconds_max = record_seconds_max
-        self._lines: dict[UUID, _Line] = {}
+        self._lines: dict[UUID, Line] = {}
+        self._shares: dict[UUID, Share] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._slow_under_way = 0
@@ -174,9 +175,13 @@ class Sender:
         """Attempts that are being made."""
         return self._under_way
 
-    def _line_of(self, claimed: Claimed) -> "_Line":
+    def _line_of(self, claimed: Claimed) -> Line:
         # Taken out and put back, so that the one used longest ago is always the first.
-        line = self._lines.pop(claimed.endpoint_id, None) or _Line()
+        share = self._shares.get(claimed.account_id)
+        if share is None:
+            share = self._shares[claimed.account_id] = Share(self._account_max)
+        line = self._lines.pop(claimed.endpoint_id, None) or Line(share)
+        line.account = share
         line.concurrency = claimed.concurrency
         self._lines[claimed.endpoint_id] = line
         # One that is busy stands in the way until it is done.
@@ -187,12 +192,15 @@ class Sender:
             del self._lines[oldest]
         return line
 
-    def _pump(self, line: "_Line") -> None:
-        while line.waiting and len(line.under_way) < line.concurrency:
+    def _pump(self, line: Line) -> None:
+        while line.may_begin:
             now = self._now()
             is_slow = line.is_slow(now)
-            if self._is_draining or (is_slow and self._slow_under_way >= self._slow_max):
+            if self._is_draining or not self._has_room_for(line, is_slow=is_slow):
                 self._put_off(line)
+                return
+            if not line.account.has_place_for(line):
+                line.account.hold(line)
                 return
             claimed, claimed_at = line.waiting.popleft()
             if now - claimed_at > BEGIN_WITHIN:
@@ -203,7 +211,23 @@ class Sender:
             attempt = self._attempt(line, claimed, line.begin(now), is_slow=is_slow)
             self._begin(attempt, claimed)
 
-    def _put_off(self, line: "_Line") -> None:
+    def _has_room_for(self, line: Line, *, is_slow: bool) -> bool:
+        if is_slow and self._slow_under_way >= self._slow_max:
+            return False
+        # Half of all places is for endpoints that have little under way.
+        return not line.is_wide or 2 * self._under_way < self._under_way_max
+
+    def _go_on(self, account_id: UUID, line: Line) -> None:
+        """Begin what waited for an attempt to end, at its endpoint or its account."""
+        share = line.account
+        if line.waiting:
+            share.hold(line)
+        while (following := share.pop_next()) is not None:
+            self._pump(following)
+        if share.is_idle:
+            self._shares.pop(account_id, None)
+
+    def _put_off(self, line: Line) -> None:
         if line.waiting:
             put_off = [claimed for claimed, _ in line.waiting]
             line.waiting.clear()
@@ -226,21 +250,17 @@ class Sender:
             attempt = Attempt(claimed.attempt_no, "failed", claimed.url, None, CRASHED, 0)
             self._begin(self._record(claimed, Outcome(attempt)))
 
-    async def _attempt(self, line: "_Line", claimed: Claimed, turn: int, *, is_slow: bool) -> None:
-        began_at = line.under_way[turn]
+    async def _attempt(self, line: Line, claimed: Claimed, turn: int, *, is_slow: bool) -> None:
         try:
             outcome = await self._courier.deliver(claimed)
         finally:
             self._under_way -= 1
             self._slow_under_way -= is_slow
             self._room.set()
-            ended_at = self._now()
-            line.note_answer(turn, ended_at - began_at)
-            self._pump(line)
+            took = line.end(turn, self._now())
+            self._go_on(claimed.account_id, line)
         attempt = outcome.attempt
-        self._observer.attempted(
-            attempt.error_class or "delivered", (ended_at - began_at).total_seconds()
-        )
+        self._observer.attempted(attempt.error_class or "delivered", took.total_seconds())
         await self._record(claimed, outcome)
         self._on_room()
 
@@ -298,37 +318,3 @@ class Sender:
 
     def _cause(self) -> Cause:
         return Cause(ACTOR, self._now(), self._new_request_id())
-
-
-class _Line:
-    """The attempts at one endpoint."""
-
-    __slots__ = ("_answers", "_turns", "concurrency", "under_way", "waiting")
-
-    def __init__(self) -> None:
-        self.concurrency = 1
-        #: With the time when each was claimed.
-        self.waiting: deque[tuple[Claimed, datetime]] = deque()
-        #: When each was begun, oldest first; by a number of its own, because a delivery comes twice
-        #: when its lease has ended.
-        self.under_way: dict[int, datetime] = {}
-        self._turns = count()
-        self._answers: deque[timedelta] = deque(maxlen=ANSWERS_KEPT)
-
-    @property
-    def is_busy(self) -> bool:
-        return bool(self.waiting or self.under_way)
-
-    def is_slow(self, now: datetime) -> bool:
-        if self.under_way and now - next(iter(self.under_way.values())) > SLOW_AFTER:
-            return True
-        return bool(self._answers) and max(self._answers) > SLOW_AFTER
-
-    def begin(self, now: datetime) -> int:
-        turn = next(self._turns)
-        self.under_way[turn] = now
-        return turn
-
-    def note_answer(self, turn: int, took: timedelta) -> None:
-        del self.under_way[turn]
-        self._answers.append(took)

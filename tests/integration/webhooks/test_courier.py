@@ -19,6 +19,7 @@ from semalink_adapters.webhooks.signing import show_secret
 
 Serve = Callable[[Any], Awaitable[TestServer]]
 
+ACCOUNT = UUID(int=0xACC0)
 ENDPOINT = UUID(int=0xE1)
 NEW, OLD, BROKEN = UUID(int=3), UUID(int=2), UUID(int=1)
 SEALER = Sealer(b"k" * 32)
@@ -60,7 +61,9 @@ async def deliver(server: TestServer, secrets: Secrets) -> Outcome:
     url = str(server.make_url("/hook"))
     async with GuardedClient(allows_private=True) as client:
         courier = SigningCourier(client, keys, lambda: datetime.now(UTC))
-        return await courier.deliver(Claimed(UUID(int=9), 3, ENDPOINT, "evt_1", BODY, url, 4))
+        return await courier.deliver(
+            Claimed(UUID(int=9), 3, ENDPOINT, "evt_1", BODY, url, 4, ACCOUNT)
+        )
 
 
 async def test_deliver_signs_with_every_live_secret(serve: Serve):

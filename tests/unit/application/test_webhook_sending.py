@@ -21,7 +21,8 @@ AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 @dataclass
 class Claims:
-    """Everything that is asked for may be claimed; an endpoint is the thousands of the number."""
+    """Everything that is asked for may be claimed; an endpoint is the thousands of the number,
+    its account the millions."""
 
     put_off_before: list[tuple[UUID, float]] = field(default_factory=list)
     payload: bytes | None = b"{}"
@@ -38,6 +39,7 @@ class Claims:
                 self.payload,
                 "https://example.com/",
                 self.concurrency,
+                UUID(int=ticket.delivery_id.int // 1_000_000),
             )
             for ticket in tickets
         ]
@@ -53,13 +55,14 @@ class Courier:
         self.begun: list[int] = []
         self.may_end = asyncio.Event()
         self.hung: set[int] = set()
+        self.wakes = asyncio.Event()
         self.crashes: set[int] = set()
 
     async def deliver(self, claimed: Claimed) -> Outcome:
         number = claimed.delivery_id.int
         self.begun.append(number)
         if number in self.hung:
-            await asyncio.Event().wait()
+            await self.wakes.wait()
         if number in self.crashes:
             msg = "a bug"
             raise RuntimeError(msg)
@@ -196,6 +199,60 @@ async def test_take_puts_off_slow_endpoints_beyond_their_lane():
     assert world.courier.begun == [1_001, 2_001, 1_002, 3_001]
     assert world.put_off == [(2_002, 2.0), (2_003, 2.0)]
     assert world.heard.put_off_count == 2
+
+
+async def test_take_leaves_places_to_others_when_an_account_hangs_everywhere(world: World):
+    world.claims.concurrency = 50
+    hanging = [
+        1_000_000 + endpoint * 1_000 + turn for endpoint in range(20) for turn in range(2 * 50)
+    ]
+    world.courier.hung = set(hanging)
+    for first in range(0, len(hanging), 250):
+        await asyncio.wait_for(world.take(*hanging[first : first + 250]), 10)
+    hung = len(world.courier.begun)
+
+    world.courier.may_end.set()
+    await asyncio.wait_for(world.take(2_000_001, 3_000_001), 10)
+    recorded = [command.delivery_id.int for command in world.ledger.commands]
+    world.courier.wakes.set()
+    await world.sender.drain()
+
+    assert (hung, recorded) == (100, [2_000_001, 3_000_001])
+
+
+async def test_take_goes_on_with_an_account_as_its_attempts_end():
+    world = World(account_max=2)
+
+    await world.take(1_001, 1_002, 2_001, 2_002, 3_001)
+    assert world.courier.begun == [1_001, 1_002]
+    world.courier.may_end.set()
+    await world.settle()
+
+    assert sorted(world.courier.begun) == [1_001, 1_002, 2_001, 2_002, 3_001]
+    assert (world.sender.under_way, world.sender._shares) == (0, {})
+
+
+async def test_take_leaves_half_of_an_account_to_endpoints_with_little_under_way():
+    world = World(account_max=8)
+    world.claims.concurrency = 50
+
+    await world.take(*range(1_001, 1_008), 2_001, 2_002)
+    begun = sorted(world.courier.begun)
+    world.courier.may_end.set()
+    await world.settle()
+
+    assert begun == [1_001, 1_002, 1_003, 1_004, 2_001, 2_002]
+    assert len(world.ledger.commands) == 9
+
+
+async def test_take_leaves_half_of_the_worker_to_endpoints_with_little_under_way():
+    world = World(under_way_max=8)
+    world.claims.concurrency = 50
+
+    await world.take(*range(1_001, 1_008), 2_000_001)
+
+    assert world.courier.begun == [1_001, 1_002, 1_003, 1_004, 2_000_001]
+    assert world.put_off == [(1_005, 2.0), (1_006, 2.0), (1_007, 2.0)]
 
 
 async def test_take_frees_its_places_when_a_delivery_comes_twice(world: World):
