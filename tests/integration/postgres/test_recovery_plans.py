@@ -13,6 +13,7 @@ from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
 ID = UUID("01a205f4-df04-75df-a46a-627e62b795df")
 NAMED = {"id": ID, "ids": [ID], "pause_ms": 200, "count_max": 100, "endpoint_id": ID,
          "before": None, "limit": 9}  # fmt: skip
+WAITING = "d.state = 'waiting'"
 LISTED = "SELECT d.delivery_id FROM webhook_deliveries AS d WHERE {} ORDER BY d.delivery_id DESC"
 
 
@@ -63,6 +64,12 @@ def test_statement_reads_by_index(
         ("d.account_id = %s", (ID,), "by_account"),
         ("d.endpoint_id = %s", (ID,), "by_endpoint"),
         ("d.account_id = %s AND d.state = 'failed'", (ID,), "failed_by_account"),
+        ("d.account_id = %s AND d.state = 'waiting'", (ID,), "open_by_account"),
+        ("d.account_id = %s AND d.state IN ('issued', 'sending')", (ID,), "open_by_account"),
+        ("d.account_id = %s AND d.state = 'cancelled'", (ID,), "cancelled_by_account"),
+        ("d.account_id = %s AND d.message_id = %s", (ID, ID), "by_message"),
+        ("d.state = 'failed'", (), "failed"),
+        ("d.state = 'cancelled'", (), "cancelled"),
     ],
 )
 def test_list_of_deliveries_goes_on_in_order(
@@ -70,5 +77,31 @@ def test_list_of_deliveries_goes_on_in_order(
 ) -> None:
     plan = plan_of(session, f"{LISTED.format(condition)} LIMIT 9", parameters)
 
-    assert f"webhook_deliveries_{index}" in plan
+    assert f" webhook_deliveries_{index} " in plan
     assert "Sort" not in plan
+
+
+def test_list_of_all_that_waits_stops_at_its_page(
+    session: psycopg.Connection[Any], connection: psycopg.Connection[Any]
+) -> None:
+    connection.execute(
+        "INSERT INTO webhook_deliveries"
+        " (delivery_id, endpoint_id, account_id, event_id, event_name, state, created_at)"
+        " SELECT uuidv7(), uuidv7(), uuidv7(), n::text, 'x',"
+        " CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'delivered' END, now()"
+        " FROM generate_series(1, 20000) AS n"
+    )
+    connection.execute("ANALYZE webhook_deliveries")
+
+    plan = plan_of(session, f"{LISTED.format(WAITING)} LIMIT 9", ())
+
+    assert " webhook_deliveries_open " in plan
+    assert "Sort" not in plan
+
+
+def test_list_of_deliveries_of_a_message_reads_no_others_whoever_asks(
+    session: psycopg.Connection[Any],
+) -> None:
+    plan = plan_of(session, f"{LISTED.format('d.message_id = %s')} LIMIT 9", (ID,))
+
+    assert " webhook_deliveries_by_message " in plan

@@ -107,6 +107,17 @@ CREATE INDEX webhook_deliveries_out ON webhook_deliveries (endpoint_id, state)
     WHERE state IN ('issued', 'sending');
 CREATE INDEX webhook_deliveries_by_account ON webhook_deliveries (account_id, delivery_id DESC);
 CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_id, delivery_id DESC);
+CREATE INDEX webhook_deliveries_by_message
+    ON webhook_deliveries (message_id, account_id, delivery_id DESC) WHERE message_id IS NOT NULL;
+-- The few that are not over, among all that ever were; and the fewer that never will be.
+CREATE INDEX webhook_deliveries_open ON webhook_deliveries (delivery_id DESC)
+    WHERE state IN ('waiting', 'issued', 'sending');
+CREATE INDEX webhook_deliveries_open_by_account ON webhook_deliveries (account_id, delivery_id DESC)
+    WHERE state IN ('waiting', 'issued', 'sending');
+CREATE INDEX webhook_deliveries_cancelled ON webhook_deliveries (delivery_id DESC)
+    WHERE state = 'cancelled';
+CREATE INDEX webhook_deliveries_cancelled_by_account
+    ON webhook_deliveries (account_id, delivery_id DESC) WHERE state = 'cancelled';
 """
 
 # By the time of the writing, so that old months are dropped whole. The counter outlives them.
