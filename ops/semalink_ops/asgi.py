@@ -165,6 +165,7 @@ def webhook_rules(settings: Settings) -> WebhookRules:
             why_unfit,
             allows_private=settings.webhook_allow_private,
             extra_ports=frozenset(settings.webhook_ports),
+            also_forbidden=[one.network for one in settings.webhook_forbidden_networks],
         ),
     )
 

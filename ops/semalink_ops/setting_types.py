@@ -1,6 +1,7 @@
 """Kinds of settings: each says in words what it must be, with an example that works."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -62,6 +63,22 @@ class PathSecret(Secret):
     PATTERN = r"[A-Za-z0-9_-]{16,}"
 
 
+class Cidr:
+    """A network of IPv4 or IPv6 addresses."""
+
+    def __init__(self, text: str) -> None:
+        self.network = ip_network(text)
+
+    def __str__(self) -> str:
+        return str(self.network)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cidr) and self.network == other.network
+
+    def __hash__(self) -> int:
+        return hash(self.network)
+
+
 def _kind(description: str, example: str, **bounds: Any) -> msgspec.Meta:
     return msgspec.Meta(description=description, examples=[example], **bounds)
 
@@ -109,6 +126,10 @@ WebhookKey = SigningKey
 Ports = Annotated[
     tuple[Annotated[int, msgspec.Meta(ge=1, le=65_535)], ...],
     _kind("ports with commas between", "9443,10443"),
+]
+Networks = Annotated[
+    tuple[Cidr, ...],
+    _kind("networks with commas between", "203.0.113.0/24,2001:db8::/32"),
 ]
 Flag = Annotated[bool, _kind('"true" or "false"', "true")]
 Host = Annotated[str, _kind("an address of this machine", "0.0.0.0", pattern=r"^\S+$")]  # noqa: S104 - an example

@@ -20,6 +20,7 @@ from semalink_ops.setting_types import (
     KeyPepper,
     LogLevel,
     Name,
+    Networks,
     Port,
     Ports,
     ProviderKey,
@@ -120,6 +121,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_key: WebhookKey | None = None
     #: Ports that webhooks may be sent to beside 443 and 8443.
     webhook_ports: Ports = ()
+    #: Public networks that webhooks may not be sent to, such as our own.
+    webhook_forbidden_networks: Networks = ()
     #: Whether webhooks may go into private networks and over plain HTTP: on a developer's machine.
     webhook_allow_private: Flag = False
 

@@ -50,6 +50,7 @@ async def run_webhook_worker(core: Core, stop: asyncio.Event) -> None:
     async with GuardedClient(
         allows_private=settings.webhook_allow_private,
         extra_ports=frozenset(settings.webhook_ports),
+        also_forbidden=[one.network for one in settings.webhook_forbidden_networks],
     ) as client:
         sender = Sender(
             ClaimsWithKeys(claims, keys),

@@ -3,15 +3,15 @@
 import asyncio
 import hashlib
 import socket
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
-from semalink.application.endpoint_address import is_public_host, why_unfit
+from semalink.application.endpoint_address import Network, is_public_host, why_unfit
 from semalink_adapters.webhooks.resolver import PooledResolver
 
 CONNECT_SECONDS_MAX = 3.0
@@ -54,12 +54,19 @@ class GuardedClient:
         *,
         allows_private: bool = False,
         extra_ports: frozenset[int] = frozenset(),
+        also_forbidden: Sequence[Network] = (),
         resolver: AbstractResolver | None = None,
         total_seconds: float = TOTAL_SECONDS_MAX,
     ) -> None:
         self._allows_private = allows_private
+        self._also_forbidden = also_forbidden
         self._why_unfit = lru_cache(4_096)(
-            lambda url: why_unfit(url, allows_private=allows_private, extra_ports=extra_ports)
+            partial(
+                why_unfit,
+                allows_private=allows_private,
+                extra_ports=extra_ports,
+                also_forbidden=also_forbidden,
+            )
         )
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -107,7 +114,7 @@ class GuardedClient:
 
     def _open_socket(self, address: Any) -> socket.socket:
         family, kind, proto, _, peer = address
-        if not self._allows_private and not is_public_host(peer[0]):
+        if not self._allows_private and not is_public_host(peer[0], self._also_forbidden):
             raise AddressForbidden
         return socket.socket(family, kind, proto)
 

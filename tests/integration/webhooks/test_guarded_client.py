@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -99,6 +100,18 @@ async def test_post_dials_no_private_address_by_itself(host: str):
     answer = await post(f"https://{host}/", resolver=FlippingResolver("127.0.0.1"))
 
     assert answer.error_class == "unfit_url"
+
+
+async def test_post_dials_no_network_that_the_installation_forbids():
+    resolver = FlippingResolver("41.90.1.2")
+
+    answer = await post(
+        "https://hooks.example.com/",
+        resolver=resolver,
+        also_forbidden=[ip_network("41.90.0.0/16")],
+    )
+
+    assert (answer.error_class, resolver.asked) == ("blocked_ip", 1)
 
 
 async def test_post_is_not_taken_in_by_a_name_that_changes_after_it_was_looked_at():

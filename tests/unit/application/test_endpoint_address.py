@@ -1,3 +1,5 @@
+from ipaddress import ip_network
+
 import pytest
 
 from semalink.application.endpoint_address import is_public_host, why_unfit
@@ -29,6 +31,13 @@ FORBIDDEN = [
     "fe80::1",
     "fe80::1%eth0",
     "ff02::1",
+    "fec0::1",
+    "::7f00:1",
+    "::a00:1",
+    "::ffff:0:7f00:1",
+    "5f00::1",
+    "4000::1",
+    "3fff::1",
 ]
 
 
@@ -104,6 +113,16 @@ def test_why_unfit_takes_other_ports_where_the_installation_does():
 
     assert why_unfit(url) is not None
     assert why_unfit(url, extra_ports=frozenset({9_443})) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["https://41.90.1.2/", "https://[2c0f:fe38::1]/", "https://[::ffff:41.90.1.2]/"]
+)
+def test_why_unfit_refuses_networks_that_the_installation_does_not_call_public(url: str):
+    networks = [ip_network("41.90.0.0/16"), ip_network("2c0f:fe38::/32")]
+
+    assert why_unfit(url) is None
+    assert why_unfit(url, also_forbidden=networks) is not None
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,12 @@ def test_from_environment_takes_the_defaults_for_what_is_unset() -> None:
     assert settings.blocklist_path.is_file()
 
 
+def test_from_environment_refuses_a_network_that_is_none() -> None:
+    [problem] = _problems(LEAST | {"SEMALINK_WEBHOOK_FORBIDDEN_NETWORKS": "41.90.0.1/16"})
+
+    assert "networks with commas between" in problem
+
+
 def test_from_environment_reads_every_kind_of_setting() -> None:
     environment = LEAST | {
         "SEMALINK_API_PORT": " 9000 ",
@@ -52,12 +58,18 @@ def test_from_environment_reads_every_kind_of_setting() -> None:
         "SEMALINK_TRACE_RATIO": "0.5",
         "SEMALINK_NATS_REPLICAS": "3",
         "SEMALINK_LOG_LEVEL": "warning",
+        "SEMALINK_WEBHOOK_FORBIDDEN_NETWORKS": "41.90.0.0/16, 2c0f:fe38::/32",
     }
 
     settings = Settings.from_environment(environment)
 
     assert settings.database_url.reveal() == LEAST["SEMALINK_DATABASE_URL"]
     assert settings.api_port == 9000
+    assert [str(one) for one in settings.webhook_forbidden_networks] == [
+        "41.90.0.0/16",
+        "2c0f:fe38::/32",
+    ]
+    assert Settings.from_environment(settings.to_environment()) == settings
     assert settings.shared_senders == ("SEMALINK", "ALERTS")
     assert settings.nats_monitor_urls == ("http://a:8222", "http://b:8222")
     assert settings.rate_card_path == Path("/etc/card.toml")
