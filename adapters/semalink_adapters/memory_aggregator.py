@@ -32,6 +32,7 @@ class MemoryAggregator:
         self.outcomes = deque(outcomes)
         #: True: submissions reach it and are never answered.
         self.hangs = False
+        self._woken = asyncio.Event()
         #: Every submission that reached this aggregator, in order.
         self.submissions: list[Submission] = []
         #: What can be asked for, by reference.
@@ -48,10 +49,14 @@ class MemoryAggregator:
         """Take one message, or do what the script says."""
         outcome = self._next(submission)
         if self.hangs:
-            await asyncio.Event().wait()
+            await self._woken.wait()
         if isinstance(outcome, Receipt):
             return outcome
         raise outcome
+
+    def wake(self) -> None:
+        """Answer now whatever was kept waiting."""
+        self._woken.set()
 
     async def submit_many(self, submissions: Sequence[Submission]) -> Sequence[Outcome]:
         """Take several messages, or do what the script says of each."""

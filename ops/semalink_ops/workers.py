@@ -1,9 +1,8 @@
 """The worker processes: SMS, delivery reports, relay."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import msgspec
 import nats.errors
@@ -11,12 +10,11 @@ import psycopg
 import structlog
 
 from semalink.application.bus import Delivery, NotReady, PoisonMessage
-from semalink.application.relaying import POKE_SUBJECT, JobPayload, Relay, ReportPayload
+from semalink.application.relaying import POKE_SUBJECT, Relay, ReportPayload
 from semalink.application.reporting import ReportProcessor
 from semalink.application.route_watch import RouteWatch
-from semalink.application.submission import Job, Policy, Wait
+from semalink.application.submission import Policy
 from semalink.application.submitting import Submitter
-from semalink.domain.ids import MESSAGE_PREFIX, format_id
 from semalink.domain.route_health import Diagnosis
 from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE
 from semalink_adapters.jetstream.consumer import Limits, consume_batches, consume_each
@@ -33,9 +31,7 @@ from semalink_ops.bootstrap import Core, open_aggregators
 from semalink_ops.checkpointing import sign_checkpoints
 from semalink_ops.dead_letter_keeping import keep_dead_letters
 from semalink_ops.ledger_keeping import keep_credits
-from semalink_ops.observability.metrics import Metrics
 from semalink_ops.observability.step_log import LoggedLedger
-from semalink_ops.observability.tracing import Tracing
 from semalink_ops.preferences import CachedWishes
 from semalink_ops.provider_balances import note_balances
 from semalink_ops.recoveries import run_recoveries
@@ -50,6 +46,7 @@ from semalink_ops.runtime import (
     wait_for_stop,
 )
 from semalink_ops.stall_watching import watch_for_stalls
+from semalink_ops.submit_handling import SubmissionTelemetry, SubmitHandler
 from semalink_ops.webhook_dispatch import dispatch_webhooks
 
 SWEEP_SECONDS = 1.0
@@ -67,7 +64,6 @@ STEP_SECONDS_AFTER_STOP = 10.0
 QUEUE_BY_STREAM = {queue.stream: queue.name for queue in QUEUES}
 
 _log = structlog.get_logger(__name__)
-_jobs = msgspec.json.Decoder(JobPayload)
 _reports = msgspec.json.Decoder(ReportPayload)
 
 
@@ -90,31 +86,51 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
             now=utc_now,
             new_request_id=lambda: new_request_id("job_"),
             observer=SubmissionTelemetry(core.metrics),
+            # As many connections are open to an aggregator as both need together.
+            beside_max=settings.sms_concurrency,
         )
         handler = SubmitHandler(submitter, reports.park, core.tracing)
-        gate = PriorityGate()
         limits = Limits(
             concurrency=settings.sms_concurrency,
             batch=settings.sms_concurrency,
             not_ready_seconds=(0.2, 1.0),
         )
-        lanes = [
-            consume_each(
-                JetStreamSource(core.connection, core.bus, queue),
-                handler.handle,
-                stop=stop,
-                limits=limits,
-                lane=lane,
-                observer=core.bus_metrics,
-            )
-            for queue, lane in ((SMS_PRIORITY, gate.priority), (SMS_NORMAL, gate.normal))
-        ]
         async with background(
             note_balances(core, aggregators, stop),
             watch_routes(watch, core.metrics, stop),
             finish_seconds=FINISH_SECONDS,
         ):
-            await asyncio.gather(*lanes)
+            await _serve_lanes(core, submitter, handler, limits, stop)
+
+
+async def _serve_lanes(
+    core: Core, submitter: Submitter, handler: SubmitHandler, limits: Limits, stop: asyncio.Event
+) -> None:
+    gate = PriorityGate()
+    lanes = [
+        consume_each(
+            JetStreamSource(core.connection, core.bus, queue),
+            handler.handle,
+            stop=stop,
+            limits=limits,
+            lane=lane,
+            observer=core.bus_metrics,
+        )
+        for queue, lane in ((SMS_PRIORITY, gate.priority), (SMS_NORMAL, gate.normal))
+    ]
+    ends_at = asyncio.create_task(_seconds_after(stop, limits.drain_seconds))
+    try:
+        await asyncio.gather(*lanes)
+        # No longer than what is in hand may take, and at the same time.
+        await submitter.drain(await ends_at - asyncio.get_running_loop().time())
+    finally:
+        ends_at.cancel()
+        await submitter.drain(0.0)
+
+
+async def _seconds_after(stop: asyncio.Event, seconds: float) -> float:
+    await stop.wait()
+    return asyncio.get_running_loop().time() + seconds
 
 
 def _route_watch(core: Core, order: Sequence[str], names: Sequence[str]) -> RouteWatch:
@@ -146,62 +162,6 @@ class NoAggregator(Exception):
             "No aggregator is set up. Set SEMALINK_CELCOM_PARTNER_ID, _API_KEY and _DLR_SECRET, "
             "or the three of SEMALINK_AFRICASTALKING_*."
         )
-
-
-class SubmissionTelemetry:
-    """Turns what submissions tell into metrics."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def handed_over(self, lane: str, seconds: float) -> None:
-        """Record how long the message waited."""
-        self._metrics.message_submitted(lane, seconds)
-
-    def submitted(self, aggregator: str, seconds: float, result: str) -> None:
-        """Record how the aggregator answered."""
-        self._metrics.provider_answered(aggregator, seconds)
-        if result != "accepted":
-            self._metrics.provider_failed(aggregator, result)
-
-
-class SubmitHandler:
-    """Reads a job from a delivery and submits its message."""
-
-    def __init__(
-        self, submitter: Submitter, park: Callable[[UUID], Awaitable[None]], tracing: Tracing
-    ) -> None:
-        self._submitter = submitter
-        self._park = park
-        self._tracing = tracing
-
-    async def handle(self, delivery: Delivery) -> None:
-        """Submit; a job that fails for the last time is parked, so that nothing refills it."""
-        try:
-            payload = _jobs.decode(delivery.payload)
-        except msgspec.MsgspecError as unreadable:
-            msg = "unreadable_job"
-            raise PoisonMessage(msg) from unreadable
-        job = Job(payload.message_id, payload.account_id, payload.billing_account_id)
-        message_id = format_id(MESSAGE_PREFIX, job.message_id)
-        try:
-            with self._tracing.work("submit", delivery.headers, message_id=message_id):
-                wait = await self._submitter.submit(job)
-        except NotReady:
-            raise
-        except Exception:
-            if delivery.num_delivered >= SMS_NORMAL.max_deliver:
-                await self._park(job.message_id)
-            raise
-        if wait is not None:
-            await self._wait(delivery, wait)
-
-    async def _wait(self, delivery: Delivery, wait: Wait) -> None:
-        # Giving back costs a delivery, so on the last one the wait is spent in hand.
-        if delivery.num_delivered >= SMS_NORMAL.max_deliver:
-            msg = "another worker may be in the middle of the call"
-            raise NotReady(msg)
-        await delivery.nak(max(0.0, (wait.until - utc_now()).total_seconds()))
 
 
 async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:

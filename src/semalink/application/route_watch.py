@@ -54,15 +54,12 @@ class Call:
     route: str
     network: str
     began_at: datetime
-    #: Counted as a failure while it waited.
-    is_counted: bool = False
-    #: Ends the wait for an answer.
-    limit: asyncio.Timeout | None = None
-
-    def give_up(self) -> None:
-        """Wait no longer for the answer, so that another message has its place."""
-        if self.limit is not None and not self.limit.expired():
-            self.limit.reschedule(0.0)
+    #: It tries a route that is out of use; its answer is waited for, however long it takes.
+    is_probe: bool = False
+    #: When it was counted as a failure, because it waited.
+    counted_at: datetime | None = None
+    #: Tells whoever waits for the answer to give its place to another message meanwhile.
+    free: Callable[[datetime], None] | None = None
 
 
 class RouteWatch:
@@ -107,9 +104,16 @@ class RouteWatch:
         """Return what is set for an account; raises NotReady while that cannot be asked."""
         return await self._wish_of(account_id)
 
-    def begin(self, route: str, network: str | None) -> Call:
-        """Take note that a call leaves."""
-        call = Call(route, network or EVERY_NETWORK, self._now())
+    def begin(
+        self,
+        route: str,
+        network: str | None,
+        *,
+        is_probe: bool = False,
+        free: Callable[[datetime], None] | None = None,
+    ) -> Call:
+        """Take note that a call leaves; ``free`` is called when its place is of use to others."""
+        call = Call(route, network or EVERY_NETWORK, self._now(), is_probe, free=free)
         if route != TEST_ROUTE:
             self._calls.add(call)
         return call
@@ -123,8 +127,11 @@ class RouteWatch:
         is_fault = is_route_fault(result)
         if not is_fault:
             self._answered_at[call.route] = now
-        if not (call.is_counted and is_fault):
+        if call.counted_at is None:
             self._count(call, now, is_fault=is_fault)
+        elif not is_fault:
+            self._take_back(call, call.counted_at)
+            self._count(call, now, is_fault=False)
 
     def forget(self, call: Call) -> None:
         """Take note that a call was cut off by us."""
@@ -155,7 +162,7 @@ class RouteWatch:
         if await self._trip(records):
             records = await self._read()
         self._board = board_of(records, order=self._order, names=self._names, now=self._now())
-        self._give_up()
+        self._free_places()
 
     def _count(self, call: Call, now: datetime, *, is_fault: bool) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -167,6 +174,13 @@ class RouteWatch:
         if in_a_row and in_a_row % FAILURES_IN_A_ROW == 0:
             self.urgent.set()
 
+    def _take_back(self, call: Call, counted_at: datetime) -> None:
+        # It was slow and not silent: one call counts once.
+        hour = counted_at.replace(minute=0, second=0, microsecond=0)
+        duration = (counted_at - call.began_at).total_seconds()
+        self._seconds[call.route, call.network, second_of(counted_at), True] -= 1
+        self._hours[call.route, hour, latency_bin(duration), True] -= 1
+
     def _count_silence(self) -> None:
         now, before = self._now(), self._beat_at
         self._beat_at = now
@@ -175,16 +189,19 @@ class RouteWatch:
         for call in self._calls:
             heard_at = self._answered_at.get(call.route, call.began_at)
             waits = now - call.began_at >= SILENCE and now - heard_at >= SILENCE
-            if waits and not call.is_counted:
-                call.is_counted = True
+            if waits and call.counted_at is None:
+                call.counted_at = now
                 self._count(call, now, is_fault=True)
 
-    def _give_up(self) -> None:
+    def _free_places(self) -> None:
         # A worker whose places all wait for a route that is out of use would send nothing at all.
+        # The calls go on: an answer that comes late is an answer.
         for call in self._calls:
+            if call.free is None or call.is_probe or call.counted_at is None:
+                continue
             standing = self._board.standings.get(call.route)
-            if call.is_counted and standing is not None and standing.open_circuit(call.network):
-                call.give_up()
+            if standing is not None and standing.open_circuit(call.network):
+                call.free(call.began_at)
 
     async def _share(self) -> None:
         seconds, hours = self._seconds, self._hours

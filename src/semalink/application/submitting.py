@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from tenacity import (
     AsyncRetrying,
@@ -37,6 +37,9 @@ from semalink.domain.errors import MessageNotFound
 from semalink.domain.route_health import PROBE_LEASE
 from semalink.domain.routing import Routes, Wish
 
+#: Done, with the time when the call began, once its place is of use to other messages.
+Freed = asyncio.Future[datetime]
+
 _Caused = StartSubmission | RecordReceipt | RecordRefusal | RecordUnknownOutcome | ExpireInQueue
 
 ACTOR = "worker:sms"
@@ -50,6 +53,9 @@ SUBMIT_SECONDS_MAX = 17.0
 #: How long an outcome is held in memory while the database is away.
 RECORD_SECONDS_MAX = 120.0
 
+#: Calls that are waited for beside the work, because their route is out of use.
+BESIDE_MAX = 32
+
 
 class SubmitObserver(Protocol):
     """What submissions tell whoever counts."""
@@ -61,6 +67,20 @@ class SubmitObserver(Protocol):
     def submitted(self, aggregator: str, seconds: float, result: str) -> None:
         """A call ended: "accepted", a failure class, or "unknown"."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one message is brought on its way with."""
+
+    job: Job
+    wish: Wish
+    request_id: str
+    freed: Freed
+
+    def free(self, began_at: datetime) -> None:
+        if not self.freed.done():
+            self.freed.set_result(began_at)
 
 
 class Submitter:
@@ -78,6 +98,7 @@ class Submitter:
         observer: SubmitObserver,
         record_seconds_max: float = RECORD_SECONDS_MAX,
         submit_seconds_max: float = SUBMIT_SECONDS_MAX,
+        beside_max: int = BESIDE_MAX,
     ) -> None:
         self._ledger = ledger
         self._aggregators = aggregators
@@ -88,18 +109,52 @@ class Submitter:
         self._observer = observer
         self._record_seconds_max = record_seconds_max
         self._submit_seconds_max = submit_seconds_max
+        self._beside_max = beside_max
+        self._beside: set[asyncio.Task[Wait | None]] = set()
 
     async def submit(self, job: Job) -> Wait | None:
         """Bring a message as far as it gets; a Wait when there is more to do, but not now.
 
         Raises NotReady while the ledger is away.
         """
+        freed: Freed = asyncio.get_running_loop().create_future()
+        bringing = asyncio.create_task(self._bring(job, freed))
+        try:
+            either: list[asyncio.Future[Any]] = [bringing, freed]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if bringing.done() or len(self._beside) >= self._beside_max:
+                return await bringing
+        except asyncio.CancelledError:
+            bringing.cancel()
+            await asyncio.wait([bringing])
+            raise
+        self._beside.add(bringing)
+        bringing.add_done_callback(self._ended_beside)
+        # When this worker dies meanwhile, another one finds the call lost after its lease.
+        return Wait(freed.result() + self._policy.lease)
+
+    async def drain(self, seconds_max: float) -> None:
+        """Wait for the calls that are waited for beside the work, and cut off the rest."""
+        if not self._beside:
+            return
+        _, late = await asyncio.wait(self._beside, timeout=max(0.0, seconds_max))
+        for bringing in late:
+            bringing.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _ended_beside(self, bringing: asyncio.Task[Wait | None]) -> None:
+        self._beside.discard(bringing)
+        if not bringing.cancelled():
+            # Whoever is given the job next meets the same failure, and is heard.
+            bringing.exception()
+
+    async def _bring(self, job: Job, freed: Freed) -> Wait | None:
         wish = await self._watch.wish_of(job.account_id)
         request_id = self._new_request_id()
         for _ in range(HAND_OVERS_MAX):
             step = await self._start(job, wish, request_id)
             if isinstance(step, Ready):
-                step = await self._hand_over(job, wish, step, request_id)
+                step = await self._hand_over(_Work(job, wish, request_id, freed), step)
             if isinstance(step, Overdue):
                 step = await self._record(ExpireInQueue(job, self._cause(request_id)))
             if isinstance(step, Wait):
@@ -118,14 +173,19 @@ class Submitter:
             # Its partition was archived, so it ended long ago.
             return Settled()
 
-    async def _hand_over(self, job: Job, wish: Wish, ready: Ready, request_id: str) -> Next:
+    async def _hand_over(self, work: _Work, ready: Ready) -> Next:
         started_at = self._now()
         self._observer.handed_over(ready.lane, (started_at - ready.accepted_at).total_seconds())
-        call = self._watch.begin(ready.aggregator, ready.network)
+        call = self._watch.begin(
+            ready.aggregator,
+            ready.network,
+            is_probe=ready.probes is not None,
+            free=work.free,
+        )
         if ready.probes is not None:
             self._watch.note_probe(ready.aggregator, ready.probes, started_at + PROBE_LEASE)
         try:
-            outcome = await self._call(ready, call)
+            outcome = await self._call(ready)
         except BaseException:
             # Cut off by us, which says nothing of the route.
             self._watch.forget(call)
@@ -134,14 +194,14 @@ class Submitter:
         self._watch.end(call, spoken)
         seconds = (self._now() - started_at).total_seconds()
         self._observer.submitted(ready.aggregator, seconds, _result_of(outcome))
-        step = await self._record(self._outcome(job, wish, ready, outcome, request_id))
+        step = await self._record(self._outcome(work, ready, outcome))
         if ready.probes is not None:
-            await self._end_probe(job, ready.probes, call, spoken)
+            await self._end_probe(work.job, ready.probes, call, spoken)
         return step
 
-    async def _call(self, ready: Ready, call: Call) -> Receipt | SendFailed | OutcomeUnknown:
+    async def _call(self, ready: Ready) -> Receipt | SendFailed | OutcomeUnknown:
         try:
-            async with asyncio.timeout(self._submit_seconds_max) as call.limit:
+            async with asyncio.timeout(self._submit_seconds_max):
                 return await self._aggregators[ready.aggregator].submit(ready.submission)
         except (SendFailed, OutcomeUnknown) as outcome:
             return outcome
@@ -149,18 +209,13 @@ class Submitter:
             return OutcomeUnknown()
 
     def _outcome(
-        self,
-        job: Job,
-        wish: Wish,
-        ready: Ready,
-        outcome: Receipt | SendFailed | OutcomeUnknown,
-        request_id: str,
+        self, work: _Work, ready: Ready, outcome: Receipt | SendFailed | OutcomeUnknown
     ) -> RecordReceipt | RecordRefusal | RecordUnknownOutcome:
-        cause = self._cause(request_id)
+        job, cause = work.job, self._cause(work.request_id)
         if isinstance(outcome, Receipt):
             return RecordReceipt(job, ready.attempt, ready.aggregator, outcome, cause)
         if isinstance(outcome, SendFailed):
-            routes = Routes(self._watch.board, wish)
+            routes = Routes(self._watch.board, work.wish)
             return RecordRefusal(job, ready.attempt, outcome, routes, self._policy, cause)
         return RecordUnknownOutcome(job, ready.attempt, self._policy, cause, outcome.answer)
 

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import count
 
@@ -17,6 +17,7 @@ from semalink.domain.message import Message
 from semalink.domain.route import route_id
 from semalink.domain.route_health import EVERY_NETWORK, Diagnosis, Figures, TripCause
 from semalink.domain.routing import Board, Circuit, RouteMode, Routes, RouteStanding
+from semalink.domain.status import Status
 from semalink_adapters.memory_aggregator import MemoryAggregator
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
@@ -57,24 +58,34 @@ def watch(new_watch: Callable[..., RouteWatch]) -> RouteWatch:
 
 
 @pytest.fixture
-def submitter(
+def new_submitter(
     ledger: MemoryLedger,
     watch: RouteWatch,
     celcom: MemoryAggregator,
     africastalking: MemoryAggregator,
     clock: MemoryClock,
-) -> Submitter:
+) -> Callable[..., Submitter]:
     numbers = count(100)
-    return Submitter(
-        ledger,
-        {"celcom": celcom, "africastalking": africastalking},
-        watch,
-        policy=Policy(),
-        now=clock.now,
-        new_request_id=lambda: f"job_{next(numbers)}",
-        observer=MemorySubmitObserver(),
-        record_seconds_max=0,
-    )
+
+    def of(beside_max: int = 32) -> Submitter:
+        return Submitter(
+            ledger,
+            {"celcom": celcom, "africastalking": africastalking},
+            watch,
+            policy=Policy(),
+            now=clock.now,
+            new_request_id=lambda: f"job_{next(numbers)}",
+            observer=MemorySubmitObserver(),
+            record_seconds_max=0,
+            beside_max=beside_max,
+        )
+
+    return of
+
+
+@pytest.fixture
+def submitter(new_submitter: Callable[..., Submitter]) -> Submitter:
+    return new_submitter()
 
 
 @pytest.fixture
@@ -274,7 +285,63 @@ async def test_submit_that_is_cut_off_says_nothing_of_the_route(
     assert watch.board.standings["celcom"].figures == Figures()
 
 
-async def test_submit_waits_no_longer_for_an_aggregator_that_hangs(
+async def hang(
+    submitter: Submitter, watch: RouteWatch, clock: MemoryClock, jobs: Sequence[Job]
+) -> list[asyncio.Future[Wait | None]]:
+    """Submit to an aggregator that hangs, until that shows."""
+    submitting = [asyncio.ensure_future(submitter.submit(job)) for job in jobs]
+    for _ in range(6):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await watch.beat()
+        clock.advance(seconds=1)
+    await watch.beat()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return submitting
+
+
+async def test_submit_gives_its_place_to_others_and_still_takes_a_late_receipt(
+    submitter: Submitter,
+    watch: RouteWatch,
+    accept: Accept,
+    celcom: MemoryAggregator,
+    clock: MemoryClock,
+    see: See,
+) -> None:
+    celcom.hangs = True
+    jobs, began_at = [accept() for _ in range(12)], clock.now()
+    submitting = await hang(submitter, watch, clock, jobs)
+    waits = [each.result() for each in submitting if each.done()]
+
+    celcom.wake()
+    await submitter.drain(5)
+
+    assert waits == [Wait(began_at + Policy().lease)] * 12
+    assert [see(job).status for job in jobs] == [Status.SUBMITTED] * 12
+    assert all(see(job).reference for job in jobs)
+
+
+async def test_submit_waits_in_its_place_when_as_many_are_waited_for_as_may(
+    new_submitter: Callable[..., Submitter],
+    watch: RouteWatch,
+    accept: Accept,
+    celcom: MemoryAggregator,
+    clock: MemoryClock,
+) -> None:
+    celcom.hangs = True
+    submitter = new_submitter(beside_max=7)
+    submitting = await hang(submitter, watch, clock, [accept() for _ in range(10)])
+    kept = [each for each in submitting if not each.done()]
+
+    celcom.wake()
+    await submitter.drain(5)
+    results = await asyncio.gather(*kept)
+
+    assert results == [None] * 3
+
+
+async def test_drain_cuts_off_what_is_not_answered_in_time(
     submitter: Submitter,
     watch: RouteWatch,
     accept: Accept,
@@ -284,14 +351,29 @@ async def test_submit_waits_no_longer_for_an_aggregator_that_hangs(
 ) -> None:
     celcom.hangs = True
     jobs = [accept() for _ in range(10)]
-    submitting = [asyncio.ensure_future(submitter.submit(job)) for job in jobs]
-    for _ in range(6):
-        await asyncio.sleep(0)
-        await watch.beat()
-        clock.advance(seconds=1)
+    await hang(submitter, watch, clock, jobs)
 
-    await watch.beat()
-    await asyncio.wait(submitting, timeout=5)
+    await submitter.drain(0)
+    await submitter.drain(0)
 
-    assert all(waiting.done() for waiting in submitting)
-    assert all(see(job).outcome_unknown for job in jobs)
+    # Another worker finds the call lost after its lease.
+    assert all(see(job).in_submission for job in jobs)
+
+
+async def test_submit_waits_for_the_answer_of_a_probe_however_slow(
+    submitter: Submitter,
+    rested: RouteWatch,
+    accepted: Job,
+    celcom: MemoryAggregator,
+    clock: MemoryClock,
+    ledger: MemoryLedger,
+) -> None:
+    celcom.hangs = True
+    [probing] = await hang(submitter, rested, clock, [accepted])
+    waited = not probing.done()
+
+    celcom.wake()
+    await probing
+
+    assert waited
+    assert probes(ledger) == ["ProbeStarted", "ProbePassed"]

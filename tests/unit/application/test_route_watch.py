@@ -175,11 +175,11 @@ async def test_beat_takes_slowness_for_health_while_others_are_answered(
     assert state(watch) is CircuitState.CLOSED
 
 
-async def test_call_that_was_counted_as_silent_counts_again_when_it_ends_well(
-    new_watch: Watches, clock: MemoryClock
+async def test_call_that_was_counted_as_silent_counts_once_when_it_ends_well(
+    new_watch: Watches, clock: MemoryClock, book: MemoryRoutes
 ) -> None:
-    watch = new_watch()
-    late = watch.begin("celcom", None)
+    watch, freed = new_watch(), list[object]()
+    late = watch.begin("celcom", None, free=freed.append)
     for _ in range(5):
         clock.advance(seconds=1)
         await watch.beat()
@@ -188,7 +188,9 @@ async def test_call_that_was_counted_as_silent_counts_again_when_it_ends_well(
     watch.end(late, "accepted")
     await watch.beat()
 
-    assert watch.board.standings["celcom"].figures == Figures(2, 1, 0)
+    assert watch.board.standings["celcom"].figures == Figures(1, 0, 0)
+    assert sums(book.hours) == (1, 0)
+    assert freed == []
 
 
 async def test_forget_counts_nothing(new_watch: Watches, book: MemoryRoutes) -> None:
