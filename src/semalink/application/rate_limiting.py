@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -83,6 +83,15 @@ class _Waiting:
     decided: "asyncio.Future[int]"
 
 
+@dataclass(slots=True)
+class _Own:
+    """The buckets of an account as one process keeps them while the store is away."""
+
+    buckets: AccountBuckets
+    #: For which time of the store being away its level was last set.
+    outage: int = 0
+
+
 class _Lease:
     """What one process may still let in for one key without asking."""
 
@@ -96,6 +105,7 @@ class _Lease:
         "is_queued",
         "low_water",
         "measured_at",
+        "owed",
         "remaining",
         "retry_at",
         "tokens",
@@ -108,8 +118,10 @@ class _Lease:
         self.tokens = 0
         #: More is asked for once there are fewer.
         self.low_water = 0
-        #: What was left in the bucket when it was last asked.
-        self.remaining = 0
+        #: What was left in the bucket when it was last asked: at first, as if for a second.
+        self.remaining = min(caller.limits.burst, caller.limits.rate_per_second)
+        #: What was let in while the store was away, less what would have gone back to it.
+        self.owed = 0
         self.granted_at = self.used_at = now
         #: So many are not to be had until then; the store said when they will be.
         self.dry_units = 0
@@ -151,7 +163,10 @@ class RateLimiter:
         self.asking: asyncio.Task[None] | None = None
         self._away_until = 0
         #: What holds while the store is away: this process alone, by the same rules.
-        self._own_buckets: dict[tuple[UUID, str], AccountBuckets] = {}
+        self._own_buckets: dict[tuple[UUID, str], _Own] = {}
+        #: Counts the times that the store went away.
+        self._outage = 0
+        self._is_away = False
         self._requesters: dict[UUID, int] = {}
 
     async def admit(self, caller: Caller, units: int) -> Standing:
@@ -194,10 +209,13 @@ class RateLimiter:
         for key_id, held in list(self._leases.items()):
             if now - held.used_at > _FORGET_NANOS and not (held.tokens or held.waiting):
                 del self._leases[key_id]
+        for account, own in list(self._own_buckets.items()):
+            if own.buckets.full_at <= now:
+                del self._own_buckets[account]
 
     async def close(self) -> None:
         """Give back whatever was leased; the process is about to end."""
-        await self._give_back([one for one in self._leases.values() if one.tokens])
+        await self._give_back([one for one in self._leases.values() if one.tokens or one.owed])
 
     async def _give_back(self, leases: Sequence[_Lease]) -> None:
         asks = []
@@ -205,7 +223,7 @@ class RateLimiter:
             asks.append(_ask(held, need=0, extra=0, returned=held.tokens))
             held.tokens = 0
         for start in range(0, len(asks), ASKS_MAX):
-            await self._lease(asks[start : start + ASKS_MAX])
+            await self._lease(leases[start : start + ASKS_MAX], asks[start : start + ASKS_MAX])
 
     def _said(self, held: _Lease, retry_nanos: int) -> Standing:
         caller = held.caller
@@ -244,7 +262,7 @@ class RateLimiter:
             held.low_water = chunk // 4
             asks.append(_ask(held, need=need, extra=max(0, wanted - need) + chunk))
         try:
-            grants = await self._lease(asks)
+            grants = await self._lease(turn, asks)
         except BaseException as broken:
             _give_up(turn, broken)
             raise
@@ -278,23 +296,39 @@ class RateLimiter:
         if held.waiting:
             self._enqueue(held)
 
-    async def _lease(self, asks: Sequence[Ask]) -> Sequence[Grant]:
+    async def _lease(self, leases: Sequence[_Lease], asks: Sequence[Ask]) -> Sequence[Grant]:
         started = self._now()
         if started >= self._away_until:
             try:
-                grants = await self._store.lease(asks)
+                grants = await self._store.lease([*map(_with_debt, leases, asks)])
             except BucketsUnavailable:
+                self._outage += not self._is_away
+                self._is_away = True
                 self._away_until = self._now() + AWAY_NANOS
                 self._observer.leased((self._now() - started) / NANOS, is_answered=False)
             else:
-                self._own_buckets.clear()
+                self._is_away = False
+                for held in leases:
+                    held.owed = 0
                 self._observer.leased((self._now() - started) / NANOS, is_answered=True)
                 return grants
         now = self._now()
-        return [lease(self._own(ask), ask, now) for ask in asks]
+        grants = []
+        for held, ask in zip(leases, asks, strict=True):
+            grant = lease(self._own(held, ask, now), ask, now)
+            held.owed += grant.units - ask.returned
+            grants.append(grant)
+        return grants
 
-    def _own(self, ask: Ask) -> AccountBuckets:
-        return self._own_buckets.setdefault((ask.account_id, ask.mode), AccountBuckets())
+    def _own(self, held: _Lease, ask: Ask, now: int) -> AccountBuckets:
+        own = self._own_buckets.setdefault((ask.account_id, ask.mode), _Own(AccountBuckets()))
+        if own.outage != self._outage:
+            # No burst comes anew each time: there is what the store last said there was, at most.
+            own.outage = self._outage
+            limit = ask.limits.account
+            missing = limit.burst - min(held.remaining, limit.burst)
+            own.buckets.full_at = max(own.buckets.full_at, now + missing * limit.interval_nanos)
+        return own.buckets
 
 
 def _give_up(turn: Sequence[_Lease], broken: BaseException) -> None:
@@ -313,7 +347,8 @@ def _refuse(waiting: _Waiting, retry_nanos: int) -> None:
 
 
 def _is_idle(held: _Lease, now: int) -> bool:
-    return held.tokens > 0 and not held.is_queued and now - held.granted_at >= IDLE_NANOS
+    has_any = held.tokens > 0 or held.owed != 0
+    return has_any and not held.is_queued and now - held.granted_at >= IDLE_NANOS
 
 
 def _ask(held: _Lease, *, need: int, extra: int, returned: int = 0) -> Ask:
@@ -321,3 +356,7 @@ def _ask(held: _Lease, *, need: int, extra: int, returned: int = 0) -> Ask:
     return Ask(
         caller.account_id, caller.mode, caller.api_key_id, caller.limits, need, extra, returned
     )
+
+
+def _with_debt(held: _Lease, ask: Ask) -> Ask:
+    return replace(ask, returned=ask.returned - held.owed) if held.owed else ask

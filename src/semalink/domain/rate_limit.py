@@ -132,7 +132,7 @@ class Ask:
     need: int
     #: As many of them as there are.
     extra: int = 0
-    #: Leased before and not used.
+    #: Leased before and not used; below 0: used without a lease.
     returned: int = 0
 
 
@@ -228,6 +228,10 @@ class _View:
         self._key.share_full_at = self._now + self._window - filled
 
     def _take_back(self, units: int) -> None:
+        if units < 0:
+            self.charge(-units, overdraws=True)
+            self._clamp()
+            return
         self._buckets.full_at -= units * self._interval
         self._key.share_full_at -= units * self._share_interval
         if self._limits.key is not None:

@@ -279,16 +279,63 @@ async def test_close_gives_everything_back(desk: Desk) -> None:
 async def test_admit_goes_by_itself_while_the_store_is_away(desk: Desk) -> None:
     desk.store.is_available = False
 
-    let_in = [await desk.admit(caller_of(), 250) for _ in range(3)]
+    let_in = [await desk.admit(caller_of(), 50) for _ in range(3)]
     asked = len(desk.store.asked)
     desk.clock.now += 2 * NANOS
     desk.store.is_available = True
-    again = await desk.admit(caller_of(), 500)
+    again = await desk.admit(caller_of(), 400)
 
+    # What nobody knows of has one second's worth.
     assert let_in == [True, True, False]
     assert asked == 1
     assert again
     assert desk.counted.answered == [False, True]
+
+
+async def test_admit_counts_what_it_let_in_while_the_store_was_away(desk: Desk) -> None:
+    await desk.admit(caller_of(), 100)
+    desk.store.is_available = False
+    desk.clock.now += MILLIS
+    let_in = [await desk.admit(caller_of(), 200) for _ in range(3)]
+    desk.store.is_available = True
+    desk.clock.now += NANOS
+
+    answers = [await desk.admit(caller_of(), units) for units in (150, 80)]
+
+    assert let_in == [True, True, False]
+    assert answers == [False, True]
+
+
+async def test_admit_keeps_the_limit_however_often_the_store_goes_away(desk: Desk) -> None:
+    admitted = 0
+
+    for _ in range(5):
+        admitted += await desk.flood(desk.limiter, caller_of(), millis=4_000)
+        desk.store.is_available = False
+        admitted += await desk.flood(desk.limiter, caller_of(), millis=300)
+        desk.store.is_available = True
+
+    assert admitted == pytest.approx(500 + 21.5 * 100, abs=60)
+    assert admitted <= 500 + 2_150
+
+
+async def test_debts_are_told_to_the_store_when_nobody_asks_any_more(desk: Desk) -> None:
+    await desk.admit(caller_of(), 100)
+    desk.store.is_available = False
+    desk.clock.now += MILLIS
+    await desk.admit(caller_of(), 300)
+    desk.store.is_available = True
+    desk.clock.now += NANOS
+
+    await desk.limiter.give_back_idle()
+    told = desk.store.asked[-1].returned
+    await desk.process().admit(caller_of(8), 1)
+    desk.clock.now += 60 * NANOS
+    await desk.limiter.give_back_idle()
+
+    assert told == -300
+    assert desk.store.asked[-1].returned == 0
+    assert desk.limiter._own_buckets == {}
 
 
 async def test_admit_fails_for_everyone_who_waits_when_the_store_breaks(desk: Desk) -> None:
