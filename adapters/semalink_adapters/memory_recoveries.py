@@ -24,7 +24,7 @@ from semalink.application.webhook_recovery import RecoveryItem
 from semalink.domain.endpoint_health import Record, note_attempt
 from semalink.domain.event_types import matches
 from semalink.domain.ids import ACCOUNT_PREFIX, ENDPOINT_PREFIX, RECOVERY_PREFIX, format_id
-from semalink.domain.recovery import Counts, Recovery, RecoveryMode
+from semalink.domain.recovery import Counts, Recovery, RecoveryMode, RecoveryState
 from semalink.domain.webhook_delivery import DeliveryState, WebhookDelivery, delivery_id_of
 from semalink.domain.webhook_endpoint import WebhookEndpoint
 from semalink_adapters.memory_ledger import MemoryLedger
@@ -171,13 +171,13 @@ class MemoryRecoveries:
         ][:limit]
 
     async def under_way(self) -> Sequence[RecoveryJob]:
-        """Return the recoveries that still have something to send or to count."""
+        """Return the recoveries that run and have something to find, to send or to complete."""
         self._check()
         found = [self._ledger.load(Recovery, one) for one in self._ledger.ids(Recovery)]
         return [
-            RecoveryJob(one.id, one.account_id, one.state, one.wanted, self._of(one.id).is_matched)
+            RecoveryJob(one.id, one.account_id, one.wanted, self._of(one.id).is_matched)
             for one in found
-            if one is not None and (not one.has_ended or self._has_open(one.id))
+            if one is not None and one.state is RecoveryState.RUNNING and self._has_work(one.id)
         ]
 
     async def take_turn(self, recovery_id: UUID, pause_ms: int) -> int | None:
@@ -223,15 +223,9 @@ class MemoryRecoveries:
             state, item = items[delivery_id]
             items[delivery_id] = ("skipped" if state == "matched" else state, item)
 
-    async def settle(self, recovery_id: UUID) -> Counts:
-        """Count the deliveries that came to an end since, and return how far all of it is."""
+    async def counts(self, recovery_id: UUID) -> Counts:
+        """Return how far all of it is; what ends is counted with the event that ends it."""
         self._follow(recovery_id)
-        items = self._of(recovery_id).items
-        for delivery_id, (state, item) in items.items():
-            delivery = self._ledger.load(WebhookDelivery, delivery_id)
-            if state == "sent" and delivery is not None and not delivery.is_waiting:
-                is_delivered = delivery.state is DeliveryState.DELIVERED
-                items[delivery_id] = ("delivered" if is_delivered else "failed", item)
         return self._counts(recovery_id)
 
     def _room(self, recovery_id: UUID) -> int:
@@ -253,9 +247,11 @@ class MemoryRecoveries:
     def _of(self, recovery_id: UUID) -> _Work:
         return self._work.setdefault(recovery_id, _Work())
 
-    def _has_open(self, recovery_id: UUID) -> bool:
+    def _has_work(self, recovery_id: UUID) -> bool:
         self._follow(recovery_id)
-        return self._of(recovery_id).count("sent") > 0
+        counts = self._counts(recovery_id)
+        is_handed_on = counts.matched == counts.sent + counts.skipped
+        return not self._of(recovery_id).is_matched or not is_handed_on or counts.is_done
 
     def _follow(self, recovery_id: UUID) -> None:
         """Take over what the ledger recorded, as the tables do in the same transaction."""
@@ -265,6 +261,11 @@ class MemoryRecoveries:
             opened = [one for one in events if getattr(one, "recovery_id", None) == recovery_id]
             if state == "matched" and opened:
                 items[delivery_id] = ("sent", item)
+        for delivery_id, (state, item) in items.items():
+            delivery = self._ledger.load(WebhookDelivery, delivery_id)
+            if state == "sent" and delivery is not None and not delivery.is_waiting:
+                is_delivered = delivery.state is DeliveryState.DELIVERED
+                items[delivery_id] = ("delivered" if is_delivered else "failed", item)
 
     def _counts(self, recovery_id: UUID) -> Counts:
         work = self._of(recovery_id)

@@ -148,12 +148,16 @@ class World:
         await self.make(by, self.endpoint_id)
 
     async def recover(self, mode: str = "failed", **changes: Any) -> UUID:
-        facts = {"event_types": ("*",), "rate_per_second": 100, **changes}
+        facts = {
+            "event_types": ("*",),
+            "rate_per_second": 100,
+            "since": now() - timedelta(hours=1),
+            "until": now() + timedelta(seconds=1),
+            **changes,
+        }
         wanted = Wanted(
             self.endpoint_id,
             RecoveryMode(mode),
-            since=now() - timedelta(hours=1),
-            until=now() + timedelta(seconds=1),
             **facts,
         )
         command = StartRecovery(uuid7(), self.account_id, wanted, cause())

@@ -146,6 +146,37 @@ async def test_recovery_that_is_cancelled_still_counts_what_it_sent(world: World
     assert not await world.book.under_way()
 
 
+async def test_recovery_that_is_paused_is_given_no_turn_and_still_counts(world: World) -> None:
+    delivery_id = await world.failed()
+    recovery_id = await world.recover()
+    await turns(world, recovery_id)
+
+    waiting = await world.book.under_way()
+    await world.move(recovery_id, Step.PAUSE)
+    await world.attempt(delivery_id, status=503)
+    paused = await world.book.under_way()
+    counted = await world.view(recovery_id)
+    await world.move(recovery_id, Step.RESUME)
+
+    assert (waiting, paused) == ([], [])
+    assert (counted.state, counted.failed_count) == ("paused", 1)
+    assert [job.recovery_id for job in await world.book.under_way()] == [recovery_id]
+
+
+async def test_recovery_counts_what_somebody_else_began_again(world: World) -> None:
+    delivery_id = await world.failed()
+    recovery_id = await world.recover()
+    await turns(world, recovery_id)
+    await world.attempt(delivery_id, status=503, next_at=now() + timedelta(hours=3))
+    by_hand = ResendDelivery(delivery_id, world.endpoint_id, world.account_id, cause())
+
+    await world.ledger.execute(by_hand)
+    await world.attempt(delivery_id, status=204)
+
+    counted = await world.view(recovery_id)
+    assert (counted.sent_count, counted.delivered_count) == (1, 1)
+
+
 async def test_recovery_skips_what_somebody_sent_meanwhile(world: World) -> None:
     first, second = await world.failed(), await world.failed()
     recovery_id = await world.recover(rate_per_second=1)
@@ -159,7 +190,7 @@ async def test_recovery_skips_what_somebody_sent_meanwhile(world: World) -> None
     items = await world.book.due(recovery_id, 9)
 
     await world.book.skip(recovery_id, [one.delivery_id for one in items])
-    counts = await world.book.settle(recovery_id)
+    counts = await world.book.counts(recovery_id)
 
     assert [one.delivery_id for one in items] == [first, second]
     assert (counts.matched, counts.skipped, counts.is_done) == (2, 2, True)

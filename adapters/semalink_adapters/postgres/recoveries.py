@@ -1,6 +1,7 @@
 """The tables of recoveries, as their runner works through them."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from semalink.application.recovering import AHEAD_SECONDS, RecoveryJob
 from semalink.application.webhook_recovery import RecoveryItem
 from semalink.domain.event_types import matches
 from semalink.domain.ids import EVENT_PREFIX
-from semalink.domain.recovery import Counts, RecoveryMode, RecoveryState, Wanted
+from semalink.domain.recovery import Counts, RecoveryMode, Wanted
 from semalink.domain.webhook_delivery import delivery_id_of
 from semalink_adapters.postgres.queries import Queries
 
@@ -19,6 +20,8 @@ from semalink_adapters.postgres.queries import Queries
 JOBS_MAX = 200
 #: Events that are looked through in one transaction.
 MATCH_PAGE = 2_000
+#: Nobody's clock is further from the database's: events are looked for so long before and after.
+MATCH_MARGIN = timedelta(hours=1)
 #: Space of the locks under which one runner at a time looks the feed of a recovery through.
 MATCHING_LOCKS = 7_230_050
 
@@ -26,11 +29,14 @@ MATCHING_LOCKS = 7_230_050
 #: What became of a delivery that is sent again: it was given up, or only a later attempt is due.
 _MISSED = frozenset({"failed", "cancelled", "failing"})
 
+# Not what was all sent and waits for its end: nothing is to be done before the last one ended.
 UNDER_WAY = """
-SELECT recovery_id, account_id, state, endpoint_id, mode, since, until, event_types,
+SELECT recovery_id, account_id, endpoint_id, mode, since, until, event_types,
        rate_per_second, matched_at IS NOT NULL
 FROM recoveries
-WHERE state IN ('running', 'paused') OR sent_count > delivered_count + failed_count
+WHERE state = 'running' AND (
+    matched_at IS NULL OR matched_count > sent_count + skipped_count
+    OR matched_count = delivered_count + failed_count + skipped_count)
 ORDER BY turn_at NULLS FIRST LIMIT %s"""
 
 TAKE_TURN = """
@@ -49,6 +55,28 @@ TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))"
 
 SELECT_MATCHING = """
 SELECT matched_sequence FROM recoveries WHERE recovery_id = %s AND matched_at IS NULL"""
+
+# The numbers of an account have no gaps and are recorded in their order, so that halving finds
+# the last one that was recorded before a moment.
+SEQUENCE_BEFORE = """
+WITH RECURSIVE asked (low, high) AS (
+    SELECT (SELECT sequence FROM account_events WHERE account_id = %(account_id)s
+            ORDER BY sequence LIMIT 1) - 1,
+           (SELECT sequence FROM account_events WHERE account_id = %(account_id)s
+            ORDER BY sequence DESC LIMIT 1) + 1
+    UNION ALL
+    SELECT CASE WHEN middle.is_before THEN (low + high) / 2 ELSE low END,
+           CASE WHEN middle.is_before THEN high ELSE (low + high) / 2 END
+    FROM asked, LATERAL (
+        SELECT EXISTS (
+            SELECT FROM account_events AS a
+            WHERE a.account_id = %(account_id)s AND a.sequence = (low + high) / 2
+                AND a.recorded_at < %(moment)s
+        ) AS is_before
+    ) AS middle
+    WHERE high - low > 1
+)
+SELECT coalesce(max(low), 0) FROM asked"""
 
 # In the order of the feed, so that a page is never looked through twice.
 NEXT_EVENTS = """
@@ -74,9 +102,8 @@ WHERE recovery_id = %s"""
 # Untried are those whose round has no attempt yet; only the few of them are ever counted.
 ROOM = """
 SELECT %(ahead_seconds)s * least(r.rate_per_second, e.rate_per_second) - (
-    SELECT count(*) FROM recovery_items AS i
-    JOIN webhook_deliveries AS d ON d.delivery_id = i.delivery_id
-    WHERE i.recovery_id = r.recovery_id AND i.state = 'sent' AND d.round_attempts = 0
+    SELECT count(*) FROM webhook_deliveries AS d
+    WHERE d.recovery_id = %(id)s AND d.round_attempts = 0
         AND d.state IN ('waiting', 'issued', 'sending'))
 FROM recoveries AS r JOIN webhook_endpoints AS e ON e.endpoint_id = r.endpoint_id
 WHERE r.recovery_id = %(id)s"""
@@ -108,23 +135,6 @@ WITH skipped AS (
 UPDATE recoveries AS r SET skipped_count = r.skipped_count + (SELECT count(*) FROM skipped)
 WHERE r.recovery_id = %(id)s AND EXISTS (SELECT FROM skipped)"""
 
-SETTLE = """
-WITH ended AS (
-    UPDATE recovery_items AS i
-    SET state = CASE WHEN d.state = 'delivered' THEN 'delivered' ELSE 'failed' END
-    FROM (
-        SELECT s.delivery_id, d.state
-        FROM recovery_items AS s LEFT JOIN webhook_deliveries AS d ON d.delivery_id = s.delivery_id
-        WHERE s.recovery_id = %(id)s AND s.state = 'sent'
-            AND COALESCE(d.state, 'dropped') IN ('delivered', 'failed', 'cancelled', 'dropped')
-    ) AS d
-    WHERE i.recovery_id = %(id)s AND i.state = 'sent' AND i.delivery_id = d.delivery_id
-    RETURNING i.state)
-UPDATE recoveries AS r
-SET delivered_count = r.delivered_count + (SELECT count(*) FROM ended WHERE state = 'delivered'),
-    failed_count = r.failed_count + (SELECT count(*) FROM ended WHERE state = 'failed')
-WHERE r.recovery_id = %(id)s AND EXISTS (SELECT FROM ended)"""
-
 SELECT_COUNTS = """
 SELECT matched_count, sent_count, delivered_count, failed_count, skipped_count
 FROM recoveries WHERE recovery_id = %s"""
@@ -138,7 +148,7 @@ class PostgresRecoveries(Queries):
         self._match_page = match_page
 
     async def under_way(self) -> Sequence[RecoveryJob]:
-        """Return the recoveries that still have something to send or to count."""
+        """Return the recoveries that run and have something to find, to send or to complete."""
         return [_job(row) for row in await self._all(UNDER_WAY, (JOBS_MAX,))]
 
     async def take_turn(self, recovery_id: UUID, pause_ms: int) -> int | None:
@@ -155,7 +165,8 @@ class PostgresRecoveries(Queries):
             cursor = await connection.execute(SELECT_MATCHING, (job.recovery_id,))
             row = await cursor.fetchone()
             if locked is not None and locked[0] and row is not None:
-                await self._match_page_behind(connection, job, row[0])
+                behind = row[0] or await _sequence_before(connection, job)
+                await self._match_page_behind(connection, job, behind)
 
     async def due(self, recovery_id: UUID, limit: int) -> Sequence[RecoveryItem]:
         """Return what was found and not sent yet, oldest first."""
@@ -172,9 +183,8 @@ class PostgresRecoveries(Queries):
         """Note of events that nothing had to be sent."""
         await self._execute(SKIP, {"id": recovery_id, "ids": list(delivery_ids)})
 
-    async def settle(self, recovery_id: UUID) -> Counts:
-        """Count the deliveries that came to an end since, and return how far all of it is."""
-        await self._execute(SETTLE, {"id": recovery_id})
+    async def counts(self, recovery_id: UUID) -> Counts:
+        """Return how far all of it is; what ends is counted with the event that ends it."""
         [row] = await self._all(SELECT_COUNTS, (recovery_id,))
         return Counts(*row)
 
@@ -198,13 +208,21 @@ class PostgresRecoveries(Queries):
         ]
         numbers, ids = [one for one, _ in found], [one for _, one in found]
         await connection.execute(INSERT_ITEMS, (job.recovery_id, numbers, ids))
-        is_last = len(page) < self._match_page
+        is_past = all(at >= job.wanted.until + MATCH_MARGIN for _, _, _, at in page)
+        is_last = is_past or len(page) < self._match_page
         last = page[-1][0] if page else sequence
         await connection.execute(NOTE_MATCHED, (len(found), last, is_last, job.recovery_id))
 
     async def _execute(self, statement: str, parameters: Any) -> None:
         async with self._connection() as connection:
             await connection.execute(statement, parameters)
+
+
+async def _sequence_before(connection: psycopg.AsyncConnection[Any], job: RecoveryJob) -> int:
+    moment = job.wanted.since - MATCH_MARGIN
+    asked = {"account_id": job.account_id, "moment": moment}
+    row = await (await connection.execute(SEQUENCE_BEFORE, asked)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _is_missed(mode: RecoveryMode, state: str | None) -> bool:
@@ -214,9 +232,9 @@ def _is_missed(mode: RecoveryMode, state: str | None) -> bool:
 
 
 def _job(row: Any) -> RecoveryJob:
-    recovery_id, account_id, state, endpoint_id, mode, since, until, types, rate, is_matched = row
+    recovery_id, account_id, endpoint_id, mode, since, until, types, rate, is_matched = row
     wanted = Wanted(endpoint_id, RecoveryMode(mode), since, until, tuple(types), rate)
-    return RecoveryJob(recovery_id, account_id, RecoveryState(state), wanted, is_matched)
+    return RecoveryJob(recovery_id, account_id, wanted, is_matched)
 
 
 def _item(row: Any) -> RecoveryItem:

@@ -94,7 +94,7 @@ class RowChanges:
     #: The messages that the batch loaded.
     messages: Mapping[UUID, Message]
     webhooks: WebhookChanges
-    recoveries: RecoveryChanges = field(default_factory=RecoveryChanges)
+    recoveries: RecoveryChanges = field(init=False)
     reservations: dict[UUID, tuple[Any, ...]] = field(default_factory=dict)
     spending: dict[tuple[UUID, str], int] = field(default_factory=dict)
     refusals: Sequence[Refusal] = ()
@@ -108,6 +108,7 @@ class RowChanges:
 
     def __post_init__(self) -> None:
         self.awaited = AwaitedChanges(self.messages)
+        self.recoveries = RecoveryChanges(self.webhooks.deliveries)
 
     def fold(self, events: Iterable[Any]) -> None:
         """Add what the events do."""

@@ -15,7 +15,7 @@ from semalink.application.webhook_recovery import (
     Sent,
 )
 from semalink.domain.cause import Cause
-from semalink.domain.recovery import Counts, RecoveryState, Wanted
+from semalink.domain.recovery import Counts, Wanted
 
 ACTOR = "worker:recoveries"
 #: At most so many events of one recovery are sent in one turn.
@@ -26,11 +26,10 @@ AHEAD_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class RecoveryJob:
-    """A recovery that has not come to its end."""
+    """A recovery that runs and has something to do."""
 
     recovery_id: UUID
     account_id: UUID
-    state: RecoveryState
     wanted: Wanted
     #: Whether the events that it sends were found before.
     is_matched: bool
@@ -40,7 +39,7 @@ class RecoveryBook(Protocol):
     """The tables of recoveries."""
 
     async def under_way(self) -> Sequence[RecoveryJob]:
-        """Return the recoveries that still have something to send or to count."""
+        """Return the recoveries that run and have something to find, to send or to complete."""
         ...
 
     async def take_turn(self, recovery_id: UUID, pause_ms: int) -> int | None:
@@ -63,8 +62,8 @@ class RecoveryBook(Protocol):
         """Note of events that nothing had to be sent."""
         ...
 
-    async def settle(self, recovery_id: UUID) -> Counts:
-        """Count the deliveries that came to an end since, and return how far all of it is."""
+    async def counts(self, recovery_id: UUID) -> Counts:
+        """Return how far all of it is; what ends is counted with the event that ends it."""
         ...
 
 
@@ -95,10 +94,9 @@ class RecoveryRunner:
         return sent
 
     async def _carry_on(self, job: RecoveryJob, elapsed_ms: int) -> int:
-        is_running = job.state is RecoveryState.RUNNING
-        sent = await self._send(job, elapsed_ms) if is_running else 0
-        counts = await self._book.settle(job.recovery_id)
-        if is_running and job.is_matched and counts.is_done:
+        sent = await self._send(job, elapsed_ms)
+        counts = await self._book.counts(job.recovery_id)
+        if job.is_matched and counts.is_done:
             await self._ledger.execute(CompleteRecovery(job.recovery_id, counts, self._cause()))
         return sent
 

@@ -116,6 +116,8 @@ class WebhookDelivery(Aggregate):
     waits: WaitsBefore = WaitsBefore()
     given_up: GivenUp | None = None
     finished_at: datetime | None = None
+    #: Whether a recovery sent it in any of its rounds.
+    was_recovered: bool = False
     #: Of the last attempt.
     last_status: int | None = None
     last_error: str | None = None
@@ -158,6 +160,7 @@ class WebhookDelivery(Aggregate):
             delivery.state = DeliveryState.WAITING
             delivery.trigger = Trigger(self.trigger)
             delivery.recovery_id = self.recovery_id
+            delivery.was_recovered = self.recovery_id is not None
             delivery.next_attempt_at = self.timestamp
 
     class AttemptRecorded(Event):
@@ -222,6 +225,7 @@ class WebhookDelivery(Aggregate):
             delivery.state = DeliveryState.WAITING
             delivery.trigger = Trigger(self.trigger)
             delivery.recovery_id = self.recovery_id
+            delivery.was_recovered = delivery.was_recovered or self.recovery_id is not None
             delivery.round_attempts = 0
             delivery.round_began_at = None
             delivery.waits = WaitsBefore()

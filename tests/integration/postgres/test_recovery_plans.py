@@ -1,6 +1,7 @@
 """Statements about deliveries and recoveries find their rows by index, whatever was known first."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from semalink_adapters.postgres import delivery_reads, recoveries, recovery_chan
 from semalink_adapters.postgres.sessions import LOOK_UP_BY_KEY
 
 ID = UUID("01a205f4-df04-75df-a46a-627e62b795df")
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 NAMED = {"id": ID, "ids": [ID], "pause_ms": 200, "count_max": 100, "endpoint_id": ID,
          "before": None, "limit": 9}  # fmt: skip
 WAITING = "d.state = 'waiting'"
@@ -41,7 +43,10 @@ def plan_of(session: psycopg.Connection[Any], statement: str, parameters: Any) -
         pytest.param(recoveries.DUE, (ID, 9), id="due"),
         pytest.param(recoveries.SKIP, NAMED, id="skip"),
         pytest.param(recoveries.SKIP_DROPPED, NAMED, id="skip_dropped"),
-        pytest.param(recoveries.SETTLE, NAMED, id="settle"),
+        pytest.param(
+            recoveries.SEQUENCE_BEFORE, {"account_id": ID, "moment": NOW}, id="sequence_before"
+        ),
+        pytest.param(recovery_changes.COUNT_ENDED, ([ID], ["failed"]), id="count_ended"),
         pytest.param(recovery_changes.COUNT_SENT, ([ID], [ID]), id="count_sent"),
         pytest.param(delivery_reads.SELECT_DELIVERY, (ID,), id="delivery"),
         pytest.param(delivery_reads.SELECT_STEPS, (ID,), id="steps"),

@@ -35,7 +35,7 @@ CREATE TABLE recoveries (
 
 CREATE INDEX recoveries_of_endpoint ON recoveries (endpoint_id, recovery_id);
 CREATE INDEX recoveries_under_way ON recoveries (turn_at NULLS FIRST)
-    WHERE state IN ('running', 'paused') OR sent_count > delivered_count + failed_count;
+    WHERE state = 'running';
 
 CREATE TABLE recovery_items (
     recovery_id uuid NOT NULL,
@@ -45,8 +45,16 @@ CREATE TABLE recovery_items (
     PRIMARY KEY (recovery_id, delivery_id)
 );
 
-CREATE INDEX recovery_items_open ON recovery_items (recovery_id, state, event_sequence)
-    WHERE state IN ('matched', 'sent');
+CREATE INDEX recovery_items_matched ON recovery_items (recovery_id, event_sequence)
+    WHERE state = 'matched';
+CREATE INDEX recovery_items_sent ON recovery_items (delivery_id) WHERE state = 'sent';
+"""
+
+# Those that a recovery sent and that were not tried since: never more than two seconds' worth.
+_UNTRIED = """
+CREATE INDEX webhook_deliveries_untried ON webhook_deliveries (recovery_id)
+    WHERE recovery_id IS NOT NULL AND round_attempts = 0
+        AND state IN ('waiting', 'issued', 'sending');
 """
 
 # The few that failed, among the many that were delivered.
@@ -60,5 +68,5 @@ CREATE INDEX webhook_deliveries_failed_by_account
 
 def upgrade() -> None:
     """Create the tables."""
-    for script in (_RECOVERIES, _FAILED):
+    for script in (_RECOVERIES, _UNTRIED, _FAILED):
         op.execute(script)
