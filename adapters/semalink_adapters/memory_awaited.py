@@ -13,6 +13,8 @@ from semalink.domain.report_polling import poll_at
 
 #: As long as a question and its answer may take, and then some.
 CLAIMED_FOR = timedelta(minutes=5)
+#: As long as it may take to give a page up.
+GIVEN_UP_WITHIN = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -31,6 +33,8 @@ class Awaited:
     #: How often the aggregator was asked, and when it is asked next.
     polls: int = 0
     next_poll_at: datetime | None = None
+    #: Until then one worker gives it up.
+    claimed_until: datetime | None = None
 
 
 def keep_awaited(awaited: dict[UUID, Awaited], step: Step, message: Message | None) -> None:
@@ -87,10 +91,20 @@ class MemoryAwaitedReports:
         if one is not None:
             one.polls, one.next_poll_at = polls, next_poll_at
 
-    async def overdue(self, submitted_before: datetime, limit: int) -> Sequence[tuple[Job, str]]:
-        """Return messages that were submitted before then, each with its aggregator."""
-        overdue = [one for one in self._awaited.values() if one.submitted_at < submitted_before]
+    async def claim_overdue(
+        self, submitted_before: datetime, limit: int
+    ) -> Sequence[tuple[Job, str]]:
+        """Return messages submitted before then and keep them from others for a minute."""
+        now = self._now()
+        overdue = [
+            one
+            for one in self._awaited.values()
+            if one.submitted_at < submitted_before
+            and (one.claimed_until is None or one.claimed_until <= now)
+        ]
         overdue.sort(key=lambda one: one.submitted_at)
+        for one in overdue[:limit]:
+            one.claimed_until = now + GIVEN_UP_WITHIN
         return [
             (Job(one.message_id, one.account_id, one.billing_account_id), one.aggregator)
             for one in overdue[:limit]

@@ -18,6 +18,7 @@ from semalink_ops.runtime import utc_now, wait_for_stop
 
 POLL_SECONDS = 1.0
 GIVE_UP_SECONDS = 10.0
+COUNT_SECONDS = 15.0
 
 _log = structlog.get_logger(__name__)
 
@@ -51,10 +52,25 @@ async def _ask(poller: ReportPoller, stop: asyncio.Event) -> None:
             _log.warning("report_polling_postponed")
 
 
-async def give_up_on_reports(
+async def count_awaited_reports(
     core: Core, aggregators: Mapping[str, Aggregator], stop: asyncio.Event
 ) -> None:
-    """End what was waited for long enough until the stop, and tell how much is awaited."""
+    """Tell until the stop how much is awaited of each aggregator."""
+    awaited = PostgresAwaitedReports(core.pool)
+    pause_seconds = 0.0
+    while not await wait_for_stop(stop, pause_seconds):
+        try:
+            counts = await awaited.count()
+        except NotReady:
+            _log.warning("awaited_reports_not_counted")
+        else:
+            for aggregator in aggregators:
+                core.metrics.reports_awaited(aggregator, counts.get(aggregator, 0))
+        pause_seconds = COUNT_SECONDS
+
+
+async def give_up_on_reports(core: Core, stop: asyncio.Event) -> None:
+    """End what was waited for long enough until the stop."""
     awaited = PostgresAwaitedReports(core.pool)
     timeouts = ReportTimeouts(
         LoggedLedger(core.ledger),
@@ -67,9 +83,6 @@ async def give_up_on_reports(
     while not await wait_for_stop(stop, pause_seconds):
         try:
             ended = await timeouts.sweep()
-            counts = await awaited.count()
-            for aggregator in aggregators:
-                core.metrics.reports_awaited(aggregator, counts.get(aggregator, 0))
         except NotReady:
             _log.warning("report_time_outs_postponed")
             ended = 0

@@ -35,7 +35,11 @@ from semalink_ops.observability.step_log import LoggedLedger
 from semalink_ops.preferences import CachedWishes
 from semalink_ops.provider_balances import note_balances
 from semalink_ops.recoveries import run_recoveries
-from semalink_ops.report_waiting import ask_for_reports, give_up_on_reports
+from semalink_ops.report_waiting import (
+    ask_for_reports,
+    count_awaited_reports,
+    give_up_on_reports,
+)
 from semalink_ops.route_watching import watch_routes
 from semalink_ops.runtime import (
     FINISH_SECONDS,
@@ -181,7 +185,8 @@ async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
         async with background(
             _sweep(core, processor, book, stop),
             ask_for_reports(core, aggregators, stop),
-            give_up_on_reports(core, aggregators, stop),
+            give_up_on_reports(core, stop),
+            count_awaited_reports(core, aggregators, stop),
             finish_seconds=FINISH_SECONDS,
         ):
             await consume_batches(

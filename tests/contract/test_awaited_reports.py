@@ -282,8 +282,20 @@ async def test_overdue_are_those_submitted_before_then(world: World) -> None:
     between = _now()
     await world.ledger.execute(_receipt(second))
 
-    assert await world.book.overdue(between, 10) == [(first, "celcom")]
-    assert len(await world.book.overdue(_now(), 1)) == 1
+    assert await world.book.claim_overdue(between, 10) == [(first, "celcom")]
+    assert await world.book.claim_overdue(_now(), 10) == [(second, "celcom")]
+
+
+async def test_overdue_are_given_up_by_one_worker_each(world: World) -> None:
+    account_id = await _open(world)
+    jobs = [await _start(world, account_id) for _ in range(4)]
+    for job in jobs:
+        await world.ledger.execute(_receipt(job))
+
+    pages = await asyncio.gather(*(world.book.claim_overdue(_now(), 2) for _ in range(3)))
+
+    found = [job.message_id for page in pages for job, _ in page]
+    assert sorted(found) == sorted(job.message_id for job in jobs)
 
 
 async def test_what_is_forgotten_is_not_awaited(world: World) -> None:

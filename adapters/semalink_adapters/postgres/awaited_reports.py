@@ -35,9 +35,16 @@ RETURNING a.message_id, a.reference, a.submitted_at, a.last_state, a.polls"""
 NOTE_ASKED = """
 UPDATE awaited_reports SET polls = %s, next_poll_at = %s WHERE message_id = %s"""
 
-OVERDUE = """
-SELECT message_id, account_id, billing_account_id, aggregator FROM awaited_reports
-WHERE submitted_at < %s ORDER BY submitted_at LIMIT %s"""
+# Each worker takes a page of its own. What it does not get done comes up again.
+CLAIM_OVERDUE = """
+WITH page AS (
+    SELECT message_id FROM awaited_reports
+    WHERE submitted_at < %s AND (claimed_until IS NULL OR claimed_until <= now())
+    ORDER BY submitted_at LIMIT %s FOR UPDATE SKIP LOCKED
+)
+UPDATE awaited_reports AS a SET claimed_until = now() + interval '1 minute'
+FROM page WHERE a.message_id = page.message_id
+RETURNING a.message_id, a.account_id, a.billing_account_id, a.aggregator"""
 
 FORGET = "DELETE FROM awaited_reports WHERE message_id = %s"
 
@@ -73,10 +80,12 @@ class PostgresAwaitedReports:
         async with self._connection() as connection:
             await connection.execute(NOTE_ASKED, (polls, next_poll_at, message_id))
 
-    async def overdue(self, submitted_before: datetime, limit: int) -> Sequence[tuple[Job, str]]:
-        """Return messages that were submitted before then, each with its aggregator."""
+    async def claim_overdue(
+        self, submitted_before: datetime, limit: int
+    ) -> Sequence[tuple[Job, str]]:
+        """Return messages submitted before then and keep them from others for a minute."""
         async with self._connection() as connection:
-            cursor = await connection.execute(OVERDUE, (submitted_before, limit), binary=True)
+            cursor = await connection.execute(CLAIM_OVERDUE, (submitted_before, limit), binary=True)
             return [(Job(*row[:3]), row[3]) for row in await cursor.fetchall()]
 
     async def forget(self, message_id: UUID) -> None:

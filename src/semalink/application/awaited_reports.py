@@ -61,8 +61,10 @@ class AwaitedReports(Protocol):
         """Remember that an answer came, and when to ask again."""
         ...
 
-    async def overdue(self, submitted_before: datetime, limit: int) -> Sequence[tuple[Job, str]]:
-        """Return messages that were submitted before then, each with its aggregator."""
+    async def claim_overdue(
+        self, submitted_before: datetime, limit: int
+    ) -> Sequence[tuple[Job, str]]:
+        """Return messages submitted before then and keep them from others for a minute."""
         ...
 
     async def forget(self, message_id: UUID) -> None:
@@ -195,7 +197,7 @@ class ReportTimeouts:
     async def sweep(self, limit: int = OVERDUE_PAGE_SIZE) -> int:
         """End one page of messages and return how many were looked at; raises NotReady."""
         submitted_before = self._now() - self._wait
-        overdue = await self._awaited.overdue(submitted_before, limit)
+        overdue = await self._awaited.claim_overdue(submitted_before, limit)
         await asyncio.gather(
             *(self._end(job, aggregator, submitted_before) for job, aggregator in overdue)
         )

@@ -63,7 +63,7 @@ BY_KEY = [
     pytest.param(tables.DELETE_PENDING, ([SOME_ID],), id="pending"),
     pytest.param(tables.DELETE_RESERVATIONS, ([SOME_ID],), id="resolved"),
     pytest.param(awaited_changes.DELETE_AWAITED, ([SOME_ID],), id="no_longer_awaited"),
-    pytest.param(awaited_reports.OVERDUE, (NOW, 100), id="reports_overdue"),
+    pytest.param(awaited_reports.CLAIM_OVERDUE, (NOW, 100), id="reports_overdue"),
     pytest.param(
         awaited_reports.CLAIM_DUE.replace("%(aggregator)s", "'celcom'").replace("%(limit)s", "10"),
         (),
