@@ -232,19 +232,6 @@ async def test_take_goes_on_with_an_account_as_its_attempts_end():
     assert (world.sender.under_way, world.sender._shares) == (0, {})
 
 
-async def test_take_leaves_half_of_an_account_to_endpoints_with_little_under_way():
-    world = World(account_max=8)
-    world.claims.concurrency = 50
-
-    await world.take(*range(1_001, 1_008), 2_001, 2_002)
-    begun = sorted(world.courier.begun)
-    world.courier.may_end.set()
-    await world.settle()
-
-    assert begun == [1_001, 1_002, 1_003, 1_004, 2_001, 2_002]
-    assert len(world.ledger.commands) == 9
-
-
 async def test_take_leaves_half_of_the_worker_to_endpoints_with_little_under_way():
     world = World(under_way_max=8)
     world.claims.concurrency = 50
