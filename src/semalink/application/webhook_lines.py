@@ -3,10 +3,9 @@
 from collections import deque
 from datetime import datetime, timedelta
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import Any, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from semalink.application.webhook_sending import Claimed
+Work = TypeVar("Work")
 
 #: An endpoint is slow when one answer in twenty takes longer, or one that is awaited does.
 SLOW_AFTER = timedelta(seconds=3)
@@ -16,7 +15,7 @@ ANSWERS_KEPT = 20
 WIDE_FROM = 4
 
 
-class Line:
+class Line(Generic[Work]):
     """The attempts at one endpoint."""
 
     __slots__ = ("_answers", "_turns", "account", "concurrency", "under_way", "waiting")
@@ -25,7 +24,7 @@ class Line:
         self.account = account
         self.concurrency = 1
         #: With the time when each was claimed.
-        self.waiting: deque[tuple[Claimed, datetime]] = deque()
+        self.waiting: deque[tuple[Work, datetime]] = deque()
         #: When each was begun, oldest first; by a number of its own, because a delivery comes twice
         #: when its lease has ended.
         self.under_way: dict[int, datetime] = {}
@@ -80,25 +79,25 @@ class Share:
         self._places = places
         self.under_way = 0
         # In the order in which they began to wait.
-        self._narrow: dict[Line, None] = {}
-        self._wide: dict[Line, None] = {}
+        self._narrow: dict[Line[Any], None] = {}
+        self._wide: dict[Line[Any], None] = {}
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way or waits for a place."""
         return not (self.under_way or self._narrow or self._wide)
 
-    def has_place_for(self, line: Line) -> bool:
+    def has_place_for(self, line: Line[Any]) -> bool:
         """Tell whether an attempt may begin: for the wide ones there is one half."""
         return self.under_way < (self._places // 2 if line.is_wide else self._places)
 
-    def hold(self, line: Line) -> None:
+    def hold(self, line: Line[Any]) -> None:
         """Let it wait behind the others."""
         self._narrow.pop(line, None)
         self._wide.pop(line, None)
         (self._wide if line.is_wide else self._narrow)[line] = None
 
-    def pop_next(self) -> Line | None:
+    def pop_next(self) -> Line[Any] | None:
         """Take out the next one for which there is a place."""
         for waiting in (self._narrow, self._wide):
             line = next(iter(waiting), None)

@@ -138,7 +138,7 @@ class Sender:
         self._slow_max = slow_max
         self._account_max = account_max
         self._record_seconds_max = record_seconds_max
-        self._lines: dict[UUID, Line] = {}
+        self._lines: dict[UUID, Line[Claimed]] = {}
         self._shares: dict[UUID, Share] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way = 0
@@ -175,12 +175,12 @@ class Sender:
         """Attempts that are being made."""
         return self._under_way
 
-    def _line_of(self, claimed: Claimed) -> Line:
+    def _line_of(self, claimed: Claimed) -> Line[Claimed]:
         # Taken out and put back, so that the one used longest ago is always the first.
         share = self._shares.get(claimed.account_id)
         if share is None:
             share = self._shares[claimed.account_id] = Share(self._account_max)
-        line = self._lines.pop(claimed.endpoint_id, None) or Line(share)
+        line = self._lines.pop(claimed.endpoint_id, None) or Line[Claimed](share)
         line.account = share
         line.concurrency = claimed.concurrency
         self._lines[claimed.endpoint_id] = line
@@ -192,7 +192,7 @@ class Sender:
             del self._lines[oldest]
         return line
 
-    def _pump(self, line: Line) -> None:
+    def _pump(self, line: Line[Claimed]) -> None:
         while line.may_begin:
             now = self._now()
             is_slow = line.is_slow(now)
@@ -211,13 +211,13 @@ class Sender:
             attempt = self._attempt(line, claimed, line.begin(now), is_slow=is_slow)
             self._begin(attempt, claimed)
 
-    def _has_room_for(self, line: Line, *, is_slow: bool) -> bool:
+    def _has_room_for(self, line: Line[Claimed], *, is_slow: bool) -> bool:
         if is_slow and self._slow_under_way >= self._slow_max:
             return False
         # Half of all places is for endpoints that have little under way.
         return not line.is_wide or 2 * self._under_way < self._under_way_max
 
-    def _go_on(self, account_id: UUID, line: Line) -> None:
+    def _go_on(self, account_id: UUID, line: Line[Claimed]) -> None:
         """Begin what waited for an attempt to end, at its endpoint or its account."""
         share = line.account
         if line.waiting:
@@ -227,7 +227,7 @@ class Sender:
         if share.is_idle:
             self._shares.pop(account_id, None)
 
-    def _put_off(self, line: Line) -> None:
+    def _put_off(self, line: Line[Claimed]) -> None:
         if line.waiting:
             put_off = [claimed for claimed, _ in line.waiting]
             line.waiting.clear()
@@ -250,7 +250,9 @@ class Sender:
             attempt = Attempt(claimed.attempt_no, "failed", claimed.url, None, CRASHED, 0)
             self._begin(self._record(claimed, Outcome(attempt)))
 
-    async def _attempt(self, line: Line, claimed: Claimed, turn: int, *, is_slow: bool) -> None:
+    async def _attempt(
+        self, line: Line[Claimed], claimed: Claimed, turn: int, *, is_slow: bool
+    ) -> None:
         try:
             outcome = await self._courier.deliver(claimed)
         finally:

@@ -5,8 +5,8 @@ from semalink.application.webhook_lines import Line, Share
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 
-def begun(share: Share, count: int) -> Line:
-    line = Line(share)
+def begun(share: Share, count: int) -> Line[int]:
+    line = Line[int](share)
     for _ in range(count):
         line.begin(AT)
     return line
