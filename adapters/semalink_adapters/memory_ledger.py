@@ -297,7 +297,10 @@ class MemoryLedger:
                 self._pending[message_id] = Pending(
                     job, step.lane, step.to, step.timestamp, step.expires_at
                 )
-            case message_steps.SubmitRefused(retry_at=datetime() as retry_at) if pending:
+            case (
+                message_steps.SubmitRefused(retry_at=datetime() as retry_at)
+                | message_steps.PutOff(retry_at=retry_at)
+            ) if pending:
                 pending.state, pending.due_at = "postponed", retry_at
                 pending.round += 1
             case message_steps.OutcomeUnknown() if pending:

@@ -94,6 +94,7 @@ class MessageReplay:
             "message.submit_started.1": self._start,
             "message.submitted.1": self._submit,
             "message.submit_refused.1": self._refuse,
+            "message.put_off.1": self._note,
             "message.outcome_unknown.1": self._lose,
             "message.report_noted.1": self._note,
         }
@@ -140,7 +141,7 @@ class MessageReplay:
         story.in_call, story.answer_lost = False, True
 
     def _note(self, _story: Story, _step: Step, _facts: dict[str, Any]) -> None:
-        """Change nothing: such a report settles nothing."""
+        """Change nothing: it settles nothing."""
 
     def _end(self, story: Story, step: Step, facts: dict[str, Any]) -> None:
         outcome = ENDINGS[step.topic]

@@ -252,6 +252,10 @@ def _refused(changes: RowChanges, event: message_steps.SubmitRefused) -> None:
         changes.single.append((POSTPONE_PENDING, (event.retry_at, event.originator_id)))
 
 
+def _put_off(changes: RowChanges, event: message_steps.PutOff) -> None:
+    changes.single.append((POSTPONE_PENDING, (event.retry_at, event.originator_id)))
+
+
 def _unknown(changes: RowChanges, event: message_steps.OutcomeUnknown) -> None:
     recipient = changes.messages[event.originator_id].asked.to
     parameters = (event.deadline_at, event.aggregator, recipient, event.originator_id)
@@ -275,6 +279,7 @@ _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     Message.Created: _accepted,
     message_steps.Submitted: _submitted,
     message_steps.SubmitRefused: _refused,
+    message_steps.PutOff: _put_off,
     message_steps.OutcomeUnknown: _unknown,
     message_steps.Delivered: _finished,
     message_steps.Failed: _finished,

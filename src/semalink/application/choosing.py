@@ -40,7 +40,21 @@ def has_other_routes(message: Message, routes: Routes, now: datetime) -> bool:
     """Whether a message in submission could take another route at once."""
     if message.asked.mode == Mode.TEST:
         return False
-    return choose_route(routes, _traits(message), now) is not None
+    choice = choose_route(routes, _traits(message), now)
+    # One that is out of use would only burn the message.
+    return choice is not None and choice.reason is not Reason.LEAST_BAD
+
+
+def rests_until(message: Message, routes: Routes, now: datetime) -> datetime | None:
+    """Return when a route that has not refused a message may be tried; None when there is none."""
+    if message.asked.mode == Mode.TEST:
+        return None
+    choice = choose_route(routes, _traits(message), now, may_probe=False)
+    if choice is None or choice.reason is not Reason.LEAST_BAD:
+        return None
+    found = routes.board.standings[choice.route].open_circuit(message.network)
+    assert found is not None, "the least bad route is out of use"
+    return found[1].rests_until
 
 
 def is_switched_off(message: Message, routes: Routes) -> bool:

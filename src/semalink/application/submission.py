@@ -10,6 +10,7 @@ from semalink.application.choosing import (
     has_other_routes,
     health_for,
     is_switched_off,
+    rests_until,
 )
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.ports import Receipt, SendFailed, Submission
@@ -22,7 +23,7 @@ from semalink.domain.message import Message
 from semalink.domain.networks import network_of_code
 from semalink.domain.retry_schedule import postponement
 from semalink.domain.route import route_id
-from semalink.domain.routing import DEFAULT_ORDER, Board, Routes
+from semalink.domain.routing import DEFAULT_ORDER, Board, Reason, Routes
 from semalink.domain.status import Status
 
 
@@ -34,8 +35,6 @@ class Policy:
     lease: timedelta = timedelta(seconds=25)
     #: How long a report is waited for when the answer was lost.
     unknown_after: timedelta = timedelta(hours=48)
-    #: How long a message waits while operators have switched off whatever could carry it.
-    switched_off: timedelta = timedelta(seconds=10)
     order: Sequence[str] = DEFAULT_ORDER
 
 
@@ -127,12 +126,21 @@ class StartSubmission(PlainCommand):
         choice = choose_for(message, routes, books, self.cause)
         if choice is None:
             if is_switched_off(message, routes):
-                return Wait(self.cause.at + self.policy.switched_off)
+                self._put_off(message, "switched_off", self.cause.at)
+            return Settled()
+        burns = choice.reason is Reason.LEAST_BAD and not message.outcome_unknown
+        if burns and message.refused_by:
+            # Of the routes that are left none works: it would be lost there.
+            until = rests_until(message, routes, self.cause.at) or self.cause.at
+            self._put_off(message, "routes_rest", until)
             return Settled()
         health = health_for(message, routes, self.cause.at)
         reason = str(choice.reason)
         message.start_submission(choice.route, self.cause, reason=reason, health=health)
         return _ready(message, choice.probes)
+
+    def _put_off(self, message: Message, reason: str, until: datetime) -> None:
+        message.put_off(_later(message, self.cause, until), reason, self.cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +189,7 @@ class RecordRefusal(PlainCommand):
         if failure.may_fail_over and has_other_routes(message, routes, self.cause.at):
             self._record(message, retry_at=None)
             return TryAgain()
-        retry_at = self._retry_at(message)
+        retry_at = self._retry_at(message, routes)
         self._record(message, retry_at=retry_at)
         if retry_at is None and not message.outcome_unknown:
             code = submit_failure_code(failure.failure, failure.provider_code)
@@ -193,14 +201,15 @@ class RecordRefusal(PlainCommand):
         again = message.is_waiting and message.attempt == self.attempt and message.refused_by
         return TryAgain() if again else Settled()
 
-    def _retry_at(self, message: Message) -> datetime | None:
-        worth_retrying = self.failure.retryable or (
-            self.failure.may_fail_over and message.worth_retrying
-        )
-        if message.outcome_unknown or not worth_retrying:
+    def _retry_at(self, message: Message, routes: Routes) -> datetime | None:
+        failure = self.failure
+        if message.outcome_unknown:
             return None
-        # Not beyond its validity, so that one that expires gives its credits back in time.
-        return min(self.cause.at + postponement(message.postponed), message.asked.expires_at)
+        if failure.retryable or (failure.may_fail_over and message.worth_retrying):
+            return _later(message, self.cause, self.cause.at)
+        # What another route may take waits for it, however certain this one is.
+        until = rests_until(message, routes, self.cause.at) if failure.may_fail_over else None
+        return None if until is None else _later(message, self.cause, until)
 
     def _record(self, message: Message, *, retry_at: datetime | None) -> None:
         failure = self.failure
@@ -370,6 +379,11 @@ def _need_all(job: Job, needs: Needs) -> None:
 
 def _may_risk_a_duplicate(message: Message) -> bool:
     return message.asked.lane == Lane.PRIORITY and not message.possible_duplicate
+
+
+def _later(message: Message, cause: Cause, until: datetime) -> datetime:
+    # Not beyond its validity, so that one that expires gives its credits back in time.
+    return min(max(until, cause.at + postponement(message.postponed)), message.asked.expires_at)
 
 
 def _routes_of(routes: Routes | None, policy: Policy) -> Routes:

@@ -89,6 +89,7 @@ class Message(Aggregate):
     SubmitStarted = steps.SubmitStarted
     Submitted = steps.Submitted
     SubmitRefused = steps.SubmitRefused
+    PutOff = steps.PutOff
     OutcomeUnknown = steps.OutcomeUnknown
     ReportNoted = steps.ReportNoted
     Delivered = steps.Delivered
@@ -209,6 +210,11 @@ class Message(Aggregate):
             retry_at=retry_at,
             answer=answer,
         )
+
+    def put_off(self, retry_at: datetime, reason: str, cause: Cause) -> None:
+        """Record that no route can be asked before then."""
+        assert self.is_waiting, "only a waiting message is put off"
+        self._add(self.PutOff, cause, reason=reason, retry_at=retry_at)
 
     def record_unknown_outcome(
         self, deadline_at: datetime, reason: str, cause: Cause, *, answer: str | None = None

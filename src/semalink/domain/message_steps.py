@@ -110,6 +110,22 @@ class SubmitRefused(Step):
             message.postponed += 1
 
 
+class PutOff(Step):
+    """No route could be asked: those that might take it are switched off, or rest."""
+
+    TOPIC = "message.put_off.1"
+    #: "switched_off" or "routes_rest".
+    reason: str
+    #: When the message is offered again.
+    retry_at: datetime
+
+    def apply(self, message: Any) -> None:
+        """Wait, and ask every route anew then."""
+        message.retry_at = self.retry_at
+        message.refused_by, message.worth_retrying = (), False
+        message.postponed += 1
+
+
 class OutcomeUnknown(Step):
     """The call left and no readable answer came."""
 

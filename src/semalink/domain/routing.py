@@ -72,6 +72,11 @@ class Circuit:
     #: Errors in a thousand attempts when it was taken out of use.
     error_permille: int = 1000
 
+    @property
+    def rests_until(self) -> datetime:
+        """When it may be tried next."""
+        return self.probe_at if self.probe_until is None else max(self.probe_at, self.probe_until)
+
     def is_due(self, now: datetime, lane: str) -> bool:
         """Whether a message of the lane may be the next probe."""
         if self.probe_until is not None and now < self.probe_until:

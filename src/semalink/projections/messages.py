@@ -181,6 +181,7 @@ def _(event: Any, changes: Changes) -> None:
 
 
 @fold.register(message_steps.SubmitRefused)
+@fold.register(message_steps.PutOff)
 @fold.register(message_steps.OutcomeUnknown)
 @fold.register(message_steps.ReportNoted)
 def _(event: Any, changes: Changes) -> None:

@@ -19,6 +19,7 @@ from semalink.application.ports import (
     SendFailed,
 )
 from semalink.application.route_watch import RouteWatch
+from semalink.application.routes import TripRoute
 from semalink.application.sending import AcceptMessage
 from semalink.application.submission import (
     ConcludeUnknown,
@@ -31,14 +32,18 @@ from semalink.application.submission import (
     RecordUnknownOutcome,
     StartSubmission,
 )
+from semalink.application.submitting import Submitter
 from semalink.domain.account import Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft, Lane, Mode
 from semalink.domain.message import Message
+from semalink.domain.route_health import EVERY_NETWORK, Diagnosis, Figures, TripCause
 from semalink.domain.routing import DEFAULT_ORDER, Board, Routes, Wish
 from semalink.domain.status import Status
+from semalink_adapters.memory_aggregator import MemoryAggregator
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
+from semalink_adapters.memory_observer import MemorySubmitObserver
 from semalink_adapters.memory_routes import MemoryRoutes
 
 ACCOUNT_ID = UUID(int=0xACC0)
@@ -315,3 +320,66 @@ def entries(ledger: MemoryLedger) -> Callable[[], list[str]]:
         return [type(event).__name__ for event in later]
 
     return of
+
+
+@pytest.fixture
+def celcom() -> MemoryAggregator:
+    """The first route's aggregator."""
+    return MemoryAggregator("celcom")
+
+
+@pytest.fixture
+def africastalking() -> MemoryAggregator:
+    """The other route's aggregator."""
+    return MemoryAggregator("africastalking")
+
+
+@pytest.fixture
+def watch(new_watch: Callable[..., RouteWatch]) -> RouteWatch:
+    """The eye of the worker."""
+    return new_watch()
+
+
+@pytest.fixture
+def new_submitter(
+    ledger: MemoryLedger,
+    watch: RouteWatch,
+    celcom: MemoryAggregator,
+    africastalking: MemoryAggregator,
+    clock: MemoryClock,
+) -> Callable[..., Submitter]:
+    """Makes the submitter of one worker."""
+    numbers = count(100)
+
+    def of(beside_max: int = 32) -> Submitter:
+        return Submitter(
+            ledger,
+            {"celcom": celcom, "africastalking": africastalking},
+            watch,
+            policy=Policy(),
+            now=clock.now,
+            new_request_id=lambda: f"job_{next(numbers)}",
+            observer=MemorySubmitObserver(),
+            record_seconds_max=0,
+            beside_max=beside_max,
+        )
+
+    return of
+
+
+@pytest.fixture
+def submitter(new_submitter: Callable[..., Submitter]) -> Submitter:
+    """A worker's submitter."""
+    return new_submitter()
+
+
+@pytest.fixture
+async def rested(
+    watch: RouteWatch, ledger: MemoryLedger, clock: MemoryClock, cause: Callable[..., Cause]
+) -> RouteWatch:
+    """The watch, after Celcom tripped and rested for long enough."""
+    outage = Diagnosis(EVERY_NETWORK, TripCause.OUTAGE, Figures(10, 10, 10))
+    ledger.decide(TripRoute("celcom", outage, cause()))
+    clock.advance(seconds=15)
+    await watch.beat()
+    return watch

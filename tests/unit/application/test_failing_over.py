@@ -1,7 +1,6 @@
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import timedelta
-from itertools import count
+from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 
@@ -14,14 +13,13 @@ from semalink.domain import message_steps
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane
 from semalink.domain.message import Message
-from semalink.domain.route import route_id
+from semalink.domain.route import Route, route_id
 from semalink.domain.route_health import EVERY_NETWORK, Diagnosis, Figures, TripCause
 from semalink.domain.routing import Board, Circuit, RouteMode, Routes, RouteStanding
 from semalink.domain.status import Status
 from semalink_adapters.memory_aggregator import MemoryAggregator
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
-from semalink_adapters.memory_observer import MemorySubmitObserver
 
 Accept = Callable[..., Job]
 See = Callable[[Job], Message]
@@ -40,63 +38,6 @@ NO_SUCH_SENDER = SendFailed(
     may_fail_over=True,
     of_sender=True,
 )
-
-
-@pytest.fixture
-def celcom() -> MemoryAggregator:
-    return MemoryAggregator("celcom")
-
-
-@pytest.fixture
-def africastalking() -> MemoryAggregator:
-    return MemoryAggregator("africastalking")
-
-
-@pytest.fixture
-def watch(new_watch: Callable[..., RouteWatch]) -> RouteWatch:
-    return new_watch()
-
-
-@pytest.fixture
-def new_submitter(
-    ledger: MemoryLedger,
-    watch: RouteWatch,
-    celcom: MemoryAggregator,
-    africastalking: MemoryAggregator,
-    clock: MemoryClock,
-) -> Callable[..., Submitter]:
-    numbers = count(100)
-
-    def of(beside_max: int = 32) -> Submitter:
-        return Submitter(
-            ledger,
-            {"celcom": celcom, "africastalking": africastalking},
-            watch,
-            policy=Policy(),
-            now=clock.now,
-            new_request_id=lambda: f"job_{next(numbers)}",
-            observer=MemorySubmitObserver(),
-            record_seconds_max=0,
-            beside_max=beside_max,
-        )
-
-    return of
-
-
-@pytest.fixture
-def submitter(new_submitter: Callable[..., Submitter]) -> Submitter:
-    return new_submitter()
-
-
-@pytest.fixture
-async def rested(
-    watch: RouteWatch, ledger: MemoryLedger, clock: MemoryClock, cause: Causes
-) -> RouteWatch:
-    """The watch, after Celcom tripped and rested for long enough."""
-    ledger.decide(TripRoute("celcom", OUTAGE, cause()))
-    clock.advance(seconds=15)
-    await watch.beat()
-    return watch
 
 
 def choices(ledger: MemoryLedger, job: Job) -> list[tuple[str, str]]:
@@ -229,11 +170,13 @@ def _due(clock: MemoryClock) -> Board:
     return Board({"celcom": rested, "africastalking": RouteStanding()})
 
 
-async def test_submit_waits_while_every_route_is_switched_off(
+async def test_submit_puts_a_message_off_while_every_route_is_switched_off(
+    *,
     submitter: Submitter,
     watch: RouteWatch,
     accepted: Job,
     ledger: MemoryLedger,
+    clock: MemoryClock,
     cause: Causes,
     see: See,
 ) -> None:
@@ -241,14 +184,76 @@ async def test_submit_waits_while_every_route_is_switched_off(
         ledger.decide(OverrideRoute(route, RouteMode.DISABLE, "maintenance", None, cause()))
     await watch.beat()
 
-    wait = await submitter.submit(accepted)
+    put_off = await submitter.submit(accepted)
+    early = await submitter.submit(accepted)
     ledger.decide(OverrideRoute("celcom", RouteMode.AUTO, "done", None, cause()))
     await watch.beat()
+    clock.advance(seconds=5)
     done = await submitter.submit(accepted)
 
-    assert wait == Wait(cause().at + timedelta(seconds=10))
-    assert done is None
+    # Its job is done with: the work list offers it again.
+    assert (put_off, early, done) == (None, Wait(clock.now()), None)
     assert see(accepted).aggregator == "celcom"
+
+
+@pytest.fixture
+async def silenced(
+    watch: RouteWatch, ledger: MemoryLedger, africastalking: MemoryAggregator, cause: Causes
+) -> RouteWatch:
+    """The watch, after Celcom tripped, and Africa's Talking does not know the sender id."""
+    ledger.decide(TripRoute("celcom", OUTAGE, cause()))
+    await watch.beat()
+    africastalking.outcomes.append(NO_SUCH_SENDER)
+    return watch
+
+
+async def test_submit_puts_a_message_off_when_only_a_route_that_rests_may_take_it(
+    *,
+    submitter: Submitter,
+    silenced: RouteWatch,
+    accepted: Job,
+    celcom: MemoryAggregator,
+    clock: MemoryClock,
+    ledger: MemoryLedger,
+    see: See,
+) -> None:
+    wait = await submitter.submit(accepted)
+    submissions, retry_at = len(celcom.submissions), see(accepted).retry_at
+    clock.advance(seconds=15)
+    await silenced.beat()
+    await submitter.submit(accepted)
+
+    assert wait is None
+    assert (submissions, retry_at) == (0, clock.now())
+    assert choices(ledger, accepted) == [("africastalking", "failed_over"), ("celcom", "probe")]
+    assert see(accepted).status is Status.SUBMITTED
+
+
+async def test_submit_puts_a_message_off_when_another_one_tries_the_route_that_rested(
+    *,
+    submitter: Submitter,
+    silenced: RouteWatch,
+    accepted: Job,
+    africastalking: MemoryAggregator,
+    celcom: MemoryAggregator,
+    clock: MemoryClock,
+    ledger: MemoryLedger,
+    see: See,
+    cause: Causes,
+) -> None:
+    clock.advance(seconds=15)
+    await silenced.beat()
+    route = ledger.load(Route, route_id("celcom"))
+    assert route is not None
+    route.start_probe(EVERY_NETWORK, UUID(int=1), cause())
+    ledger.streams[Route][route.id] += route.collect_events()
+
+    await submitter.submit(accepted)
+
+    assert choices(ledger, accepted) == [("africastalking", "failed_over")]
+    assert celcom.submissions == []
+    assert see(accepted).postponed == 1
+    assert isinstance(ledger.events_of(accepted.message_id)[-1], message_steps.PutOff)
 
 
 async def test_submit_of_a_lost_answer_waits_for_its_report_when_the_rest_is_switched_off(
@@ -283,97 +288,3 @@ async def test_submit_that_is_cut_off_says_nothing_of_the_route(
     await watch.beat()
 
     assert watch.board.standings["celcom"].figures == Figures()
-
-
-async def hang(
-    submitter: Submitter, watch: RouteWatch, clock: MemoryClock, jobs: Sequence[Job]
-) -> list[asyncio.Future[Wait | None]]:
-    """Submit to an aggregator that hangs, until that shows."""
-    submitting = [asyncio.ensure_future(submitter.submit(job)) for job in jobs]
-    for _ in range(6):
-        for _ in range(5):
-            await asyncio.sleep(0)
-        await watch.beat()
-        clock.advance(seconds=1)
-    await watch.beat()
-    for _ in range(5):
-        await asyncio.sleep(0)
-    return submitting
-
-
-async def test_submit_gives_its_place_to_others_and_still_takes_a_late_receipt(
-    submitter: Submitter,
-    watch: RouteWatch,
-    accept: Accept,
-    celcom: MemoryAggregator,
-    clock: MemoryClock,
-    see: See,
-) -> None:
-    celcom.hangs = True
-    jobs, began_at = [accept() for _ in range(12)], clock.now()
-    submitting = await hang(submitter, watch, clock, jobs)
-    waits = [each.result() for each in submitting if each.done()]
-
-    celcom.wake()
-    await submitter.drain(5)
-
-    assert waits == [Wait(began_at + Policy().lease)] * 12
-    assert [see(job).status for job in jobs] == [Status.SUBMITTED] * 12
-    assert all(see(job).reference for job in jobs)
-
-
-async def test_submit_waits_in_its_place_when_as_many_are_waited_for_as_may(
-    new_submitter: Callable[..., Submitter],
-    watch: RouteWatch,
-    accept: Accept,
-    celcom: MemoryAggregator,
-    clock: MemoryClock,
-) -> None:
-    celcom.hangs = True
-    submitter = new_submitter(beside_max=7)
-    submitting = await hang(submitter, watch, clock, [accept() for _ in range(10)])
-    kept = [each for each in submitting if not each.done()]
-
-    celcom.wake()
-    await submitter.drain(5)
-    results = await asyncio.gather(*kept)
-
-    assert results == [None] * 3
-
-
-async def test_drain_cuts_off_what_is_not_answered_in_time(
-    submitter: Submitter,
-    watch: RouteWatch,
-    accept: Accept,
-    celcom: MemoryAggregator,
-    clock: MemoryClock,
-    see: See,
-) -> None:
-    celcom.hangs = True
-    jobs = [accept() for _ in range(10)]
-    await hang(submitter, watch, clock, jobs)
-
-    await submitter.drain(0)
-    await submitter.drain(0)
-
-    # Another worker finds the call lost after its lease.
-    assert all(see(job).in_submission for job in jobs)
-
-
-async def test_submit_waits_for_the_answer_of_a_probe_however_slow(
-    submitter: Submitter,
-    rested: RouteWatch,
-    accepted: Job,
-    celcom: MemoryAggregator,
-    clock: MemoryClock,
-    ledger: MemoryLedger,
-) -> None:
-    celcom.hangs = True
-    [probing] = await hang(submitter, rested, clock, [accepted])
-    waited = not probing.done()
-
-    celcom.wake()
-    await probing
-
-    assert waited
-    assert probes(ledger) == ["ProbeStarted", "ProbePassed"]
