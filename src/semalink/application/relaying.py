@@ -17,7 +17,7 @@ from semalink.domain.ids import MESSAGE_PREFIX, format_id
 PAGE_SIZE = 1_000
 STEPS_BETWEEN_DUE = 20
 #: While the log is behind, urgent messages are looked for after so many others.
-URGENT_AFTER = 100
+URGENT_AFTER = 25
 
 #: How long nothing is published after the broker did not take something.
 PAUSE_SECONDS = 0.5
