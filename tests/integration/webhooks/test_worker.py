@@ -255,29 +255,6 @@ async def test_worker_finishes_what_is_under_way_when_it_is_stopped(world: World
     assert states["sending"] == 0
 
 
-async def test_ten_thousand_retries_survive_the_loss_of_the_broker(world: World, serve: Serve):
-    customer = Customer()
-    server = await serve(customer.answer)
-    endpoints = [
-        await world.open(str(server.make_url("/hook")), rate_per_second=5_000, concurrency=20)
-        for _ in range(10)
-    ]
-    for _ in range(10):
-        await world.make(endpoints, 1_000)
-
-    async with world.running():
-        await world.until(
-            "SELECT count(*) > 500 FROM webhook_deliveries WHERE state = 'delivered'", wanted=True
-        )
-        js = world.core.connection.js
-        # All that the broker had: what was issued and not yet taken is gone as well.
-        await js.delete_stream("WEBHOOKS_OUTBOUND")
-        await world.until(DELIVERED, 10_000, seconds=120)
-
-    assert len(customer.counts) == 10_000
-    assert customer.counts.total() == 10_000
-
-
 async def test_hanging_endpoints_delay_no_other(world: World, serve: Serve):
     customer = Customer()
     server = await serve(customer.answer)
