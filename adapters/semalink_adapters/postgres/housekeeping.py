@@ -62,6 +62,21 @@ DELETE FROM webhook_deliveries WHERE delivery_id IN (
     WHERE delivery_id < %s AND state IN ('delivered', 'failed', 'cancelled') LIMIT %s
 )"""
 
+#: How long a secret is kept that signs nothing any more; what is under way may still ask for it.
+SECRETS_KEPT = timedelta(days=1)
+
+_DELETE_SECRETS = """
+DELETE FROM webhook_secrets WHERE secret_id IN (
+    SELECT secret_id FROM webhook_secrets WHERE expires_at < %s LIMIT %s
+)"""
+
+_DELETE_SECRETS_OF_REMOVED = """
+DELETE FROM webhook_secrets WHERE secret_id IN (
+    SELECT s.secret_id
+    FROM webhook_endpoints AS e JOIN webhook_secrets AS s ON s.endpoint_id = e.endpoint_id
+    WHERE e.state = 'removed' AND e.changed_at < %s LIMIT %s
+)"""
+
 _DELETE_REFERENCES = """
 DELETE FROM provider_references WHERE (aggregator, reference) IN (
     SELECT aggregator, reference FROM provider_references WHERE submitted_at < %s LIMIT %s
@@ -96,6 +111,8 @@ def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
             (_DELETE_SHELVED, (partitions.first_id_of(now - SHELVED_KEPT),)),
             (_DELETE_REFERENCES, (now - REFERENCES_KEPT,)),
             (_DELETE_LETTERS, (now - LETTERS_KEPT,)),
+            (_DELETE_SECRETS, (now - SECRETS_KEPT,)),
+            (_DELETE_SECRETS_OF_REMOVED, (now - SECRETS_KEPT,)),
             (_DELETE_RECOVERED, (now - EVENTS_KEPT,)),
             (_DELETE_DELIVERIES, (partitions.first_id_of(now - EVENTS_KEPT),)),
         ):

@@ -82,6 +82,42 @@ def test_keep_house_drops_feeds_after_their_month_and_lists_of_what_is_over(
     assert (kept, gone) == ([(True,)], [(False,)])
 
 
+def test_keep_house_drops_secrets_that_sign_nothing_any_more(database_url: str) -> None:
+    endpoint = (
+        "INSERT INTO webhook_endpoints (endpoint_id, account_id, url, event_types, state,"
+        " rate_per_second, concurrency, description, created_at, changed_at)"
+        " VALUES (%s, %s, 'https://a.example', '{*}', %s, 1, 1, '', now(), %s)"
+    )
+    secret = (
+        "INSERT INTO webhook_secrets (secret_id, endpoint_id, kind, sealed, fingerprint,"
+        " created_at, expires_at) VALUES (%s, %s, 'v1', '', %s, now(), %s)"
+    )
+    kept, removed, just_removed = uuid7(), uuid7(), uuid7()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for endpoint_id, state, days in (
+            (kept, "disabled", 400),
+            (removed, "removed", 2),
+            (just_removed, "removed", 0),
+        ):
+            changed_at = NOW - timedelta(days=days)
+            connection.execute(endpoint, (endpoint_id, uuid7(), state, changed_at))
+        for endpoint_id, name, days in (
+            (kept, "newest", None),
+            (kept, "just expired", 0),
+            (kept, "expired", 2),
+            (removed, "of one removed", None),
+            (just_removed, "of one just removed", None),
+        ):
+            expires_at = None if days is None else NOW - timedelta(days=days)
+            connection.execute(secret, (uuid7(), endpoint_id, name, expires_at))
+
+        _, dropped = keep_house(database_url, NOW)
+
+        left = connection.execute("SELECT fingerprint FROM webhook_secrets ORDER BY 1").fetchall()
+    assert dropped == 2
+    assert left == [("just expired",), ("newest",), ("of one just removed",)]
+
+
 def test_keep_house_makes_the_partitions_of_the_months_to_come(database_url: str) -> None:
     later = NOW + timedelta(days=100)
 

@@ -54,6 +54,7 @@ CREATE TABLE webhook_secrets (
     expires_at timestamptz
 );
 CREATE INDEX webhook_secrets_by_endpoint ON webhook_secrets (endpoint_id, secret_id DESC);
+CREATE INDEX webhook_secrets_expiring ON webhook_secrets (expires_at) WHERE expires_at IS NOT NULL;
 
 -- Workers count here what they record; the dispatcher judges by it and sets the breaker.
 CREATE TABLE webhook_endpoint_health (
