@@ -1,7 +1,7 @@
 """What is due, issued and claimed, in memory: for tests, held to the contract of the real one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,6 +23,8 @@ class _Hold:
     state: str
     #: When it was issued, its lease ends, or it is due.
     at: datetime
+    #: Of the endpoint, then.
+    endpoint_version: int
 
 
 class MemoryWebhooks:
@@ -103,8 +105,11 @@ class MemoryWebhooks:
             if delivery is None or self.state_of(ticket.delivery_id) != "issued":
                 continue
             endpoint = self._endpoint(delivery.subject.endpoint_id)
-            is_enabled = endpoint.state is EndpointState.ENABLED
-            if is_enabled and delivery.attempt_no == ticket.attempt_no - 1:
+            if delivery.attempt_no != ticket.attempt_no - 1:
+                continue
+            if endpoint.state is not EndpointState.ENABLED:
+                del self._holds[delivery.id]
+            else:
                 self._hold(delivery, "sending", self._now() + lease)
                 claimed.append(self._claimed(delivery, endpoint))
         return claimed
@@ -130,6 +135,8 @@ class MemoryWebhooks:
         for event in self.ledger.log:
             if isinstance(event, WebhookEndpoint.Enabled) and event.originator_id == endpoint_id:
                 record = Record()
+            if isinstance(event, WebhookEndpoint.Resumed) and event.originator_id == endpoint_id:
+                record = replace(record, failing_since=None)
             if not isinstance(event, WebhookDelivery.AttemptRecorded):
                 continue
             created = self.ledger.streams[WebhookDelivery][event.originator_id][0]
@@ -153,16 +160,25 @@ class MemoryWebhooks:
                 yield delivery, at
 
     def _hold(self, delivery: WebhookDelivery, state: str, at: datetime) -> None:
-        self._holds[delivery.id] = _Hold(delivery.version, state, at)
+        self._holds[delivery.id] = _Hold(
+            delivery.version, state, at, self._endpoint(delivery.subject.endpoint_id).version
+        )
 
     def _hold_of(self, delivery: WebhookDelivery) -> _Hold | None:
         hold = self._holds.get(delivery.id)
+        if hold and hold.state == "issued" and self._was_stopped(delivery, hold):
+            return None
         if hold is None or hold.version == delivery.version:
             return hold
         # What is out stays out when a new round begins.
         later = self.ledger.streams[WebhookDelivery][delivery.id][hold.version :]
         opens = all(isinstance(event, WebhookDelivery.Reopened) for event in later)
         return hold if opens and hold.state != "waiting" else None
+
+    def _was_stopped(self, delivery: WebhookDelivery, hold: _Hold) -> bool:
+        stream = self.ledger.streams[WebhookEndpoint][delivery.subject.endpoint_id]
+        stops = (WebhookEndpoint.Paused, WebhookEndpoint.Disabled)
+        return any(isinstance(event, stops) for event in stream[hold.endpoint_version :])
 
     def _endpoint(self, endpoint_id: UUID) -> WebhookEndpoint:
         endpoint = self.ledger.load(WebhookEndpoint, endpoint_id)

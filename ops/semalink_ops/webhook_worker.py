@@ -4,14 +4,15 @@ import asyncio
 import random
 from base64 import b64decode
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
 import msgspec
 
-from semalink.application.bus import Delivery, PoisonMessage
+from semalink.application.bus import Delivery, NotReady, PoisonMessage
 from semalink.application.webhook_dispatching import DISPATCH_POKE_SUBJECT, Ticket
-from semalink.application.webhook_sending import Claimed, Outcome, Sender
+from semalink.application.webhook_sending import Claimed, Claims, Outcome, Sender
 from semalink.domain.ids import DELIVERY_PREFIX, format_id
 from semalink_adapters.jetstream.consumer import Limits, consume_batches
 from semalink_adapters.jetstream.source import JetStreamSource
@@ -77,14 +78,20 @@ async def run_webhook_worker(core: Core, stop: asyncio.Event) -> None:
 class ClaimsWithKeys:
     """Claims, and has the keys of what was claimed at hand."""
 
-    def __init__(self, claims: PostgresClaims, keys: KeyRing) -> None:
+    def __init__(self, claims: Claims, keys: KeyRing) -> None:
         self._claims = claims
         self._keys = keys
 
     async def claim(self, tickets: Sequence[Ticket], lease: timedelta) -> Sequence[Claimed]:
         """Take attempts and look up what signs them; raises NotReady."""
         claimed = await self._claims.claim(tickets, lease)
-        await self._keys.load([one.endpoint_id for one in claimed])
+        try:
+            await self._keys.load([one.endpoint_id for one in claimed])
+        except NotReady:
+            # The tickets come again, and what they name must be issued then.
+            with suppress(NotReady):
+                await self._claims.put_off(claimed, 0.0)
+            raise
         return claimed
 
     async def put_off(self, claimed: Sequence[Claimed], seconds: float) -> None:

@@ -131,6 +131,18 @@ async def record(
     await world.ledger.execute(command)
 
 
+async def move(world: World, *, pauses: bool) -> None:
+    def change(books: Books) -> None:
+        endpoint = books.find(WebhookEndpoint, SLOW)
+        assert endpoint is not None
+        if pauses:
+            endpoint.pause("maintenance", cause())
+        else:
+            endpoint.resume(cause())
+
+    await world.ledger.execute(Change(change, cause(), (SLOW,)))
+
+
 async def reopen(world: World, number: int) -> None:
     def open_again(books: Books) -> None:
         assert books.delivery(delivery_id(number)).reopen(Trigger.MANUAL, cause())
@@ -208,12 +220,7 @@ async def test_claim_refuses_what_its_owner_paused(world: World):
     await make(world, SLOW, 1)
     await issued_numbers(world)
 
-    def pause(books: Books) -> None:
-        endpoint = books.find(WebhookEndpoint, SLOW)
-        assert endpoint is not None
-        endpoint.pause("maintenance", cause())
-
-    await world.ledger.execute(Change(pause, cause(), (SLOW,)))
+    await move(world, pauses=True)
 
     assert await claim(world, 1) == []
 
@@ -243,6 +250,40 @@ async def test_reopen_makes_due_what_waited_or_had_ended(world: World):
     await reopen(world, 2)
 
     assert await issued_numbers(world) == [1, 2]
+
+
+async def test_pause_makes_room_for_what_goes_on(world: World):
+    await open_endpoint(world, SLOW)
+    await make(world, SLOW, 1, 2)
+    await issued_numbers(world)
+    await claim(world, 1)
+
+    await move(world, pauses=True)
+    await move(world, pauses=False)
+
+    assert await issued_numbers(world) == [2]
+
+
+async def test_claim_makes_due_again_what_was_issued_after_a_pause(world: World):
+    await open_endpoint(world, SLOW)
+    await make(world, SLOW, 1)
+    await move(world, pauses=True)
+    await issued_numbers(world)
+
+    assert await claim(world, 1) == []
+    assert await issued_numbers(world) == [1]
+
+
+async def test_resuming_forgets_since_when_an_endpoint_failed(world: World):
+    await open_endpoint(world, SLOW)
+    await make(world, SLOW, 1, 2)
+    await record(world, 1, 500)
+
+    await move(world, pauses=True)
+    await move(world, pauses=False)
+
+    [target] = await world.book.targets_due()
+    assert (target.record.failures, target.record.failing_since) == (1, None)
 
 
 async def test_put_off_makes_due_again_without_using_an_attempt(world: World):

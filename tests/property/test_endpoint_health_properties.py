@@ -191,6 +191,25 @@ def test_must_disable_needs_failures_that_lie_apart():
     assert due_warning(record, 0, START + timedelta(days=6)) is None
 
 
+def test_must_disable_counts_no_silence():
+    record = Record()
+    for hour in range(119):
+        record = note_attempt(record, succeeded=False, at=START + timedelta(hours=hour))
+
+    assert not must_disable(record, START + timedelta(hours=140))
+    assert not must_disable(record, START + timedelta(days=20))
+
+
+def test_must_disable_needs_a_failure_of_today():
+    record = Record()
+    for hour in range(130):
+        record = note_attempt(record, succeeded=False, at=START + timedelta(hours=hour))
+
+    assert must_disable(record, START + timedelta(hours=130))
+    assert not must_disable(record, START + timedelta(days=20))
+    assert due_warning(record, 0, START + timedelta(days=20)) is None
+
+
 def test_must_disable_starts_anew_at_a_success():
     record = Record()
     for hour in range(200):

@@ -36,8 +36,17 @@ MOVE_ENDPOINT = """
 UPDATE webhook_endpoints SET state = %s, disabled_reason = %s, changed_at = %s
 WHERE endpoint_id = %s"""
 
+# What was issued and is in nobody's hands would keep the place of what is due when it goes on.
+TAKE_BACK_ISSUED = """
+UPDATE webhook_deliveries SET state = 'waiting', issued_at = NULL
+WHERE endpoint_id = %s AND state = 'issued'"""
+
 # Whoever enables an endpoint again begins with a clean slate.
 FORGET_HEALTH = "DELETE FROM webhook_endpoint_health WHERE endpoint_id = %s"
+
+# Being paused is no failing: what comes after it is judged by itself.
+FORGET_FAILING = """
+UPDATE webhook_endpoint_health SET failing_since = NULL WHERE endpoint_id = %s"""
 
 NOTE_WARNING = """
 UPDATE webhook_endpoint_health SET warned_percent = %s WHERE endpoint_id = %s"""
@@ -200,11 +209,11 @@ def _changed(event: WebhookEndpoint.Changed) -> Sequence[Statement]:
 
 
 def _paused(event: WebhookEndpoint.Paused) -> Sequence[Statement]:
-    return [_move(event, "paused")]
+    return [_move(event, "paused"), (TAKE_BACK_ISSUED, (event.originator_id,))]
 
 
 def _resumed(event: WebhookEndpoint.Resumed) -> Sequence[Statement]:
-    return [_move(event, "enabled")]
+    return [_move(event, "enabled"), (FORGET_FAILING, (event.originator_id,))]
 
 
 def _enabled(event: WebhookEndpoint.Enabled) -> Sequence[Statement]:
@@ -212,7 +221,10 @@ def _enabled(event: WebhookEndpoint.Enabled) -> Sequence[Statement]:
 
 
 def _disabled(event: WebhookEndpoint.Disabled) -> Sequence[Statement]:
-    return [_move(event, "disabled", event.reason)]
+    return [
+        _move(event, "disabled", event.reason),
+        (TAKE_BACK_ISSUED, (event.originator_id,)),
+    ]
 
 
 def _removed(event: WebhookEndpoint.Removed) -> Sequence[Statement]:

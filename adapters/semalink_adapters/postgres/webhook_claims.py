@@ -13,11 +13,18 @@ from semalink.application.bus import NotReady
 from semalink.application.webhook_dispatching import Ticket
 from semalink.application.webhook_sending import Claimed
 
-# A ticket that was used, or whose endpoint is not to be sent to any more, claims nothing.
+# A ticket that was used claims nothing. One whose endpoint is not sent to makes room for others.
 CLAIM = """
-WITH claimed AS (
+WITH asked AS (
+    SELECT * FROM unnest(%s::uuid[], %s::int[]) AS asked (delivery_id, attempt_no)
+), held AS (
+    UPDATE webhook_deliveries AS d SET state = 'waiting', issued_at = NULL
+    FROM asked, webhook_endpoints AS e
+    WHERE d.delivery_id = asked.delivery_id AND d.attempt_no = asked.attempt_no - 1
+      AND d.state = 'issued' AND e.endpoint_id = d.endpoint_id AND e.state <> 'enabled'
+), claimed AS (
     UPDATE webhook_deliveries AS d SET state = 'sending', lease_until = now() + %s::interval
-    FROM unnest(%s::uuid[], %s::int[]) AS asked (delivery_id, attempt_no), webhook_endpoints AS e
+    FROM asked, webhook_endpoints AS e
     WHERE d.delivery_id = asked.delivery_id AND d.attempt_no = asked.attempt_no - 1
       AND d.state = 'issued' AND e.endpoint_id = d.endpoint_id AND e.state = 'enabled'
     RETURNING d.delivery_id, d.attempt_no + 1 AS attempt_no, d.endpoint_id, d.event_id,
@@ -68,7 +75,7 @@ class PostgresClaims:
         """Take those that are issued and in nobody's hands; raises NotReady."""
         columns = _columns([(one.delivery_id, one.attempt_no) for one in tickets])
         async with self._connection() as connection:
-            cursor = await connection.execute(CLAIM, (lease, *columns), prepare=True, binary=True)
+            cursor = await connection.execute(CLAIM, (*columns, lease), prepare=True, binary=True)
             return [Claimed(*row) for row in await cursor.fetchall()]
 
     async def put_off(self, claimed: Sequence[Claimed], seconds: float) -> None:

@@ -19,8 +19,8 @@ _DOUBLINGS_MAX = 5
 DISABLE_AFTER = timedelta(days=5)
 #: ... if it was tried so often ...
 DISABLE_FAILURES_MIN = 20
-#: ... over a time of at least this.
-DISABLE_SPAN_MIN = timedelta(hours=12)
+#: ... and the last time no longer ago than a delivery is tried for.
+RECENT = timedelta(hours=24)
 #: Shares of the time until then at which its owner is warned.
 WARNING_PERCENTS = (25, 50, 75)
 
@@ -145,24 +145,28 @@ def _opened(breaker: Breaker, now: datetime) -> Breaker:
 
 def must_disable(record: Record, now: datetime) -> bool:
     """Tell whether an endpoint has failed for so long that nothing more is sent to it."""
-    since, last = record.failing_since, record.last_failure_at
     return (
-        since is not None
-        and last is not None
-        and now - since >= DISABLE_AFTER
+        _failing(record) >= DISABLE_AFTER
         and record.consecutive_failures >= DISABLE_FAILURES_MIN
-        and last - since >= DISABLE_SPAN_MIN
+        and _is_tried(record, now)
     )
 
 
 def due_warning(record: Record, warned_percent: int, now: datetime) -> int | None:
     """Return the share of the time until it is disabled that its owner must hear of now."""
-    if record.failing_since is None or record.last_failure_at is None:
-        return None
-    failing = now - record.failing_since
+    failing = _failing(record)
     passed = [share for share in WARNING_PERCENTS if failing >= DISABLE_AFTER * share / 100]
-    if not passed or passed[-1] <= warned_percent:
+    if not passed or passed[-1] <= warned_percent or not _is_tried(record, now):
         return None
-    # One failure long ago and silence since is no news.
-    spanned = record.last_failure_at - record.failing_since
-    return passed[-1] if spanned >= DISABLE_SPAN_MIN else None
+    return passed[-1]
+
+
+def _failing(record: Record) -> timedelta:
+    # From failure to failure: silence since, as while it is paused, is no failing.
+    if record.failing_since is None or record.last_failure_at is None:
+        return timedelta(0)
+    return record.last_failure_at - record.failing_since
+
+
+def _is_tried(record: Record, now: datetime) -> bool:
+    return record.last_failure_at is not None and now - record.last_failure_at <= RECENT
