@@ -54,6 +54,16 @@ def test_sign_is_refused_by_the_public_library_with_another_secret(
         Webhook(show_secret("v1", other)).verify(BODY, headers)
 
 
+def test_sign_gives_what_the_public_libraries_are_tested_with():
+    secret = read_shown("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+    signature = SigningKey("v1", secret).sign(
+        "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}'
+    )
+
+    assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
 def test_sign_is_refused_by_the_public_library_for_another_body():
     now = int(time.time())
     key = SigningKey("v1", bytes(32))
