@@ -23,9 +23,13 @@ INSERT INTO route_circuits (route_id, network, is_open, since, cause, probe_at, 
 VALUES (%s, %s, true, %s, %s, %s, %s)
 ON CONFLICT (route_id, network) DO UPDATE SET
     is_open = true, since = excluded.since, cause = excluded.cause, probe_at = excluded.probe_at,
-    probe_until = NULL, error_permille = excluded.error_permille"""
+    probe_until = NULL, error_permille = excluded.error_permille, taken_probes = '{}'"""
 
 START_PROBE = "UPDATE route_circuits SET probe_until = %s WHERE route_id = %s AND network = %s"
+
+PROBE_TAKEN = """
+UPDATE route_circuits SET taken_probes = taken_probes || %s::uuid
+WHERE route_id = %s AND network = %s"""
 
 REST_AGAIN = """
 UPDATE route_circuits SET probe_at = %s, probe_until = NULL WHERE route_id = %s AND network = %s"""
@@ -66,7 +70,9 @@ def _probe_started(event: Route.ProbeStarted) -> Sequence[Statement]:
 
 
 def _probe_passed(event: Route.ProbePassed) -> Sequence[Statement]:
-    return [(START_PROBE, (None, event.originator_id, event.network))]
+    where = (event.originator_id, event.network)
+    taken = [(PROBE_TAKEN, (event.message_id, *where))] if event.result == "accepted" else []
+    return [(START_PROBE, (None, *where)), *taken]
 
 
 def _probe_failed(event: Route.ProbeFailed) -> Sequence[Statement]:

@@ -53,6 +53,24 @@ class EndProbe(PlainCommand):
 
 
 @dataclass(frozen=True, slots=True)
+class HearOfProbe(PlainCommand):
+    """Take note that a route that stalled reported on a message that tried it."""
+
+    route: str
+    network: str
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        """The route."""
+        needs.settings.add(route_id(self.route))
+
+    def decide(self, books: Books) -> bool:
+        """Bring it back and return True; False for the second of two who saw the same."""
+        route = _find_or_name(books, self.route, self.cause)
+        return route.hear_of_probe(self.network, self.cause)
+
+
+@dataclass(frozen=True, slots=True)
 class OverrideRoute(PlainCommand):
     """Say what becomes of a route, whatever its health."""
 

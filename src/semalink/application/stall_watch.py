@@ -8,7 +8,7 @@ from typing import Protocol
 
 from semalink.application.ledger import Ledger
 from semalink.application.route_book import RouteRecords, resting
-from semalink.application.routes import TripRoute
+from semalink.application.routes import HearOfProbe, TripRoute
 from semalink.domain.cause import Cause
 from semalink.domain.route_health import (
     EVERY_NETWORK,
@@ -39,7 +39,19 @@ class StallReads(Protocol):
         ...
 
     async def unreported(self, since: datetime, until: datetime) -> Sequence[MinuteTally]:
-        """Count what of it had no final report so far."""
+        """Count what of it had no final report so far, though the route was asked if it can be."""
+        ...
+
+    async def unasked(self, since: datetime, until: datetime) -> Sequence[MinuteTally]:
+        """Count what of it was not asked for yet: that it is not heard of may be our doing."""
+        ...
+
+    async def is_behind(self) -> bool:
+        """Whether reports that came long ago were not read yet, so that silence is ours."""
+        ...
+
+    async def heard_of(self) -> Sequence[tuple[str, str]]:
+        """Return stalled routes, each with its network, that reported on a probe."""
         ...
 
     async def read(self, since_second: int) -> RouteRecords:
@@ -68,14 +80,21 @@ class StallWatch:
     async def look(self) -> None:
         """Look once. Raises NotReady or LedgerUnavailable."""
         now = self._now()
+        for route, network in await self._reads.heard_of():
+            cause = Cause(ACTOR, now, self._new_request_id())
+            await self._ledger.execute(HearOfProbe(route, network, cause))
+        if await self._reads.is_behind():
+            return
         since, until = now - STALL_OLDEST, now - STALL_YOUNGEST
         records = await self._reads.read(int(now.timestamp()))
         begins = _begins(records)
         taken = _by_route(await self._reads.submitted(since, until), begins)
         silent = _by_route(await self._reads.unreported(since, until), begins)
+        unasked = _by_route(await self._reads.unasked(since, until), begins)
         for route in sorted(taken):
             out = resting(records, route)
-            for diagnosis in diagnose_stall(taken[route], silent.get(route, Counter()), out):
+            judged = taken[route] - unasked.get(route, Counter())
+            for diagnosis in diagnose_stall(judged, silent.get(route, Counter()), out):
                 cause = Cause(ACTOR, now, self._new_request_id())
                 if (await self._ledger.execute(TripRoute(route, diagnosis, cause))).value:
                     self._on_trip(route, diagnosis)

@@ -11,10 +11,11 @@ from semalink.domain.cause import Cause
 from semalink.domain.route_health import (
     PROBE_LEASE,
     PROBES_TO_RECOVER,
-    RELAPSE,
     WINDOW_SECONDS,
     Diagnosis,
+    TripCause,
     pause_before_probe,
+    relapse_within,
 )
 from semalink.domain.routing import RouteMode
 
@@ -195,7 +196,8 @@ class Route(Aggregate):
         breaker = self.breakers.get(diagnosis.network, Breaker())
         if breaker.is_open:
             return False
-        is_relapse = breaker.recovered_at is not None and cause.at < breaker.recovered_at + RELAPSE
+        within = relapse_within(diagnosis.cause)
+        is_relapse = breaker.recovered_at is not None and cause.at < breaker.recovered_at + within
         trips_in_a_row = breaker.trips_in_a_row + 1 if is_relapse else 1
         figures = diagnosis.figures
         self._add(
@@ -234,14 +236,26 @@ class Route(Aggregate):
         facts = {"network": network, "message_id": message_id, "result": result}
         if passed:
             self._add(self.ProbePassed, cause, **facts)
-            if breaker.passed >= PROBES_TO_RECOVER:
+            if breaker.passed < PROBES_TO_RECOVER:
+                return
+            if breaker.cause != TripCause.STALL:
                 self._add(self.Recovered, cause, network=network, probes=breaker.passed)
-            return
+                return
+            # A route that stalls takes everything: only a report tells, and is waited for.
+            facts["result"] = "not_reported"
         trips_in_a_row = breaker.trips_in_a_row + 1
         probe_at = cause.at + pause_before_probe(trips_in_a_row, breaker.cause)
         self._add(
             self.ProbeFailed, cause, **facts, trips_in_a_row=trips_in_a_row, probe_at=probe_at
         )
+
+    def hear_of_probe(self, network: str, cause: Cause) -> bool:
+        """Bring back what stalled, because a probe was reported on; False when it did not."""
+        breaker = self.breakers.get(network)
+        if breaker is None or not breaker.is_open or breaker.cause != TripCause.STALL:
+            return False
+        self._add(self.Recovered, cause, network=network, probes=1)
+        return True
 
     def override(
         self, mode: RouteMode, reason: str, expires_at: datetime | None, cause: Cause

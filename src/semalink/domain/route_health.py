@@ -28,6 +28,8 @@ PROBES_TO_RECOVER = 3
 PROBE_LEASE = timedelta(seconds=30)
 #: A route that fails again so soon after it came back goes on with its longer pauses.
 RELAPSE = timedelta(minutes=10)
+#: A stall shows after minutes only, and more so while little is sent.
+RELAPSE_STALLED = timedelta(hours=1)
 _FIRST_PAUSE = timedelta(seconds=15)
 _LONGEST_PAUSE = timedelta(minutes=5)
 #: A route that stalls takes probes as it takes everything: it is given time instead.
@@ -102,6 +104,11 @@ def pause_before_probe(trips_in_a_row: int, cause: str = "") -> timedelta:
     if cause == TripCause.STALL:
         return min(_FIRST_PAUSE_STALLED * (1 << doublings), _LONGEST_PAUSE_STALLED)
     return min(_FIRST_PAUSE * (1 << doublings), _LONGEST_PAUSE)
+
+
+def relapse_within(cause: str) -> timedelta:
+    """Return how soon after a recovery a trip goes on with the longer pauses of before."""
+    return RELAPSE_STALLED if cause == TripCause.STALL else RELAPSE
 
 
 def measure(

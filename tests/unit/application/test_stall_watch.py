@@ -135,12 +135,14 @@ class LateReads(MemoryStalls):
 
 
 async def test_a_stalled_route_rests_for_minutes_and_its_past_is_over_when_it_is_back(
+    *,
     watch: StallWatch,
     take: Callable[..., None],
     ledger: MemoryLedger,
     clock: MemoryClock,
     cause: Callable[..., Cause],
     trips: list[tuple[str, str]],
+    stalls: MemoryStalls,
 ) -> None:
     take(40, 40)
     await watch.look()
@@ -153,14 +155,57 @@ async def test_a_stalled_route_rests_for_minutes_and_its_past_is_over_when_it_is
         ledger.decide(
             EndProbe("celcom", "", UUID(int=number), "accepted", passed=True, cause=cause())
         )
+    last = ledger.events_of(route_id("celcom"))[-1]
 
+    stalls.heard.append(("celcom", ""))
     await watch.look()
+    await watch.look()
+    stalls.heard.clear()
+    back = ledger.events_of(route_id("celcom"))[-1]
     take(40, 40, minutes_ago=-1)
     clock.advance(minutes=7)
     await watch.look()
 
     assert rested == timedelta(minutes=5)
+    # Three answers are no reports.
+    assert isinstance(last, Route.ProbeFailed)
+    assert (last.result, last.probe_at) == ("not_reported", back.timestamp + timedelta(minutes=10))
+    assert isinstance(back, Route.Recovered)
     assert trips == [("celcom", "")] * 2
+
+
+async def test_look_blames_no_route_while_reports_wait_to_be_read(
+    watch: StallWatch,
+    take: Callable[..., None],
+    trips: list[tuple[str, str]],
+    stalls: MemoryStalls,
+) -> None:
+    take(40, 40)
+    stalls.behind = True
+
+    await watch.look()
+
+    assert trips == []
+
+
+@pytest.mark.parametrize(("silent", "stalled"), [(9, False), (10, True)])
+async def test_look_judges_by_what_was_asked_for(
+    *,
+    watch: StallWatch,
+    take: Callable[..., None],
+    clock: MemoryClock,
+    trips: list[tuple[str, str]],
+    stalls: MemoryStalls,
+    silent: int,
+    stalled: bool,
+) -> None:
+    take(1020, silent)
+    minute = clock.now() - timedelta(minutes=6)
+    stalls.not_asked.append(MinuteTally("celcom", "", minute, 1000))
+
+    await watch.look()
+
+    assert bool(trips) is stalled
 
 
 def _start_probe(ledger: MemoryLedger, message_id: UUID, cause: Cause) -> None:

@@ -55,6 +55,23 @@ def test_trip_takes_a_route_out_of_use_with_the_figures_that_did_it(route: Route
     assert event.probe_at == START + timedelta(seconds=15)
 
 
+def test_trip_of_a_stall_goes_on_with_longer_pauses_within_the_hour(route: Route) -> None:
+    stall = Diagnosis(EVERY_NETWORK, TripCause.STALL, Figures(40, 40))
+    route.trip(stall, at(0))
+    route.hear_of_probe(EVERY_NETWORK, at(60))
+    route.trip(stall, at(3_000))
+
+    event = route.collect_events()[-1]
+    assert isinstance(event, Route.Tripped)
+    assert event.trips_in_a_row == 2
+
+
+def test_hear_of_probe_changes_nothing_of_a_route_that_did_not_stall(tripped: Route) -> None:
+    assert not tripped.hear_of_probe(EVERY_NETWORK, at(1))
+    assert not tripped.hear_of_probe("airtel", at(1))
+    assert names(tripped) == []
+
+
 def test_trip_changes_nothing_when_another_worker_was_faster(tripped: Route) -> None:
     has_tripped = tripped.trip(OUTAGE, at(1))
 

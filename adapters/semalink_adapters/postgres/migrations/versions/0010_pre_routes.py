@@ -37,6 +37,8 @@ CREATE TABLE route_circuits (
     probe_at timestamptz NOT NULL,
     probe_until timestamptz,
     error_permille integer NOT NULL,
+    -- Messages that it took as probes since then.
+    taken_probes uuid[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (route_id, network)
 )""")
     op.execute("""
