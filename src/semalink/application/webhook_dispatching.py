@@ -41,6 +41,8 @@ BURST = timedelta(seconds=1)
 WINDOWS_MAX = 20_000
 #: What was issued so long ago and is in nobody's hands was lost.
 LOST_AFTER = timedelta(minutes=2)
+#: A new leader waits for so long: workers may hold what they did while the database was away.
+LEAD_GRACE = timedelta(seconds=10)
 
 _UNTRIED = Record()
 
@@ -150,6 +152,8 @@ class Dispatcher:
         self._now = now
         self._new_request_id = new_request_id
         self._observer = observer
+        #: The first repair.
+        self._leads_since: datetime | None = None
         self._windows: dict[UUID, Window] = {}
         #: The endpoint that came first in the last step.
         self._first = UUID(int=0)
@@ -183,6 +187,10 @@ class Dispatcher:
 
     async def repair(self) -> int:
         """Make due again what was lost on the way; return how much it was."""
+        now = self._now()
+        self._leads_since = self._leads_since or now
+        if now - self._leads_since < LEAD_GRACE:
+            return 0
         count = await self._book.take_back_lost(LOST_AFTER)
         if count:
             _log.warning("webhooks_taken_back", count=count)

@@ -259,10 +259,22 @@ async def test_publish_again_publishes_page_by_page_what_is_issued(world: World)
 
 
 async def test_repair_says_how_much_was_lost(world: World):
+    await world.dispatcher.repair()
+    world.clock.advance(seconds=10)
     assert await world.dispatcher.repair() == 0
     world.book.lost = 3
 
     assert await world.dispatcher.repair() == 3
+
+
+async def test_repair_leaves_to_the_workers_what_they_hold_when_the_database_is_back(world: World):
+    world.book.lost = 3
+
+    at_once = await world.dispatcher.repair()
+    world.clock.advance(seconds=9)
+    soon = await world.dispatcher.repair()
+
+    assert (at_once, soon) == (0, 0)
 
 
 async def test_step_keeps_the_windows_of_a_bounded_number_of_endpoints(world: World):
