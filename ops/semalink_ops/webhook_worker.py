@@ -106,7 +106,7 @@ class TracedCourier:
         self._courier = courier
         self._tracing = tracing
 
-    async def deliver(self, claimed: Claimed) -> Outcome:
+    async def deliver(self, claimed: Claimed) -> Outcome | None:
         """Send once."""
         delivery_id = format_id(DELIVERY_PREFIX, claimed.delivery_id)
         with self._tracing.work("deliver_webhook", delivery_id=delivery_id):

@@ -64,7 +64,10 @@ class OpenedKey(NamedTuple):
 class KeyRing:
     """The signing keys of endpoints, opened once and looked up anew every few moments."""
 
-    def __init__(self, source: SecretSource, sealer: Sealer) -> None:
+    def __init__(
+        self, source: SecretSource, sealer: Sealer, endpoints_max: int = ENDPOINTS_MAX
+    ) -> None:
+        self._endpoints_max = endpoints_max
         self._source = source
         self._sealer = sealer
         self._opened: dict[UUID, OpenedKey] = {}
@@ -81,11 +84,14 @@ class KeyRing:
         if not stale:
             return
         found = await self._source(stale)
-        if len(self._rings) + len(stale) > ENDPOINTS_MAX:
-            self._rings.clear()
-            self._opened.clear()
         for each in stale:
+            # Taken out and put back, so that the one looked up longest ago is always the first.
+            self._rings.pop(each, None)
             self._rings[each] = (now, [*self._open_all(found.get(each, ()))])
+        while len(self._rings) > self._endpoints_max:
+            _, ring = self._rings.pop(next(iter(self._rings)))
+            for one in ring:
+                self._opened.pop(one.secret_id, None)
 
     def keys_of(self, endpoint_id: UUID, at: datetime) -> Sequence[OpenedKey]:
         """Return the keys that sign now, newest first; load them before."""
@@ -116,14 +122,14 @@ class SigningCourier:
         self._keys = keys
         self._now = now
 
-    async def deliver(self, claimed: Claimed) -> Outcome:
-        """Send once; whatever goes wrong is in the outcome."""
+    async def deliver(self, claimed: Claimed) -> Outcome | None:
+        """Send once; whatever goes wrong is in the outcome. None when there is no key to sign."""
         assert claimed.payload is not None, "what has no payload is not delivered"
         sent_at = self._now()
         keys = self._keys.keys_of(claimed.endpoint_id, sent_at)
         if not keys:
             # Nobody could tell it from a forgery.
-            return _outcome(claimed, Answer(None, "no_key"), 0, [], sent_at)
+            return None
         timestamp = int(sent_at.timestamp())
         headers = {
             "content-type": "application/json",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,13 +17,14 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from semalink.application.bus import NotReady
 from semalink.application.ledger import Answer, Ledger, LedgerUnavailable
 from semalink.application.webhook_attempts import Followed, GiveUpDelivery, RecordAttempt
 from semalink.application.webhook_dispatching import ACTOR, Ticket
 from semalink.application.webhook_lines import Line, Share
 from semalink.domain.cause import Cause
 from semalink.domain.errors import WebhookDeliveryNotFound
-from semalink.domain.ids import DELIVERY_PREFIX, format_id
+from semalink.domain.ids import DELIVERY_PREFIX, ENDPOINT_PREFIX, format_id
 from semalink.domain.webhook_delivery import Attempt, GivenUp
 from semalink.domain.webhook_endpoint import DisabledReason
 
@@ -43,6 +45,9 @@ PUT_OFF_SECONDS = 2.0
 RECORD_SECONDS_MAX = 120.0
 #: The class of an attempt that failed by a fault of ours.
 CRASHED = "internal"
+#: Counted where no key signs, as in a worker whose setting is wrong; due again after this.
+NO_KEY = "no_key"
+NO_KEY_SECONDS = 30.0
 #: Endpoints whose speed is remembered.
 ENDPOINTS_MAX = 10_000
 
@@ -90,8 +95,8 @@ class Claims(Protocol):
 class Courier(Protocol):
     """Makes one attempt: signs, sends and judges the answer. It raises nothing."""
 
-    async def deliver(self, claimed: Claimed) -> Outcome:
-        """Send to the endpoint once."""
+    async def deliver(self, claimed: Claimed) -> Outcome | None:
+        """Send to the endpoint once; None, and nothing, when no key signs it here."""
         ...
 
 
@@ -261,10 +266,23 @@ class Sender:
             self._room.set()
             took = line.end(turn, self._now())
             self._go_on(claimed.account_id, line)
+        if outcome is None:
+            await self._leave(claimed)
+            return
         attempt = outcome.attempt
         self._observer.attempted(attempt.error_class or "delivered", took.total_seconds())
         await self._record(claimed, outcome)
         self._on_room()
+
+    async def _leave(self, claimed: Claimed) -> None:
+        # A fault of ours, so it uses no attempt up; another worker may have the right key.
+        self._observer.attempted(NO_KEY, 0.0)
+        _log.error(
+            "webhook_not_signed", endpoint_id=format_id(ENDPOINT_PREFIX, claimed.endpoint_id)
+        )
+        # While the database is away its lease ends, and it comes again.
+        with suppress(NotReady):
+            await self._claims.put_off([claimed], NO_KEY_SECONDS)
 
     async def _record(self, claimed: Claimed, outcome: Outcome) -> None:
         command = RecordAttempt(

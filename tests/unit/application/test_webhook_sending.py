@@ -57,8 +57,9 @@ class Courier:
         self.hung: set[int] = set()
         self.wakes = asyncio.Event()
         self.crashes: set[int] = set()
+        self.unsigned: set[int] = set()
 
-    async def deliver(self, claimed: Claimed) -> Outcome:
+    async def deliver(self, claimed: Claimed) -> Outcome | None:
         number = claimed.delivery_id.int
         self.begun.append(number)
         if number in self.hung:
@@ -67,6 +68,8 @@ class Courier:
             msg = "a bug"
             raise RuntimeError(msg)
         await self.may_end.wait()
+        if number in self.unsigned:
+            return None
         attempt = Attempt(claimed.attempt_no, "delivered", claimed.url, 200, None, 1)
         return Outcome(attempt)
 
