@@ -184,7 +184,7 @@ class RateLimiter:
             if held.tokens < held.low_water and not held.is_queued and now >= held.dry_until:
                 self._enqueue(held)
             return self._said(held, 0)
-        if units >= held.dry_units and now < held.dry_until:
+        if units == held.dry_units and now < held.dry_until:
             return self._said(held, max(1, held.retry_at - now))
         waiting = _Waiting(units, asyncio.get_running_loop().create_future())
         held.waiting.append(waiting)
@@ -287,11 +287,11 @@ class RateLimiter:
                 held.tokens -= served.units
                 served.decided.set_result(0)
         if waiting and grant.retry_nanos:
-            # Who asks for no less would hear the same; who asks for less may still be served.
+            # Who asks for less may still be served, and who asks for more has to wait longer.
             refused = waiting[0].units
-            held.waiting = deque(one for one in waiting if one.units < refused)
+            held.waiting = deque(one for one in waiting if one.units != refused)
             for one in waiting:
-                if one.units >= refused:
+                if one.units == refused:
                     _refuse(one, grant.retry_nanos)
         if held.waiting:
             self._enqueue(held)

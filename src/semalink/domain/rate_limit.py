@@ -14,6 +14,8 @@ from semalink.domain.limit import NANOS, Limit
 
 #: A key that was not heard of for so long gives its share to the others.
 ACTIVE_NANOS = 10 * NANOS
+#: What a key waits for and does not come for is kept for it so long.
+CLAIM_NANOS = 3 * NANOS
 #: So many keys at once have a share each; those beyond them have one together.
 KEYS_MAX = 100
 #: Under it go the keys that share.
@@ -113,11 +115,31 @@ class KeyBuckets:
 
 
 @dataclass(slots=True)
+class Claim:
+    """More units than a key's share, for which it was told to come again."""
+
+    key_id: UUID
+    units: int
+    #: When it was told to come.
+    ready_at: int
+
+    def is_over(self, now: int) -> bool:
+        """Whether the key did not come in time."""
+        return now > self.ready_at + CLAIM_NANOS
+
+    def withheld(self, interval: int, now: int) -> int:
+        """Return what others leave in the bucket, so that it holds the units when they are due."""
+        return max(0, self.units * interval - max(0, self.ready_at - now))
+
+
+@dataclass(slots=True)
 class AccountBuckets:
     """The buckets of one account, in one mode, and of its keys that send."""
 
     full_at: int = 0
     keys: dict[UUID, KeyBuckets] = field(default_factory=dict)
+    #: One at a time, or two would wait for one another.
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +164,7 @@ class Grant(NamedTuple):
     units: int
     #: What the key could be given besides, now.
     remaining: int
-    #: Until what was needed can be given, if nobody else takes it; 0 when it was given.
+    #: Until what was needed can be given, whatever others take; 0 when it was given.
     retry_nanos: int
 
 
@@ -154,11 +176,15 @@ def lease(buckets: AccountBuckets, ask: Ask, now: int) -> Grant:
         units = min(max(free, ask.need), ask.need + ask.extra)
         if units:
             view.charge(units, overdraws=units > free)
+        view.settle(ask.need)
         return Grant(units, max(0, free - units), 0)
     if view.may_overdraw(ask.need):
         view.charge(ask.need, overdraws=True)
+        view.settle(ask.need)
         return Grant(ask.need, 0, 0)
-    return Grant(0, free, view.wait(ask.need))
+    wait = view.wait(ask.need)
+    view.claim(ask.need, wait)
+    return Grant(0, free, wait)
 
 
 class _View:
@@ -168,7 +194,9 @@ class _View:
     is lost. A share fills as many times slower as there are active keys.
     """
 
-    def __init__(self, buckets: AccountBuckets, ask: Ask, now: int, key: KeyBuckets) -> None:
+    def __init__(self, buckets: AccountBuckets, ask: Ask, now: int, key_id: UUID) -> None:
+        key = buckets.keys[key_id]
+        self._key_id = key_id
         self._buckets = buckets
         self._limits = ask.limits
         self._now = now
@@ -189,6 +217,11 @@ class _View:
         kept = _headroom_of(limit) if has_quiet_keys else 0
         #: Of the account's bucket, for keys that were quiet.
         self._headroom = kept * self._interval
+        claim = buckets.claim
+        is_others = claim is not None and claim.key_id != key_id
+        self._others_claim = claim if is_others else None
+        #: Of the account's bucket, for a key that waits for more than its share.
+        self._claimed = claim.withheld(self._interval, now) if claim and is_others else 0
         self._is_new = False
 
     @classmethod
@@ -203,7 +236,7 @@ class _View:
         if key is None:
             key = buckets.keys[key_id] = KeyBuckets(0, 0, now)
         key.seen_at = now
-        view = cls(buckets, ask, now, key)
+        view = cls(buckets, ask, now, key_id)
         view._clamp()
         if is_new:
             view._welcome()
@@ -241,7 +274,8 @@ class _View:
         """Return what the key may take now: of what is kept for newcomers, they what they need."""
         filled = self._filled(self._buckets.full_at) - self._headroom
         unreserved = (filled - self._reserved) // self._interval
-        free = min(filled // self._interval, max(self._share_level(), unreserved))
+        unclaimed = (filled - self._claimed) // self._interval
+        free = min(unclaimed, max(self._share_level(), unreserved))
         if self._is_new and is_needed:
             level = (filled + self._headroom) // self._interval
             free = max(free, min(level, _headroom_of(self._limits.account)))
@@ -250,7 +284,7 @@ class _View:
     def may_overdraw(self, units: int) -> bool:
         """Whether a key that let its whole share gather may for once take that of others too."""
         is_share_full = self._key.share_full_at <= self._now
-        level = self._filled(self._buckets.full_at) // self._interval
+        level = (self._filled(self._buckets.full_at) - self._claimed) // self._interval
         return is_share_full and units <= min(level, self._own_level())
 
     def charge(self, units: int, *, overdraws: bool = False) -> None:
@@ -265,19 +299,36 @@ class _View:
             key.own_full_at = max(key.own_full_at, now) + units * self._limits.key.interval_nanos
 
     def wait(self, units: int) -> int:
-        """Return how long it takes until the units can be had, if nobody else takes them."""
+        """Return how long it takes until the units can be had, whatever other keys take."""
         needed = units * self._interval
-        ways = [max(self._account_wait(needed), self._key.share_full_at - self._now)]
-        of_share = units * self._share_interval
-        if of_share <= self._window and needed + self._headroom <= self._window:
+        wait = max(self._account_wait(needed), self._key.share_full_at - self._now)
+        if self._is_within_share(units):
+            of_share = units * self._share_interval
             share_wait = self._key.share_full_at + of_share - self._now - self._window
-            ways.append(max(share_wait, self._account_wait(needed + self._headroom)))
-        # The shares of the others fill meanwhile.
-        of_others = -(-self._window * (self._key_count - 1) // self._key_count)
-        unreserved = needed + self._headroom + of_others
-        if unreserved <= self._window:
-            ways.append(self._account_wait(unreserved))
-        return max(1, min(ways), self._own_wait(units))
+            wait = min(wait, max(share_wait, self._account_wait(needed + self._headroom)))
+        if self._others_claim is not None:
+            wait = max(wait, self._wait_beside(self._others_claim, needed))
+        return max(1, wait, self._own_wait(units))
+
+    def _wait_beside(self, claim: Claim, needed: int) -> int:
+        until_over = claim.ready_at + CLAIM_NANOS + 1 - self._now
+        both = needed + claim.units * self._interval + self._headroom
+        return min(until_over, self._account_wait(both)) if both <= self._window else until_over
+
+    def claim(self, units: int, wait: int) -> None:
+        """Let others leave units that are more than a share, so that they are there in time."""
+        if self._others_claim is None and not self._is_within_share(units):
+            self._buckets.claim = Claim(self._key_id, units, self._now + wait)
+
+    def settle(self, units: int) -> None:
+        """Forget what the key waited for, if this was it."""
+        claim = self._buckets.claim
+        if claim is not None and claim.key_id == self._key_id and units >= claim.units:
+            self._buckets.claim = None
+
+    def _is_within_share(self, units: int) -> bool:
+        is_kept = units * self._interval + self._headroom <= self._window
+        return is_kept and units * self._share_interval <= self._window
 
     def _share_level(self) -> int:
         return self._filled(self._key.share_full_at) // self._share_interval
@@ -307,10 +358,13 @@ def _headroom_of(limit: Limit) -> int:
 
 
 def _forget_silent(buckets: AccountBuckets, now: int) -> None:
+    if buckets.claim is not None and buckets.claim.is_over(now):
+        buckets.claim = None
+    waiting = buckets.claim and buckets.claim.key_id
     silent = [
         key_id
         for key_id, key in buckets.keys.items()
-        if now - key.seen_at > ACTIVE_NANOS and key.own_full_at <= now
+        if now - key.seen_at > ACTIVE_NANOS and key.own_full_at <= now and key_id != waiting
     ]
     for key_id in silent:
         del buckets.keys[key_id]

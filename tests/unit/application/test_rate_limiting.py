@@ -178,6 +178,17 @@ async def test_admit_serves_a_small_one_that_waits_behind_a_large_one(desk: Desk
     assert answers == [False, True, False]
 
 
+async def test_admit_tells_each_size_its_own_wait(desk: Desk) -> None:
+    await desk.admit(caller_of(), 500)
+    await desk.admit(caller_of(), 1)
+
+    after_a_small_one = await desk.limiter.admit(caller_of(), 300)
+    together = await asyncio.gather(*(desk.limiter.admit(caller_of(), n) for n in (100, 400)))
+
+    waits = [one.retry_nanos for one in (after_a_small_one, *together)]
+    assert waits == pytest.approx([3 * NANOS, NANOS, 4 * NANOS], abs=MILLIS)
+
+
 async def test_admit_names_the_key_that_has_a_limit_of_its_own(desk: Desk) -> None:
     own = Limit(2, 4)
     limits = Limits(GROWTH.account, own, key_count=2)

@@ -6,6 +6,7 @@ from semalink.domain.account import Tier
 from semalink.domain.limit import NANOS, Limit
 from semalink.domain.rate_limit import (
     ACTIVE_NANOS,
+    CLAIM_NANOS,
     CROWD,
     KEYS_MAX,
     AccountBuckets,
@@ -122,6 +123,62 @@ def test_lease_lets_a_full_share_take_a_whole_burst_at_once() -> None:
     assert soon.units == 0
     assert soon.retry_nanos >= 5 * NANOS
     assert again.units == 49
+
+
+@pytest.mark.parametrize("units", [260, 300, 500])
+def test_lease_gives_a_batch_above_the_share_when_it_said_beside_a_flood(units: int) -> None:
+    desk = Desk(Limits(Limit(100, 500), key_count=2))
+    given, flooded, due_at = 0, 0, NOW + 5 * NANOS
+
+    for _ in range(6_000):
+        desk.now += NANOS // 100
+        flooded += desk.lease(1, need=1, extra=50).units
+        if desk.now >= due_at:
+            grant = desk.lease(2, need=units)
+            given += grant.units
+            due_at = desk.now + (grant.retry_nanos or NANOS)
+
+    assert given >= 3 * units
+    assert given == pytest.approx(3_000, rel=0.4)
+    assert given + flooded <= 500 + 6_000
+    assert flooded >= 2_400
+
+
+def test_lease_states_a_wait_that_a_flood_does_not_defeat() -> None:
+    desk = Desk(Limits(Limit(100, 500), key_count=2))
+    desk.lease(2, need=1)
+    desk.lease(1, need=1, extra=1_000)
+    refused = desk.lease(2, need=300)
+    due_at = desk.now + refused.retry_nanos
+
+    while desk.now < due_at:
+        desk.lease(1, need=1, extra=50)
+        desk.now += min(NANOS // 100, due_at - desk.now)
+
+    assert refused.units == 0
+    assert desk.lease(2, need=300).units == 300
+    assert desk.buckets.claim is None
+
+
+def test_lease_keeps_a_claim_for_so_long_and_one_at_a_time() -> None:
+    desk = Desk(Limits(Limit(100, 500), key_count=3))
+    for key in (1, 2, 3):
+        desk.lease(key, need=1)
+    desk.lease(1, need=1, extra=1_000)
+    first, second = desk.lease(2, need=400), desk.lease(3, need=300)
+    desk.now += first.retry_nanos
+    flood = desk.lease(1, need=150)
+
+    claim = desk.buckets.claim
+    desk.now += CLAIM_NANOS + 1
+    late = desk.lease(1, need=1, extra=1_000)
+
+    assert second.retry_nanos >= first.retry_nanos + 3 * NANOS
+    assert flood.units == 0
+    assert claim is not None
+    assert (claim.key_id, claim.units) == (UUID(int=2), 400)
+    assert late.units > 150
+    assert desk.buckets.claim is None
 
 
 def test_lease_bounds_a_key_by_its_own_limit() -> None:
