@@ -1,5 +1,6 @@
 """Which route a message takes next, as its own history and the board of routes have it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from semalink.application.ledger import Books
@@ -18,10 +19,20 @@ from semalink.domain.routing import (
 )
 
 
-def choose_for(message: Message, routes: Routes, books: Books, cause: Cause) -> Choice | None:
+@dataclass(frozen=True, slots=True)
+class MayProbe:
+    """The message would try a route that rested, which has to be in the books for that."""
+
+    route: str
+    probes: str
+
+
+def choose_for(
+    message: Message, routes: Routes, books: Books, cause: Cause, probing: str | None
+) -> Choice | MayProbe | None:
     """Return the route of a message, with the probe begun when it is one; None when none is left.
 
-    The routes that may be probed must be in the books.
+    ``probing`` names the route in the books.
     """
     if message.asked.mode == Mode.TEST:
         return None if message.outcome_unknown else Choice(TEST_ROUTE, Reason.TEST)
@@ -29,7 +40,9 @@ def choose_for(message: Message, routes: Routes, books: Books, cause: Cause) -> 
     choice = choose_route(routes, traits, cause.at)
     if choice is None or choice.probes is None:
         return choice
-    route = books.find(Route, route_id(choice.route))
+    if probing is None:
+        return MayProbe(choice.route, choice.probes)
+    route = books.find(Route, route_id(choice.route)) if choice.route == probing else None
     if route is not None and route.start_probe(choice.probes, message.id, cause):
         return choice
     # Another message is at it.

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from semalink.application.choosing import (
+    MayProbe,
     choose_for,
     has_other_routes,
     health_for,
@@ -83,7 +84,7 @@ class Settled:
     """Nothing more is to be done for now: ended, submitted, put off or waiting for a report."""
 
 
-Next = Ready | Wait | Overdue | TryAgain | Settled
+Next = Ready | MayProbe | Wait | Overdue | TryAgain | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +96,14 @@ class StartSubmission(PlainCommand):
     routes: Routes | None
     policy: Policy
     cause: Cause
+    #: The route that it may probe, as said by a MayProbe before.
+    probing: str | None = None
 
     def needs(self, needs: Needs) -> None:
-        """Only the message, because starting costs nothing; and routes that it may probe."""
+        """Only the message, because starting costs nothing; and the route that it may probe."""
         needs.messages.add(self.job.message_id)
-        if self.routes is not None:
-            due = self.routes.board.due_probes(self.cause.at)
-            needs.settings.update(route_id(name) for name in due)
+        if self.probing is not None:
+            needs.settings.add(route_id(self.probing))
 
     def decide(self, books: Books) -> Next:
         """Start a waiting message on the best route that has not refused it."""
@@ -123,7 +125,9 @@ class StartSubmission(PlainCommand):
         if message.retry_at is not None and self.cause.at < message.retry_at:
             return Wait(message.retry_at)
         routes = _routes_of(self.routes, self.policy)
-        choice = choose_for(message, routes, books, self.cause)
+        choice = choose_for(message, routes, books, self.cause, self.probing)
+        if isinstance(choice, MayProbe):
+            return choice
         if choice is None:
             if is_switched_off(message, routes):
                 self._put_off(message, "switched_off", self.cause.at)

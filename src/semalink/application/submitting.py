@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from tenacity import (
@@ -15,6 +15,7 @@ from tenacity import (
 )
 
 from semalink.application.bus import NotReady
+from semalink.application.choosing import MayProbe
 from semalink.application.ledger import Answer, Ledger, LedgerUnavailable
 from semalink.application.ports import Aggregator, OutcomeUnknown, Receipt, SendFailed
 from semalink.application.route_watch import Call, RouteWatch
@@ -43,6 +44,9 @@ Freed = asyncio.Future[datetime]
 _Caused = StartSubmission | RecordReceipt | RecordRefusal | RecordUnknownOutcome | ExpireInQueue
 
 ACTOR = "worker:sms"
+
+#: How long no other message of this worker asks whether it may probe a route.
+ASK_ONCE_IN = timedelta(seconds=1)
 
 #: Every route once, and once more after a lost answer.
 HAND_OVERS_MAX = 4
@@ -168,10 +172,15 @@ class Submitter:
         routes = Routes(self._watch.board, wish)
         command = StartSubmission(job, routes, self._policy, self._cause(request_id))
         try:
-            return await self._record(command)
+            step = await self._record(command)
         except MessageNotFound:
             # Its partition was archived, so it ended long ago.
             return Settled()
+        if not isinstance(step, MayProbe):
+            return step
+        # The history of a route is long, and read for such a message only.
+        self._watch.note_probe(step.route, step.probes, self._now() + ASK_ONCE_IN)
+        return await self._record(replace(command, probing=step.route))
 
     async def _hand_over(self, work: _Work, ready: Ready) -> Next:
         started_at = self._now()

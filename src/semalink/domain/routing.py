@@ -143,14 +143,6 @@ class Board:
         """Return a board on which nothing is known of any route."""
         return cls({name: RouteStanding() for name in (*order, *dedicated)}, order)
 
-    def due_probes(self, now: datetime) -> Sequence[str]:
-        """Return the routes that some message may probe now."""
-        return [
-            name
-            for name, standing in self.standings.items()
-            if any(circuit.is_due(now, Lane.NORMAL) for circuit in standing.circuits.values())
-        ]
-
     def with_probe(self, route: str, network: str, until: datetime) -> "Board":
         """Return the board with a probe under way."""
         standing = self.standings[route]

@@ -1,19 +1,22 @@
 import asyncio
 from collections.abc import Callable
-from uuid import UUID
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from semalink.application.choosing import MayProbe
+from semalink.application.ledger import Needs
 from semalink.application.ports import FailureClass, OutcomeUnknown, SendFailed
 from semalink.application.route_watch import RouteWatch
 from semalink.application.routes import OverrideRoute, TripRoute
-from semalink.application.submission import Job, Policy, Ready, StartSubmission, Wait
+from semalink.application.submission import Job, Policy, Ready, RecordRefusal, StartSubmission, Wait
 from semalink.application.submitting import Submitter
 from semalink.domain import message_steps
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane
 from semalink.domain.message import Message
-from semalink.domain.route import Route, route_id
+from semalink.domain.route import route_id
 from semalink.domain.route_health import EVERY_NETWORK, Diagnosis, Figures, TripCause
 from semalink.domain.routing import Board, Circuit, RouteMode, Routes, RouteStanding
 from semalink.domain.status import Status
@@ -128,8 +131,8 @@ async def test_submit_sends_the_message_of_a_failed_probe_on_the_other_route(
 async def test_submit_ends_a_probe_by_its_lease_when_the_ledger_is_away(
     submitter: Submitter, rested: RouteWatch, accepted: Job, ledger: MemoryLedger
 ) -> None:
-    # Started, charged, and then away.
-    ledger.outages.extend([False, False, True])
+    # Asked, started, charged, and then away.
+    ledger.outages.extend([False, False, False, True])
 
     await submitter.submit(accepted)
 
@@ -143,7 +146,7 @@ def test_start_probes_with_one_of_two_messages_that_ask_at_once(
     clock.advance(seconds=15)
     board = _due(clock)
     starts = [
-        StartSubmission(accept(), Routes(board), Policy(), cause(f"job_{number}"))
+        StartSubmission(accept(), Routes(board), Policy(), cause(f"job_{number}"), "celcom")
         for number in range(2)
     ]
 
@@ -158,10 +161,37 @@ def test_start_probes_with_one_of_two_messages_that_ask_at_once(
 def test_start_probes_nothing_when_the_route_was_never_recorded(
     accepted: Job, ledger: MemoryLedger, clock: MemoryClock, cause: Causes
 ) -> None:
-    ready = ledger.decide(StartSubmission(accepted, Routes(_due(clock)), Policy(), cause())).value
+    start = StartSubmission(accepted, Routes(_due(clock)), Policy(), cause(), "celcom")
+    ready = ledger.decide(start).value
 
     assert isinstance(ready, Ready)
     assert (ready.aggregator, ready.probes) == ("africastalking", None)
+
+
+@pytest.mark.parametrize("mode", [RouteMode.DISABLE, RouteMode.ENABLE, RouteMode.PREFER])
+def test_start_reads_no_history_of_a_route_that_it_cannot_probe(
+    accepted: Job, ledger: MemoryLedger, clock: MemoryClock, cause: Causes, mode: RouteMode
+) -> None:
+    board = _due(clock)
+    standings = {**board.standings, "celcom": replace(board.standings["celcom"], mode=mode)}
+
+    start = StartSubmission(
+        accepted, Routes(replace(board, standings=standings)), Policy(), cause()
+    )
+    needs = Needs()
+    start.needs(needs)
+
+    assert needs.settings == set()
+    assert isinstance(ledger.decide(start).value, Ready)
+
+
+def test_start_asks_for_the_route_that_it_would_probe(
+    accepted: Job, ledger: MemoryLedger, clock: MemoryClock, cause: Causes
+) -> None:
+    start = StartSubmission(accepted, Routes(_due(clock)), Policy(), cause())
+
+    assert ledger.decide(start).value == MayProbe("celcom", EVERY_NETWORK)
+    assert len(ledger.events_of(accepted.message_id)) == 1
 
 
 def _due(clock: MemoryClock) -> Board:
@@ -229,31 +259,21 @@ async def test_submit_puts_a_message_off_when_only_a_route_that_rests_may_take_i
     assert see(accepted).status is Status.SUBMITTED
 
 
-async def test_submit_puts_a_message_off_when_another_one_tries_the_route_that_rested(
-    *,
-    submitter: Submitter,
-    silenced: RouteWatch,
-    accepted: Job,
-    africastalking: MemoryAggregator,
-    celcom: MemoryAggregator,
-    clock: MemoryClock,
-    ledger: MemoryLedger,
-    see: See,
-    cause: Causes,
+def test_start_puts_a_message_off_when_the_route_that_is_left_went_out_of_use_meanwhile(
+    accepted: Job, ledger: MemoryLedger, clock: MemoryClock, cause: Causes, see: See
 ) -> None:
-    clock.advance(seconds=15)
-    await silenced.beat()
-    route = ledger.load(Route, route_id("celcom"))
-    assert route is not None
-    route.start_probe(EVERY_NETWORK, UUID(int=1), cause())
-    ledger.streams[Route][route.id] += route.collect_events()
+    circuit = Circuit(since=clock.now(), probe_at=clock.now() + timedelta(seconds=40))
+    resting = RouteStanding(circuits={EVERY_NETWORK: circuit})
+    routes = Routes(Board({"celcom": resting, "africastalking": RouteStanding()}))
+    ledger.decide(StartSubmission(accepted, routes, Policy(), cause("job_1")))
+    ledger.decide(RecordRefusal(accepted, 1, NO_SUCH_SENDER, None, Policy(), cause()))
 
-    await submitter.submit(accepted)
+    ledger.decide(StartSubmission(accepted, routes, Policy(), cause("job_2")))
 
-    assert choices(ledger, accepted) == [("africastalking", "failed_over")]
-    assert celcom.submissions == []
+    last = ledger.events_of(accepted.message_id)[-1]
+    assert isinstance(last, message_steps.PutOff)
+    assert (last.reason, last.retry_at) == ("routes_rest", circuit.probe_at)
     assert see(accepted).postponed == 1
-    assert isinstance(ledger.events_of(accepted.message_id)[-1], message_steps.PutOff)
 
 
 async def test_submit_of_a_lost_answer_waits_for_its_report_when_the_rest_is_switched_off(
