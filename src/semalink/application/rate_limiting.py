@@ -264,7 +264,9 @@ class RateLimiter:
         try:
             grants = await self._lease(turn, asks)
         except BaseException as broken:
-            _give_up(turn, broken)
+            # This asker ends: whoever still waits for it would wait for ever.
+            _give_up([*turn, *self._queue], broken)
+            self._queue.clear()
             raise
         now = self._now()
         for held, ask, grant in zip(turn, asks, grants, strict=True):

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from semalink.application.rate_limiting import (
 )
 from semalink.application.reading import Caller
 from semalink.domain.limit import NANOS, Limit
-from semalink.domain.rate_limit import Limits
+from semalink.domain.rate_limit import Ask, Grant, Limits
 from semalink_adapters.memory_buckets import MemoryBuckets
 
 ACCOUNT_ID = UUID(int=1)
@@ -365,6 +366,26 @@ async def test_admit_fails_for_everyone_who_waits_when_the_store_breaks(desk: De
 
     assert isinstance(answers[0], ZeroDivisionError)
     assert isinstance(asking.exception(), ZeroDivisionError)
+
+
+async def test_admit_asks_again_for_everyone_after_the_store_broke(desk: Desk) -> None:
+    class BrokenOnce(MemoryBuckets):
+        is_broken = True
+
+        async def lease(self, asks: Sequence[Ask]) -> Sequence[Grant]:
+            if self.is_broken:
+                self.is_broken = False
+                raise ZeroDivisionError
+            return await super().lease(asks)
+
+    limiter = RateLimiter(BrokenOnce(desk.clock), desk.clock, desk.counted)
+    callers = [caller_of(key, account=key) for key in range(1, ASKS_MAX + 10)]
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(limiter.admit(one, 1) for one in callers), return_exceptions=True)
+        again = await asyncio.gather(*(limiter.admit(one, 1) for one in callers))
+
+    assert all(one.is_admitted for one in again)
 
 
 async def test_requests_are_counted_by_key_and_without_the_store(desk: Desk) -> None:
