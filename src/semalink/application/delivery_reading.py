@@ -82,7 +82,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 class DeliveryDetail(DeliveryView, frozen=True, kw_only=True):
     """A delivery with the payload that is sent and every attempt, oldest first."""
 
-    #: Why it failed: exhausted, aborted, endpoint_gone or endpoint_removed.
+    #: Why it failed: exhausted, aborted, endpoint_gone, endpoint_removed or payload_expired.
     given_up: str | None
     #: The exact bytes of the body that are signed and sent; null when they are kept no longer.
     payload: str | None

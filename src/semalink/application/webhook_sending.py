@@ -329,7 +329,7 @@ class Sender:
             )
 
     async def _give_up(self, claimed: Claimed) -> None:
-        command = GiveUpDelivery(claimed.delivery_id, GivenUp.EXHAUSTED, self._cause())
+        command = GiveUpDelivery(claimed.delivery_id, GivenUp.PAYLOAD_EXPIRED, self._cause())
         try:
             await self._ledger.execute(command)
         except LedgerUnavailable:

@@ -46,6 +46,8 @@ class GivenUp(StrEnum):
     ABORTED = "aborted"
     ENDPOINT_GONE = "endpoint_gone"
     ENDPOINT_REMOVED = "endpoint_removed"
+    #: It waited, at an endpoint that was paused, until the payload was kept no longer.
+    PAYLOAD_EXPIRED = "payload_expired"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from semalink.application.webhook_attempts import GiveUpDelivery, RecordAttempt
 from semalink.application.webhook_dispatching import Ticket
 from semalink.application.webhook_sending import ENDPOINTS_MAX, LEASE, Claimed, Outcome, Sender
 from semalink.domain.errors import WebhookDeliveryNotFound
-from semalink.domain.webhook_delivery import Attempt
+from semalink.domain.webhook_delivery import Attempt, GivenUp
 from semalink_adapters.memory_clock import MemoryClock
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -286,6 +286,7 @@ async def test_take_gives_up_what_was_kept_long_enough(world: World):
 
     [command] = world.ledger.commands
     assert isinstance(command, GiveUpDelivery)
+    assert command.reason is GivenUp.PAYLOAD_EXPIRED
 
 
 async def test_take_gives_up_later_while_the_ledger_is_away(world: World):
