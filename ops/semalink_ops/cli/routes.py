@@ -192,6 +192,9 @@ def _say(
         reading = _reading(database)
         if route is not None:
             _check(reading, route)
+            if mode is RouteMode.PREFER and route not in reading.shared:
+                known = ", ".join(reading.shared)
+                fail(f"Prefer one of those that all share: {known}.", exit_codes.USAGE)
         cause = database.cause()
         detour = route if mode is RouteMode.PREFER else None
         command: Any

@@ -137,6 +137,11 @@ class RouteReading:
         return (*self._order, *self._dedicated)
 
     @property
+    def shared(self) -> Sequence[str]:
+        """The routes that every account's messages may take."""
+        return self._order
+
+    @property
     def dedicated(self) -> Sequence[str]:
         """The routes that one account can have for itself."""
         return self._dedicated
@@ -238,6 +243,7 @@ def _last_day(tallies: Sequence[HourTally], counts: Mapping[str, int]) -> LastDa
         hours=[
             RouteHour(hour, attempts[hour], errors[hour], errors[hour] * 1000 // attempts[hour])
             for hour in sorted(attempts)
+            if attempts[hour]
         ],
     )
 

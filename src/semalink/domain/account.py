@@ -338,6 +338,9 @@ class Account(Aggregate):
         if (tier, agreed) != (self.tier, self.agreed_limit):
             facts = {"tier": str(tier), "reason": reason, **_as_facts(agreed)}
             self._add(self.RateLimitSet, cause, **facts)
+        if tier is not Tier.ENTERPRISE:
+            # A route of its own comes with the tier.
+            self.dedicate_route(None, reason, cause)
 
     def set_key_rate_limit(
         self, api_key_id: UUID, limit: Limit | None, reason: str, cause: Cause

@@ -267,7 +267,9 @@ def _said_by_operators(
         if route in routes.board.standings
         and routes.board.standings[route].mode_at(now) is RouteMode.PREFER
     ]
-    return [(reason, route) for reason, route in said if route is not None]
+    # A route of another account is not lent, whatever was said.
+    open_to_it = {*routes.board.order, routes.wish.dedicated}
+    return [(reason, route) for reason, route in said if route is not None and route in open_to_it]
 
 
 def _is_in_use(standing: RouteStanding, traits: Traits, now: datetime) -> bool:

@@ -135,6 +135,17 @@ def test_set_rate_limit_counts_once_and_goes_back_to_the_tiers() -> None:
     assert names(account) == ["RateLimitSet", "RateLimitSet"]
 
 
+def test_set_rate_limit_takes_the_own_route_back_with_the_tier() -> None:
+    account = Account.open(ACCOUNT_ID, "Benki", Kind.DIRECT, Tier.ENTERPRISE, CAUSE)
+    account.dedicate_route("celcom-acme", "Contract", CAUSE)
+
+    account.set_rate_limit(Tier.ENTERPRISE, Limit(900, 900), "More", CAUSE)
+    kept = account.dedicated_route
+    account.set_rate_limit(Tier.GROWTH, None, "It ended", CAUSE)
+
+    assert (kept, account.dedicated_route) == ("celcom-acme", None)
+
+
 def test_set_key_rate_limit_counts_once_and_ends_with_the_key() -> None:
     account = opened()
     issue(account)

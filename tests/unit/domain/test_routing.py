@@ -108,6 +108,9 @@ def test_choose_route_goes_by_health_then_by_rank(facts: dict[str, Any], choice:
             {"senders": {"SEMA": Detour("africastalking")}},
             Choice("africastalking", Reason.OVERRIDE_SENDER),
         ),
+        # A route of its own is lent to nobody.
+        ({"senders": {"SEMA": Detour("own")}}, Choice("celcom", Reason.DEFAULT)),
+        ({"wish": Wish(override=Detour("own"))}, Choice("celcom", Reason.DEFAULT)),
         (
             {"wish": Wish(override=Detour("africastalking"), dedicated="own")},
             Choice("africastalking", Reason.OVERRIDE_ACCOUNT),

@@ -151,15 +151,27 @@ async def test_overrides_of_accounts_and_senders_are_kept(
 @pytest.mark.parametrize(
     "path", ["{of_acme}/route-override", "/admin/v1/senders/ACME/route-override"]
 )
-async def test_override_to_an_unknown_route_is_refused(
-    admin: Any, operator: Any, of_acme: str, path: str
+@pytest.mark.parametrize("route", ["pigeon", "celcom-acme"])
+async def test_override_to_a_route_that_is_not_for_all_is_refused(
+    admin: Any, operator: Any, of_acme: str, path: str, route: str
 ) -> None:
-    asked = {"route": "pigeon", "reason": "faster"}
+    asked = {"route": route, "reason": "faster"}
 
     answer = await admin.put(path.format(of_acme=of_acme), json=asked, headers=operator)
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/route"
+
+
+async def test_override_that_prefers_a_dedicated_route_is_refused(
+    admin: Any, operator: Any
+) -> None:
+    asked = {"mode": "prefer", "reason": "faster"}
+
+    answer = await admin.put("/admin/v1/routes/celcom-acme/override", json=asked, headers=operator)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/mode"
 
 
 async def test_dedicated_route_is_given_to_an_enterprise_account_alone(

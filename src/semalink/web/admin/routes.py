@@ -272,6 +272,8 @@ class RoutesDesk:
             known = ", ".join(self._routes.names)
             raise EdgeRefusal("not_found", f"The routes are {known}.")
         asked = await read_json(request, _override_decoder)
+        if asked.mode is RouteMode.PREFER and name not in self._routes.shared:
+            raise _invalid("mode", "A dedicated route comes first for its account anyway.")
         expires_at = self._end(asked.expires_at)
         cause = arrival_of(request.scope).cause
         command = OverrideRoute(name, asked.mode, asked.reason, expires_at, cause)
@@ -315,8 +317,10 @@ class RoutesDesk:
 
     async def _read_detour(self, request: Request[Any, Any, Any]) -> NewDetour:
         asked = await read_json(request, _detour_decoder)
-        if asked.route is not None and asked.route not in self._routes.names:
-            raise _invalid("route", f"The routes are {', '.join(self._routes.names)}.")
+        if asked.route is not None and asked.route not in self._routes.shared:
+            # A dedicated one would carry strangers' messages on its owner's contract.
+            shared = ", ".join(self._routes.shared)
+            raise _invalid("route", f"The routes that all accounts share are {shared}.")
         return asked
 
     def _end(self, expires_at: datetime | None) -> datetime | None:
