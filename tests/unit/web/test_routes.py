@@ -168,7 +168,7 @@ async def test_override_that_prefers_a_dedicated_route_is_refused(
 ) -> None:
     asked = {"mode": "prefer", "reason": "faster"}
 
-    answer = await admin.put("/admin/v1/routes/celcom-acme/override", json=asked, headers=operator)
+    answer = await admin.post("/admin/v1/routes/celcom-acme/override", json=asked, headers=operator)
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/mode"
