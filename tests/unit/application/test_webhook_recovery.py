@@ -269,6 +269,19 @@ class Missed:
     book: MemoryRecoveries
     delivery_id: UUID
 
+    def fail(self, number: int) -> UUID:
+        """Give the account an event whose delivery was given up."""
+        happened_at = AT - timedelta(minutes=5)
+        feed = self.book.feeds.setdefault(MINE, [])
+        event = FedEvent(len(feed) + 1, f"evt_{number}", "message.delivered", happened_at)
+        feed.append(event)
+        delivery_id = delivery_id_of(event.event_id, happened_at, ENDPOINT)
+        subject = Subject(ENDPOINT, MINE, event.event_id, event.name, event.sequence)
+        delivery = WebhookDelivery.create(delivery_id, subject, CAUSE)
+        delivery.give_up(GivenUp.ABORTED, CAUSE)
+        self.ledger.decide(Change(lambda books: books.add(delivery)))
+        return delivery_id
+
     def runner(self) -> RecoveryRunner:
         self.book.now += timedelta(seconds=1)
         return RecoveryRunner(
@@ -283,25 +296,28 @@ class Missed:
 
 @pytest.fixture
 def missed(ledger: MemoryLedger) -> Missed:
-    book = MemoryRecoveries(ledger)
-    happened_at = AT - timedelta(minutes=5)
-    event = FedEvent(1, "evt_7", "message.delivered", happened_at)
-    book.feeds[MINE] = [event]
-    delivery_id = delivery_id_of(event.event_id, happened_at, ENDPOINT)
-    subject = Subject(ENDPOINT, MINE, event.event_id, event.name, event_sequence=1)
-    delivery = WebhookDelivery.create(delivery_id, subject, CAUSE)
-    delivery.give_up(GivenUp.ABORTED, CAUSE)
-    ledger.decide(Change(lambda books: books.add(delivery)))
+    made = Missed(ledger, MemoryRecoveries(ledger), UUID(int=0))
+    made.delivery_id = made.fail(7)
     started(ledger)
-    return Missed(ledger, book, delivery_id)
+    return made
 
 
 async def test_runner_rests_between_the_turns_of_a_recovery(missed: Missed) -> None:
+    missed.fail(8)
     runner = missed.runner()
 
     sent_counts = [await runner.step() for _ in range(2)]
 
     assert sent_counts == [1, 0]
+    assert len(await missed.book.under_way()) == 1
+    assert await missed.runner().step() == 1
+
+
+async def test_runner_takes_no_turn_while_all_is_sent(missed: Missed) -> None:
+    await missed.runner().step()
+
+    assert await missed.book.under_way() == []
+    assert (await missed.view()).state == "running"
 
 
 async def test_runner_skips_what_it_need_not_send(missed: Missed) -> None:
