@@ -14,6 +14,7 @@ from semalink.domain.webhook_delivery import Attempt
 from semalink.domain.webhook_endpoint import DisabledReason
 from semalink_adapters.webhooks.answers import judge, shown_body, shown_headers
 from semalink_adapters.webhooks.guarded_client import USER_AGENT, Answer, GuardedClient
+from semalink_adapters.webhooks.resolver import ASKING_FOR
 from semalink_adapters.webhooks.sealing import SealBroken, Sealer
 from semalink_adapters.webhooks.signing import SigningKey, signature_header
 
@@ -143,6 +144,7 @@ class SigningCourier:
         }
         # The trace that the attempt belongs to, if it is one of those that are kept.
         inject(headers)
+        ASKING_FOR.set(claimed.account_id)
         started = time.perf_counter()
         answer = await self._client.post(claimed.url, claimed.payload, headers)
         duration_ms = round((time.perf_counter() - started) * 1_000)
