@@ -19,9 +19,14 @@ from semalink.application.route_book import (
 from semalink.domain.route_health import Tally
 from semalink.domain.routing import Detour, RouteMode, Wish
 
+# No second to come by the clock that all share: it would count for longer than a minute.
 ADD_SECONDS = """
 INSERT INTO route_seconds AS s (second, route, network, attempts, errors)
-SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::integer[], %s::integer[])
+SELECT least(second, floor(extract(epoch FROM now()))::bigint + 1), route, network,
+       sum(attempts), sum(errors)
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::integer[], %s::integer[])
+    AS counted (second, route, network, attempts, errors)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 ON CONFLICT (second, route, network) DO UPDATE
 SET attempts = s.attempts + excluded.attempts, errors = s.errors + excluded.errors"""
 
