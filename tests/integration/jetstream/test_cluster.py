@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,8 @@ from semalink_adapters.jetstream.source import JetStreamSource
 from semalink_adapters.jetstream.streams import SMS_NORMAL, Topology, check_drift, ensure
 
 REPLICATED = Topology(replicas=3, bytes_divisor=64)
-KILLS = 3
+#: One every six to ten seconds; CLUSTER_KILLS=12 makes as many as two minutes of one in ten would.
+KILLS = int(os.environ.get("CLUSTER_KILLS", "6"))
 PUBLISHERS = 4
 PAGE = 25
 #: Between two kills, and after the last one.
@@ -159,6 +161,7 @@ async def test_kill_of_leaders_under_load_loses_nothing_and_doubles_no_effect(
         load = [
             group.create_task(publishers.run(f"p{number}", stop)) for number in range(PUBLISHERS)
         ]
+        began_at = loop.time()
         await publishers.grow(MESSAGES_BETWEEN)
         for _ in range(KILLS):
             leader = await members.leader_of(publishing.js, SMS_NORMAL.stream)
@@ -171,14 +174,15 @@ async def test_kill_of_leaders_under_load_loses_nothing_and_doubles_no_effect(
             await _becomes(members.is_whole, publishing, f"{leader} has caught up")
             _log.warning("%s died; %d went in within %.1f s", leader, MESSAGES_BETWEEN, took)
         stop.set()
+        seconds = loop.time() - began_at
         await asyncio.wait(load)
         await _becomes(members.is_empty, publishing, "everything is worked off")
         end.set()
 
     total, done = await effects.all()
     _log.warning(
-        "%d stored, %d answered twice, %d delivered",
-        len(publishers.stored), publishers.duplicate_count, effects.delivered_count,
+        "%d stored in %.0f s, %d answered twice, %d delivered",
+        len(publishers.stored), seconds, publishers.duplicate_count, effects.delivered_count,
     )  # fmt: skip
     assert done == set(publishers.stored)
     assert total == len(publishers.stored) == len(done)
