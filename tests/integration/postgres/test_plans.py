@@ -95,7 +95,7 @@ BY_KEY = [
     pytest.param(webhook_dispatch.ISSUED_NOW, (None, None, 500), id="webhooks_out"),
     pytest.param(webhook_dispatch.COUNT_HELD, (), id="webhooks_held"),
     pytest.param(
-        webhook_claims.CLAIM, (timedelta(seconds=75), [SOME_ID], [1]), id="webhooks_claimed"
+        webhook_claims.CLAIM, ([SOME_ID], [1], timedelta(seconds=75)), id="webhooks_claimed"
     ),
     pytest.param(
         webhook_claims.PUT_OFF, (timedelta(seconds=2), [SOME_ID], [1]), id="webhooks_put_off"
