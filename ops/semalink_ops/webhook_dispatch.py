@@ -10,6 +10,7 @@ import psycopg
 import structlog
 
 from semalink.application.webhook_dispatching import DISPATCH_POKE_SUBJECT, Dispatcher
+from semalink_adapters.jetstream.queue_age import find_oldest
 from semalink_adapters.jetstream.streams import WEBHOOKS_OUTBOUND
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_adapters.postgres.webhook_dispatch import PostgresDispatch
@@ -95,7 +96,8 @@ class _Lead:
         if now < self._repair_at:
             return
         self._repair_at = now + REPAIR_SECONDS
-        await self._dispatcher.repair()
+        js = self._core.connection.js
+        await self._dispatcher.repair(await find_oldest(js, WEBHOOKS_OUTBOUND))
         if now >= self._count_at:
             self._count_at = now + COUNT_SECONDS
             self._metrics.held(await self._book.count_held())

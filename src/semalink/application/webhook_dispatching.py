@@ -41,6 +41,10 @@ BURST = timedelta(seconds=1)
 WINDOWS_MAX = 20_000
 #: What was issued so long ago and is in nobody's hands was lost.
 LOST_AFTER = timedelta(minutes=2)
+#: What was issued before the oldest of what the queue holds is not in it, clocks being that good;
+QUEUE_MARGIN = timedelta(minutes=1)
+#: whatever the queue holds, nothing waits in it for longer.
+LOST_SURELY_AFTER = timedelta(hours=1)
 #: A new leader waits for so long: workers may hold what they did while the database was away.
 LEAD_GRACE = timedelta(seconds=10)
 
@@ -185,13 +189,21 @@ class Dispatcher:
         self._first = turned[0].endpoint_id
         return turned
 
-    async def repair(self) -> int:
-        """Make due again what was lost on the way; return how much it was."""
+    async def repair(self, held_since: datetime | None = None) -> int:
+        """Make due again what was lost on the way; return how much it was.
+
+        Not what is still in the queue, whose oldest ticket is from the time given, if it holds any:
+        while no worker runs, issuing that again would only make the queue longer.
+        """
         now = self._now()
         self._leads_since = self._leads_since or now
         if now - self._leads_since < LEAD_GRACE:
             return 0
-        count = await self._book.take_back_lost(LOST_AFTER)
+        lost_after = LOST_AFTER
+        if held_since is not None:
+            held_for = now - held_since + QUEUE_MARGIN
+            lost_after = max(LOST_AFTER, min(held_for, LOST_SURELY_AFTER))
+        count = await self._book.take_back_lost(lost_after)
         if count:
             _log.warning("webhooks_taken_back", count=count)
         return count

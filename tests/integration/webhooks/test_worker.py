@@ -19,7 +19,9 @@ from aiohttp.test_utils import TestServer
 from standardwebhooks import Webhook
 from uuid_utils.compat import uuid7
 
+from semalink.application.bus import Outgoing
 from semalink.application.ledger import Books, Needs, PlainCommand
+from semalink.application.webhook_dispatching import subject_of
 from semalink.domain.cause import Cause
 from semalink.domain.webhook_delivery import Subject, WebhookDelivery
 from semalink.domain.webhook_endpoint import (
@@ -28,6 +30,8 @@ from semalink.domain.webhook_endpoint import (
     SecretKind,
     WebhookEndpoint,
 )
+from semalink_adapters.jetstream.queue_age import find_oldest
+from semalink_adapters.jetstream.streams import WEBHOOKS_OUTBOUND
 from semalink_adapters.webhooks.sealing import Sealer
 from semalink_adapters.webhooks.signing import show_secret
 from semalink_ops.bootstrap import Core, open_core
@@ -231,6 +235,18 @@ async def test_dispatcher_leaves_an_endpoint_alone_that_fails(world: World, serv
     )
     assert untouched > 0
     assert len(customer.seen) + untouched == 30
+
+
+async def test_find_oldest_says_since_when_the_queue_holds_something(world: World):
+    js = world.core.connection.js
+    empty = await find_oldest(js, WEBHOOKS_OUTBOUND)
+
+    await world.core.bus.publish_many([Outgoing(subject_of(UUID(int=1)), b"{}", "1")])
+    oldest = await find_oldest(js, WEBHOOKS_OUTBOUND)
+
+    assert empty is None
+    assert oldest is not None
+    assert timedelta(0) <= datetime.now(UTC) - oldest < timedelta(minutes=1)
 
 
 async def test_worker_finishes_what_is_under_way_when_it_is_stopped(world: World, serve: Serve):

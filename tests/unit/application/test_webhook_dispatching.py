@@ -37,6 +37,7 @@ class Book:
     taken_back: list[Issued] = field(default_factory=list)
     issued_before: list[Issued] = field(default_factory=list)
     lost: int = 0
+    lost_after: list[timedelta] = field(default_factory=list)
     issues: bool = True
 
     async def targets_due(self) -> Sequence[Target]:
@@ -58,7 +59,7 @@ class Book:
         self.taken_back += issued
 
     async def take_back_lost(self, lost_after: timedelta) -> int:
-        assert lost_after == timedelta(minutes=2)
+        self.lost_after.append(lost_after)
         return self.lost
 
     async def issued_now(self, after: UUID | None, limit: int) -> Sequence[Issued]:
@@ -265,6 +266,20 @@ async def test_repair_says_how_much_was_lost(world: World):
     world.book.lost = 3
 
     assert await world.dispatcher.repair() == 3
+    assert world.book.lost_after == [timedelta(minutes=2)] * 2
+
+
+@pytest.mark.parametrize(("held_minutes", "lost_minutes"), [(0, 2), (1, 2), (30, 31), (90, 60)])
+async def test_repair_leaves_what_the_queue_holds(
+    world: World, held_minutes: int, lost_minutes: int
+):
+    await world.dispatcher.repair()
+    world.clock.advance(seconds=10)
+    held_since = world.clock.now() - timedelta(minutes=held_minutes)
+
+    await world.dispatcher.repair(held_since)
+
+    assert world.book.lost_after == [timedelta(minutes=lost_minutes)]
 
 
 async def test_repair_leaves_to_the_workers_what_they_hold_when_the_database_is_back(world: World):
