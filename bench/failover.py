@@ -53,7 +53,9 @@ class Figures:
     back_seconds: float
     accepted: int
     delivered: int
+    #: Those of unknown outcome among them: under way when it began, and never answered.
     unknown: int
+    #: Accepted and not delivered, for whatever reason.
     lost: int
 
 
@@ -66,7 +68,7 @@ def measure(*, quick: bool) -> None:
             f" outage, {figures.since_error_seconds:>6.2f} s after the first error;"
             f" back {figures.back_seconds:>5.1f} s after its end;"
             f" accepted {figures.accepted}, delivered {figures.delivered},"
-            f" unknown {figures.unknown}, lost {figures.lost}",
+            f" lost {figures.lost}, of them {figures.unknown} under way without an answer",
             flush=True,
         )
 
@@ -98,7 +100,7 @@ async def _outage(platform: Whole, kind: str) -> Figures:
         accepted,
         ends.get("message.delivered.1", 0),
         ends.get("message.unknown.1", 0),
-        accepted - sum(ends.values()),
+        accepted - ends.get("message.delivered.1", 0),
     )
 
 

@@ -16,6 +16,8 @@ FAIL_OVER_SECONDS = 10.0
 #: The first rest is 15 seconds, and three probes follow.
 COME_BACK_SECONDS = 60.0
 WAIT_SECONDS = 20.0
+#: Longer than the silence after which a route is left, and shorter than a call may take.
+PAUSE_MS = 6_500
 
 
 @pytest.fixture
@@ -64,6 +66,30 @@ def delivered(customer: Customer, message_id: str) -> Callable[[], Awaitable[Any
         return message if message["status"] == "delivered" else None
 
     return look
+
+
+async def test_pause_of_an_aggregator_loses_no_message(
+    reception: Reception, customer: Customer
+) -> None:
+    async with traffic(customer) as sent:
+        async with reception.sandbox_set("celcom", latency_ms=PAUSE_MS):
+            await until(
+                stands(reception, "celcom", "open"),
+                "the route is out of use",
+                within_seconds=2 * FAIL_OVER_SECONDS,
+            )
+        await until(
+            stands(reception, "celcom", "closed"),
+            "the route is in use again",
+            within_seconds=COME_BACK_SECONDS,
+        )
+
+    # Those under way are answered late, and neither given up nor sent twice.
+    for message_id in sent:
+        message = await until(
+            delivered(customer, message_id), "nothing is lost", within_seconds=WAIT_SECONDS
+        )
+        assert not message["possible_duplicate"]
 
 
 async def test_traffic_leaves_an_aggregator_that_is_down_and_comes_back_by_itself(
