@@ -24,7 +24,7 @@ from semalink_adapters.jetstream.streams import SMS_NORMAL, Topology, check_drif
 
 REPLICATED = Topology(replicas=3, bytes_divisor=64)
 #: One every six to ten seconds; CLUSTER_KILLS=12 makes as many as two minutes of one in ten would.
-KILLS = int(os.environ.get("CLUSTER_KILLS", "6"))
+KILLS = int(os.environ.get("CLUSTER_KILLS", "5"))
 PUBLISHERS = 4
 PAGE = 25
 #: Between two kills, and after the last one.
