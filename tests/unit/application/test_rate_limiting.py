@@ -7,7 +7,6 @@ import pytest
 
 from semalink.application.rate_limiting import (
     ASKS_MAX,
-    REQUESTERS_MAX,
     BucketsUnavailable,
     RateLimiter,
 )
@@ -386,34 +385,3 @@ async def test_admit_asks_again_for_everyone_after_the_store_broke(desk: Desk) -
         again = await asyncio.gather(*(limiter.admit(one, 1) for one in callers))
 
     assert all(one.is_admitted for one in again)
-
-
-async def test_requests_are_counted_by_key_and_without_the_store(desk: Desk) -> None:
-    limits = Limits(Limit(1, 1))
-
-    answers = [desk.limiter.admit_request(caller_of(limits=limits)) for _ in range(11)]
-    other = desk.limiter.admit_request(caller_of(8, limits))
-
-    assert [one.is_admitted for one in answers] == [True] * 10 + [False]
-    assert answers[0].policy == "requests"
-    assert other.is_admitted
-    assert desk.store.asked == []
-
-
-async def test_requests_of_no_more_keys_are_counted_than_memory_is_for(desk: Desk) -> None:
-    limits = Limits(Limit(1, 1))
-    for _ in range(10):
-        desk.limiter.admit_request(caller_of(0, limits))
-
-    for key in range(1, REQUESTERS_MAX + 1):
-        desk.limiter.admit_request(caller_of(key, limits))
-
-    assert desk.limiter.admit_request(caller_of(0, limits)).is_admitted
-
-
-async def test_store_that_is_away_says_so() -> None:
-    store = MemoryBuckets(Clock())
-    store.is_available = False
-
-    with pytest.raises(BucketsUnavailable):
-        await store.lease([])
