@@ -7,7 +7,6 @@ import pytest
 
 from semalink.application.rate_limiting import (
     ASKS_MAX,
-    BucketsUnavailable,
     RateLimiter,
 )
 from semalink.application.reading import Caller
