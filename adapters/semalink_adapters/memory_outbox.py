@@ -30,6 +30,8 @@ class MemoryOutbox:
         self._ledger = ledger
         self._reports = reports
         self._now = now
+        #: True plays a transaction that takes its time: the log shows nothing behind it.
+        self.is_held_back = False
         self._jobs_at = 0
         self._reports_at = 0
         self._marks: dict[str, StreamMark] = {}
@@ -38,7 +40,7 @@ class MemoryOutbox:
     async def next_jobs(self, limit: int) -> JobPage:
         """Return accepted messages beyond the cursor."""
         page = self._ledger.log[self._jobs_at : self._jobs_at + limit]
-        if not page:
+        if not page or self.is_held_back:
             return JobPage((), None, None)
         accepted = [event for event in page if isinstance(event, Message.Created)]
         jobs = [
@@ -52,7 +54,7 @@ class MemoryOutbox:
         ]
         oldest_at = accepted[0].timestamp if accepted else None
         end = Position(_XID, self._jobs_at + len(page))
-        return JobPage(jobs, end, oldest_at, is_full=len(page) == limit)
+        return JobPage(jobs, end, oldest_at)
 
     async def urgent_jobs(self, *, after: UUID | None, limit: int) -> Sequence[PendingJob]:
         """Return messages of the priority lane that no aggregator has, in id order."""

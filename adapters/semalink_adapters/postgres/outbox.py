@@ -157,7 +157,7 @@ class PostgresOutbox:
                 jobs.append(PendingJob(job, accepted.lane, 0, accepted.traceparent))
                 oldest_at = oldest_at or recorded_at
         end = Position(rows[-1][0], rows[-1][1])
-        return JobPage(jobs, end, oldest_at, is_full=len(rows) == limit)
+        return JobPage(jobs, end, oldest_at)
 
     async def urgent_jobs(self, *, after: UUID | None, limit: int) -> Sequence[PendingJob]:
         """Return messages of the priority lane that no aggregator has, in id order."""

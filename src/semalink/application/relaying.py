@@ -1,9 +1,10 @@
 """The relay: carries work from the database, which is the truth, to the broker."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 from uuid import UUID
 
@@ -16,8 +17,11 @@ from semalink.domain.ids import MESSAGE_PREFIX, format_id
 
 PAGE_SIZE = 1_000
 STEPS_BETWEEN_DUE = 20
-#: While the log is behind, urgent messages are looked for after so many others.
+#: Urgent messages are looked for after so many others.
 URGENT_AFTER = 25
+
+#: How long after its id was made an urgent message may be committed and still be hurried.
+LOOK_BACK_MS = 5_000
 
 #: How long nothing is published after the broker did not take something.
 PAUSE_SECONDS = 0.5
@@ -68,8 +72,6 @@ class JobPage:
     end: Position | None
     #: When the oldest of them was recorded.
     oldest_at: datetime | None
-    #: Whether the log goes on behind it.
-    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,9 @@ class Relay:
         self._steps_since_due = 0
         #: Urgent messages that were published before the log came to them.
         self._ahead: set[UUID] = set()
+        #: Urgent messages are looked for beyond this one; those beyond it that were published.
+        self._urgent_after = UUID(int=0)
+        self._recent: set[UUID] = set()
         self.oldest_at: datetime | None = None
         self.published_counts = dict.fromkeys((*QUEUE_OF_LANE.values(), REPORT_QUEUE), 0)
 
@@ -218,47 +223,61 @@ class Relay:
             await self._outbox.remember_stream(mark)
 
     async def _publish_accepted(self) -> bool:
+        hurried = await self._publish_urgent()
         page = await self._outbox.next_jobs(self._page_size)
         self.oldest_at = page.oldest_at
         if page.end is None:
+            return hurried
+        # Asked anew for each: what is published ahead in the meantime is left out.
+        rest = (job for job in page.jobs if job.job.message_id not in self._ahead)
+        if not await self._publish_in_turns(_outgoing_job(job, "") for job in rest):
             return False
-        for start in range(0, max(1, len(page.jobs)), URGENT_AFTER):
-            if page.is_full:
-                await self._publish_urgent()
-            jobs = page.jobs[start : start + URGENT_AFTER]
-            rest = [job for job in jobs if job.job.message_id not in self._ahead]
-            if not await self._publish([_outgoing_job(job, "") for job in rest]):
-                return False
         await self._outbox.jobs_published(page.end)
-        if not page.is_full:
-            self._ahead.clear()
+        self._ahead.difference_update(job.job.message_id for job in page.jobs)
+        self._look_back_no_further_than([job for job in page.jobs if job.lane == "priority"])
         return True
 
-    async def _publish_urgent(self) -> None:
-        """Publish ahead of the log what must not wait behind thousands of others.
+    async def _publish_urgent(self) -> bool:
+        """Publish ahead of the log what must not wait for it; False when there was none.
 
-        The log comes to them as well; that they were published is remembered until then.
+        The log may be thousands of messages behind, or held back by a transaction that takes its
+        time. It comes to these as well; that they were published is remembered until then.
         """
-        after: UUID | None = None
+        hurried = False
+        after = self._urgent_after
         while jobs := await self._outbox.urgent_jobs(after=after, limit=self._page_size):
             after = jobs[-1].job.message_id
-            fresh = [job for job in jobs if job.job.message_id not in self._ahead]
+            fresh = [job for job in jobs if job.job.message_id not in self._recent]
             if not await self._publish([_outgoing_job(job, "") for job in fresh]):
-                return
+                return False
             self._ahead.update(job.job.message_id for job in fresh)
+            self._look_back_no_further_than(jobs)
+            hurried = hurried or bool(fresh)
+        return hurried
+
+    def _look_back_no_further_than(self, published: Sequence[PendingJob]) -> None:
+        """Remember what was published, as long as it may be looked at again."""
+        if not published:
+            return
+        self._recent.update(job.job.message_id for job in published)
+        newest = max(job.job.message_id for job in published)
+        # Ids are made before the commit: one that comes later than this is left to the log.
+        look_back_to = UUID(int=max(0, (newest.int >> 80) - LOOK_BACK_MS) << 80)
+        self._urgent_after = max(self._urgent_after, look_back_to)
+        self._recent = {one for one in self._recent if one > self._urgent_after}
 
     async def _publish_reports(self) -> bool:
         page = await self._outbox.next_reports(self._page_size)
         if page.end is None:
             return False
-        if not await self._publish([_outgoing_report(report, "") for report in page.report_ids]):
+        if not await self._publish_in_turns(_outgoing_report(one, "") for one in page.report_ids):
             return False
         await self._outbox.reports_published(page.end)
         return True
 
     async def _publish_due(self) -> bool:
         jobs = await self._outbox.due_jobs(self._page_size)
-        if not jobs or not await self._publish([_outgoing_job(job, "") for job in jobs]):
+        if not jobs or not await self._publish_in_turns(_outgoing_job(job, "") for job in jobs):
             return False
         await self._outbox.requeued([job.job.message_id for job in jobs])
         return True
@@ -285,7 +304,7 @@ class Relay:
             page = await self._lost_page(mark, suffix, after, older_than_seconds)
             if not page:
                 return count, True
-            if not await self._publish([outgoing for _, outgoing in page]):
+            if not await self._publish_in_turns(outgoing for _, outgoing in page):
                 return count, False
             count += len(page)
             after = page[-1][0]
@@ -316,6 +335,16 @@ class Relay:
             limit=self._page_size,
         )
         return [(job.job.message_id, _outgoing_job(job, suffix)) for job in jobs]
+
+    async def _publish_in_turns(self, items: Iterable[Outgoing]) -> bool:
+        """Publish many, and look for urgent messages after each few of them."""
+        waiting = iter(items)
+        while turn := list(islice(waiting, URGENT_AFTER)):
+            if not await self._publish(turn):
+                return False
+            if len(turn) == URGENT_AFTER:
+                await self._publish_urgent()
+        return True
 
     async def _publish(self, items: Sequence[Outgoing]) -> bool:
         if not items:

@@ -168,6 +168,25 @@ async def test_step_publishes_urgent_messages_ahead_of_a_log_that_is_behind(
     assert relay.published_counts["sms.normal"] == len(normal)
 
 
+async def test_step_publishes_urgent_messages_that_a_transaction_holds_back(
+    outbox: MemoryOutbox, bus: MemoryBus, relay: Relay, accept: Accept
+) -> None:
+    outbox.is_held_back = True
+    accept()
+    urgent = accept(lane=Lane.PRIORITY)
+
+    hurried = [await relay.step(), await relay.step()]
+    first = await queued(bus, SMS_PRIORITY)
+    outbox.is_held_back = False
+    while await relay.step():
+        pass
+
+    assert hurried == [True, False]
+    assert [message_id for message_id, _ in first] == [f"{urgent.message_id.hex}:0"]
+    assert relay.published_counts["sms.priority"] == 1
+    assert relay.published_counts["sms.normal"] == 1
+
+
 async def test_step_leaves_urgent_messages_to_the_log_while_the_broker_is_away(
     outbox: MemoryOutbox, bus: MemoryBus, accept: Accept
 ) -> None:
