@@ -151,58 +151,6 @@ async def test_step_publishes_what_is_due_now_and_then_while_new_messages_keep_c
     assert ledger.pending()[in_flight.message_id].state == "queued"
 
 
-async def test_step_publishes_urgent_messages_ahead_of_a_log_that_is_behind(
-    outbox: MemoryOutbox, bus: MemoryBus, accept: Accept
-) -> None:
-    relay = Relay(outbox, bus, pause_seconds=0, page_size=2)
-    normal = [accept() for _ in range(3)]
-    urgent = [accept(lane=Lane.PRIORITY) for _ in range(3)]
-
-    await relay.step()
-    first = await queued(bus, SMS_PRIORITY)
-    while await relay.step():
-        pass
-
-    assert [message_id for message_id, _ in first] == [f"{job.message_id.hex}:0" for job in urgent]
-    assert relay.published_counts["sms.priority"] == len(urgent)
-    assert relay.published_counts["sms.normal"] == len(normal)
-
-
-async def test_step_publishes_urgent_messages_that_a_transaction_holds_back(
-    outbox: MemoryOutbox, bus: MemoryBus, relay: Relay, accept: Accept
-) -> None:
-    outbox.is_held_back = True
-    accept()
-    urgent = accept(lane=Lane.PRIORITY)
-
-    hurried = [await relay.step(), await relay.step()]
-    first = await queued(bus, SMS_PRIORITY)
-    outbox.is_held_back = False
-    while await relay.step():
-        pass
-
-    assert hurried == [True, False]
-    assert [message_id for message_id, _ in first] == [f"{urgent.message_id.hex}:0"]
-    assert relay.published_counts["sms.priority"] == 1
-    assert relay.published_counts["sms.normal"] == 1
-
-
-async def test_step_leaves_urgent_messages_to_the_log_while_the_broker_is_away(
-    outbox: MemoryOutbox, bus: MemoryBus, accept: Accept
-) -> None:
-    relay = Relay(outbox, bus, pause_seconds=0, page_size=2)
-    while await relay.step():
-        pass
-    for lane in (Lane.NORMAL, Lane.NORMAL, Lane.PRIORITY):
-        accept(lane=lane)
-    bus.connected = False
-
-    moved = await relay.step()
-
-    assert not moved
-    assert set(relay.published_counts.values()) == {0}
-
-
 async def test_step_moves_no_cursor_while_the_broker_is_away(
     relay: Relay, bus: MemoryBus, book: MemoryReports, in_flight: Job, refuse: Do, accept: Accept
 ) -> None:

@@ -1,0 +1,85 @@
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from semalink.application.relaying import Relay
+from semalink.application.submission import Job
+from semalink.domain.draft import Lane
+from semalink_adapters.jetstream.streams import SMS_PRIORITY
+from semalink_adapters.memory_bus import MemoryBus
+from semalink_adapters.memory_clock import MemoryClock
+from semalink_adapters.memory_ledger import MemoryLedger
+from semalink_adapters.memory_outbox import MemoryOutbox
+from semalink_adapters.memory_reports import MemoryReports
+
+Accept = Callable[..., Job]
+
+
+@pytest.fixture
+def outbox(ledger: MemoryLedger, clock: MemoryClock, new_id: Callable[[], UUID]) -> MemoryOutbox:
+    reports = MemoryReports(ledger, now=clock.now, new_id=new_id)
+    return MemoryOutbox(ledger, reports, now=clock.now)
+
+
+@pytest.fixture
+def bus() -> MemoryBus:
+    return MemoryBus()
+
+
+async def urgent_in_queue(bus: MemoryBus) -> list[str]:
+    deliveries = await bus.source(SMS_PRIORITY).fetch(100, 0)
+    return [delivery.message_id for delivery in deliveries]
+
+
+async def test_step_publishes_urgent_messages_ahead_of_a_log_that_is_behind(
+    outbox: MemoryOutbox, bus: MemoryBus, accept: Accept
+) -> None:
+    relay = Relay(outbox, bus, pause_seconds=0, page_size=2)
+    normal = [accept() for _ in range(3)]
+    urgent = [accept(lane=Lane.PRIORITY) for _ in range(3)]
+
+    await relay.step()
+    first = await urgent_in_queue(bus)
+    while await relay.step():
+        pass
+
+    assert first == [f"{job.message_id.hex}:0" for job in urgent]
+    assert relay.published_counts["sms.priority"] == len(urgent)
+    assert relay.published_counts["sms.normal"] == len(normal)
+
+
+async def test_step_publishes_urgent_messages_that_a_transaction_holds_back(
+    outbox: MemoryOutbox, bus: MemoryBus, accept: Accept
+) -> None:
+    relay = Relay(outbox, bus, pause_seconds=0)
+    outbox.is_held_back = True
+    accept()
+    urgent = accept(lane=Lane.PRIORITY)
+
+    hurried = [await relay.step(), await relay.step()]
+    first = await urgent_in_queue(bus)
+    outbox.is_held_back = False
+    while await relay.step():
+        pass
+
+    assert hurried == [True, False]
+    assert first == [f"{urgent.message_id.hex}:0"]
+    assert relay.published_counts["sms.priority"] == 1
+    assert relay.published_counts["sms.normal"] == 1
+
+
+async def test_step_leaves_urgent_messages_to_the_log_while_the_broker_is_away(
+    outbox: MemoryOutbox, bus: MemoryBus, accept: Accept
+) -> None:
+    relay = Relay(outbox, bus, pause_seconds=0, page_size=2)
+    while await relay.step():
+        pass
+    for lane in (Lane.NORMAL, Lane.NORMAL, Lane.PRIORITY):
+        accept(lane=lane)
+    bus.connected = False
+
+    moved = await relay.step()
+
+    assert not moved
+    assert set(relay.published_counts.values()) == {0}
