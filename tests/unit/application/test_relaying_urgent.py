@@ -3,7 +3,8 @@ from uuid import UUID
 
 import pytest
 
-from semalink.application.relaying import Relay
+from semalink.application.bus import PublishState, Unobserved
+from semalink.application.relaying import URGENT_AFTER, Relay
 from semalink.application.submission import Job
 from semalink.domain.draft import Lane
 from semalink_adapters.jetstream.streams import SMS_PRIORITY
@@ -25,6 +26,19 @@ def outbox(ledger: MemoryLedger, clock: MemoryClock, new_id: Callable[[], UUID])
 @pytest.fixture
 def bus() -> MemoryBus:
     return MemoryBus()
+
+
+class AtFirstPublishing(Unobserved):
+    """Does something when the bus is first given a message."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        self.subjects: list[str] = []
+        self._do = do
+
+    def published(self, subject: str, state: PublishState) -> None:
+        if not self.subjects:
+            self._do()
+        self.subjects.append(subject)
 
 
 async def urgent_in_queue(bus: MemoryBus) -> list[str]:
@@ -83,3 +97,20 @@ async def test_step_leaves_urgent_messages_to_the_log_while_the_broker_is_away(
 
     assert not moved
     assert set(relay.published_counts.values()) == {0}
+
+
+async def test_step_looks_for_urgent_messages_between_the_others_that_it_publishes(
+    outbox: MemoryOutbox, accept: Accept
+) -> None:
+    hurry = AtFirstPublishing(lambda: accept(lane=Lane.PRIORITY, price_micros=1))
+    bus = MemoryBus(observer=hurry)
+    relay = Relay(outbox, bus, pause_seconds=0)
+    for _ in range(URGENT_AFTER + 1):
+        accept(price_micros=1)
+
+    while await relay.step():
+        pass
+
+    assert hurry.subjects.index("sms.priority") == URGENT_AFTER
+    assert relay.published_counts["sms.priority"] == 1
+    assert relay.published_counts["sms.normal"] == URGENT_AFTER + 1
