@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from semalink.application.credits import own_credits
-from semalink.application.ledger import Books, Idempotency, Needs, OfAccount
+from semalink.application.ledger import AboutAccount, Books, Idempotency, Needs, OfAccount
 from semalink.domain.account import Account, Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
@@ -131,7 +131,7 @@ class IssuedKey:
 
 
 @dataclass(frozen=True, slots=True)
-class IssueApiKey:
+class IssueApiKey(AboutAccount):
     """Let a new key speak for an account; repeated, it answers with the key of the first time."""
 
     account_id: UUID
@@ -140,11 +140,6 @@ class IssueApiKey:
     idempotency: Idempotency | None = None
 
     weight: ClassVar[int] = 1
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The account."""
@@ -215,7 +210,7 @@ class PreferRoute(OfAccount):
 
 
 @dataclass(frozen=True, slots=True)
-class TopUp:
+class TopUp(AboutAccount):
     """Credit a payment, once however often its reference is given."""
 
     account_id: UUID
@@ -228,11 +223,6 @@ class TopUp:
 
     weight: ClassVar[int] = 1
     _decoder: ClassVar = msgspec.json.Decoder(TopUpRecorded)
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     @property
     def idempotency(self) -> Idempotency:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
+from semalink.application.ledger import AboutAccount, Books, Idempotency, Needs, PlainCommand
 from semalink.domain.adjustment import Adjustment, AdjustmentState, Category
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
@@ -58,18 +58,13 @@ def own_credits(books: Books, account_id: UUID) -> CreditAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class SetCreditLimit(PlainCommand):
+class SetCreditLimit(AboutAccount, PlainCommand):
     """Change how far an account may go below what it bought."""
 
     account_id: UUID
     credit_limit_micros: int
     reason: str
     cause: Cause
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The account and its credits."""
@@ -84,7 +79,7 @@ class SetCreditLimit(PlainCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class ProposeAdjustment:
+class ProposeAdjustment(AboutAccount):
     """Ask for a correction of a balance."""
 
     adjustment_id: UUID
@@ -97,11 +92,6 @@ class ProposeAdjustment:
 
     weight: ClassVar[int] = 1
     _decoder: ClassVar = msgspec.json.Decoder(AdjustmentRecorded)
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The account and its credits, and the adjustment, which is there when this is repeated."""
@@ -138,17 +128,12 @@ class ProposeAdjustment:
 
 
 @dataclass(frozen=True, slots=True)
-class ApproveAdjustment(PlainCommand):
+class ApproveAdjustment(AboutAccount, PlainCommand):
     """Agree to an adjustment that another person proposed, and apply it."""
 
     adjustment_id: UUID
     account_id: UUID
     cause: Cause
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The adjustment, and the credits that it moves."""
@@ -176,18 +161,13 @@ class ApproveAdjustment(PlainCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class RejectAdjustment(PlainCommand):
+class RejectAdjustment(AboutAccount, PlainCommand):
     """Close an adjustment without effect."""
 
     adjustment_id: UUID
     account_id: UUID
     reason: str
     cause: Cause
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The adjustment."""

@@ -381,8 +381,8 @@ class PlainCommand:
         raise AssertionError(stored)
 
 
-class OfAccount(PlainCommand):
-    """A plain command that changes the settings of one account."""
+class AboutAccount:
+    """What commands share that are about one account: refusals are kept under it."""
 
     __slots__ = ()
 
@@ -392,6 +392,12 @@ class OfAccount(PlainCommand):
     def subject(self) -> UUID:
         """The account."""
         return self.account_id
+
+
+class OfAccount(AboutAccount, PlainCommand):
+    """A plain command that changes the settings of one account."""
+
+    __slots__ = ()
 
     def needs(self, needs: Needs) -> None:
         """The account."""

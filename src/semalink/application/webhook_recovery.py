@@ -2,19 +2,18 @@
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
 
-from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
+from semalink.application.ledger import AboutAccount, Books, Idempotency, Needs, PlainCommand
+from semalink.application.webhooks import AnswersId, owned_endpoint
 from semalink.domain.cause import Cause
 from semalink.domain.errors import (
     RecoveryNotFound,
     TooManyRecoveries,
     WebhookDeliveryUnderWay,
     WebhookEndpointDisabled,
-    WebhookEndpointNotFound,
 )
 from semalink.domain.event_types import TEST_EVENT
 from semalink.domain.ids import ACCOUNT_PREFIX, ENDPOINT_PREFIX, EVENT_PREFIX, format_id
@@ -27,7 +26,7 @@ RECOVERIES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
-class ResendDelivery(PlainCommand):
+class ResendDelivery(AboutAccount, PlainCommand):
     """Begin a new round of attempts of one delivery, whatever came of the last one."""
 
     delivery_id: UUID
@@ -35,11 +34,6 @@ class ResendDelivery(PlainCommand):
     endpoint_id: UUID
     account_id: UUID
     cause: Cause
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The delivery and its endpoint."""
@@ -56,18 +50,13 @@ class ResendDelivery(PlainCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class SendTest(PlainCommand):
+class SendTest(AboutAccount, PlainCommand):
     """Send an event to an endpoint that means nothing, to see it arrive."""
 
     delivery_id: UUID
     endpoint_id: UUID
     account_id: UUID
     cause: Cause
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The endpoint, and the delivery, which is there when this is repeated."""
@@ -101,7 +90,7 @@ class SendTest(PlainCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class StartRecovery:
+class StartRecovery(AboutAccount, AnswersId):
     """Ask for everything of a time that an endpoint missed to be sent again."""
 
     recovery_id: UUID
@@ -112,13 +101,6 @@ class StartRecovery:
     idempotency: Idempotency | None = None
     #: How many are under way at the endpoint, as whoever asks has counted.
     under_way_count: int = 0
-
-    weight: ClassVar[int] = 1
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The endpoint, and the recovery, which is there when this is repeated."""
@@ -139,16 +121,6 @@ class StartRecovery:
         is_missing = self.wanted.mode is RecoveryMode.MISSING
         return self.wanted.event_types or (endpoint.terms.event_types if is_missing else ("*",))
 
-    @staticmethod
-    def encode(value: Any) -> bytes:
-        """Write the id down."""
-        return msgspec.json.encode(value)
-
-    @staticmethod
-    def decode(stored: bytes) -> UUID:
-        """Read the id back."""
-        return msgspec.json.decode(stored, type=UUID)
-
 
 class Step(Enum):
     """What an owner may do to a recovery."""
@@ -159,7 +131,7 @@ class Step(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class MoveRecovery(PlainCommand):
+class MoveRecovery(AboutAccount, PlainCommand):
     """Pause, resume or cancel a recovery."""
 
     recovery_id: UUID
@@ -167,11 +139,6 @@ class MoveRecovery(PlainCommand):
     account_id: UUID
     step: Step
     cause: Cause
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The recovery."""
@@ -292,9 +259,7 @@ def working_endpoint(books: Books, endpoint_id: UUID, account_id: UUID) -> Webho
 
     Raises WebhookEndpointNotFound, or WebhookEndpointDisabled.
     """
-    endpoint = books.find(WebhookEndpoint, endpoint_id)
-    if endpoint is None or endpoint.account_id != account_id or endpoint.is_removed:
-        raise WebhookEndpointNotFound
+    endpoint = owned_endpoint(books, endpoint_id, account_id)
     if endpoint.state is EndpointState.DISABLED:
         raise WebhookEndpointDisabled
     return endpoint

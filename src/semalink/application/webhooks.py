@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
+from semalink.application.ledger import AboutAccount, Books, Idempotency, Needs, PlainCommand
 from semalink.domain.cause import Cause
 from semalink.domain.errors import (
     TooManyWebhookEndpoints,
@@ -69,8 +69,8 @@ def check_event_types(patterns: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Keyed:
-    """What commands share whose answer is an id under an idempotency key."""
+class AnswersId:
+    """What commands share whose answer is an id, kept under an idempotency key."""
 
     weight: ClassVar[int] = 1
 
@@ -86,7 +86,7 @@ class _Keyed:
 
 
 @dataclass(frozen=True, slots=True)
-class RegisterEndpoint(_Keyed):
+class RegisterEndpoint(AboutAccount, AnswersId):
     """Register an endpoint with its first secrets."""
 
     endpoint_id: UUID
@@ -97,11 +97,6 @@ class RegisterEndpoint(_Keyed):
     endpoint_count: int
     cause: Cause
     idempotency: Idempotency | None = None
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """Nothing: the endpoint is new."""
@@ -122,7 +117,7 @@ class RegisterEndpoint(_Keyed):
 
 
 @dataclass(frozen=True, slots=True)
-class RotateSecret(_Keyed):
+class RotateSecret(AboutAccount, AnswersId):
     """Sign by a new secret, and by the older ones of its kind for a while."""
 
     endpoint_id: UUID
@@ -132,11 +127,6 @@ class RotateSecret(_Keyed):
     old_kept: timedelta
     cause: Cause
     idempotency: Idempotency | None = None
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The endpoint."""
@@ -152,18 +142,13 @@ class RotateSecret(_Keyed):
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeEndpoint(PlainCommand):
+class ChangeEndpoint(AboutAccount, PlainCommand):
     """Choose other terms for an endpoint."""
 
     endpoint_id: UUID
     account_id: UUID
     change: TermsChange
     cause: Cause
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The endpoint."""
@@ -186,7 +171,7 @@ class EndpointStep(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class MoveEndpoint(PlainCommand):
+class MoveEndpoint(AboutAccount, PlainCommand):
     """Pause, resume or remove an endpoint."""
 
     endpoint_id: UUID
@@ -195,11 +180,6 @@ class MoveEndpoint(PlainCommand):
     cause: Cause
     #: Why it is paused.
     reason: str = ""
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
 
     def needs(self, needs: Needs) -> None:
         """The endpoint."""
