@@ -29,10 +29,18 @@ class _Remembered(NamedTuple):
 class KeyRing:
     """Keys that were looked up a moment ago; keeps hashes, never keys."""
 
-    def __init__(self, reads: Reads, pepper: bytes, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        reads: Reads,
+        pepper: bytes,
+        monotonic: Callable[[], float],
+        *,
+        remembered_max: int = REMEMBERED_MAX,
+    ) -> None:
         self._reads = reads
         self._pepper = pepper
         self._monotonic = monotonic
+        self._remembered_max = remembered_max
         # Apart, so that no flood of wrong keys pushes out those that work.
         self._valid: dict[bytes, _Remembered] = {}
         self._invalid: dict[bytes, _Remembered] = {}
@@ -80,7 +88,7 @@ class KeyRing:
         self._invalid.pop(key_hash, None)
         if forgotten == self._forgotten:
             remembered = self._invalid if principal is None else self._valid
-            while len(remembered) >= REMEMBERED_MAX:
+            while len(remembered) >= self._remembered_max:
                 del remembered[next(iter(remembered))]
             remembered[key_hash] = _Remembered(principal, self._monotonic() + TTL_SECONDS)
         return principal

@@ -58,6 +58,8 @@ class Health:
     checks: Mapping[str, Callable[[], Awaitable[bool]]]
     #: The metrics page and its content type.
     metrics: Callable[[], tuple[bytes, str]]
+    #: A check that takes longer has failed.
+    check_seconds_max: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

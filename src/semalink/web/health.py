@@ -14,9 +14,6 @@ from semalink.web.operation import Operation, Success, route
 from semalink.web.problems import RETRY_AFTER_SECONDS, EdgeRefusal, FieldProblem
 from semalink.web.reply import Reply
 
-#: A check that takes longer has failed.
-CHECK_SECONDS_MAX = 2.0
-
 
 class Live(msgspec.Struct, frozen=True):
     """The process runs."""
@@ -74,7 +71,7 @@ class HealthPages:
     async def ready(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with what every check says."""
         checks = self._health.checks
-        results = await asyncio.gather(*(_in_time(check()) for check in checks.values()))
+        results = await asyncio.gather(*(self._in_time(check()) for check in checks.values()))
         failed = [name for name, works in zip(checks, results, strict=True) if not works]
         if failed:
             raise _not_ready(failed)
@@ -85,12 +82,11 @@ class HealthPages:
         page, content_type = self._health.metrics()
         return Reply(200, page, media_type=content_type.encode())
 
-
-async def _in_time(check: Awaitable[bool]) -> bool:
-    try:
-        return await asyncio.wait_for(check, CHECK_SECONDS_MAX)
-    except TimeoutError:
-        return False
+    async def _in_time(self, check: Awaitable[bool]) -> bool:
+        try:
+            return await asyncio.wait_for(check, self._health.check_seconds_max)
+        except TimeoutError:
+            return False
 
 
 def _not_ready(failed: list[str]) -> EdgeRefusal:

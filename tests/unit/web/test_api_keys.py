@@ -153,10 +153,9 @@ async def test_key_ring_keeps_nothing_that_was_read_before_a_revocation(
     assert await key_ring.principal(acme.live) is None
 
 
-async def test_key_ring_remembers_a_bounded_number(
-    platform: Any, acme: Any, key_ring: Any, monkeypatch: Any
-) -> None:
-    monkeypatch.setattr("semalink.web.auth.REMEMBERED_MAX", 2)
+async def test_key_ring_remembers_a_bounded_number(platform: Any, acme: Any) -> None:
+    reads, monotonic = platform.reads, platform.clock.monotonic
+    key_ring = KeyRing(reads, platform.pepper, monotonic, remembered_max=2)
     await key_ring.principal(acme.live)
 
     for _ in range(5):

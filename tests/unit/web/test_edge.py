@@ -123,11 +123,13 @@ async def test_readiness_follows_checks(api: Any, platform: Any) -> None:
     assert unready.json()["errors"][0]["pointer"] == "/checks/ledger"
 
 
-async def test_check_that_hangs_has_failed(api: Any, platform: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("semalink.web.health.CHECK_SECONDS_MAX", 0.01)
+async def test_check_that_hangs_has_failed(platform: Any) -> None:
+    health = replace(platform.edge.health, check_seconds_max=0.01)
+    platform.edge = replace(platform.edge, health=health)
     platform.check_hangs = True
 
-    answer = await api.get("/health/ready")
+    async with AsyncTestClient(platform.api()) as client:
+        answer = await client.get("/health/ready")
 
     assert answer.status_code == 503
 
