@@ -1,5 +1,6 @@
 """One HTTP call to a provider, and what is certain about it when it goes wrong."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -44,12 +45,12 @@ class Answer:
     body: bytes
 
 
-class CallFailed(Exception):
+class CallFailed(Exception, ABC):
     """A call brought no readable answer."""
 
+    @abstractmethod
     def outcome(self) -> SendFailed | OutcomeUnknown:
         """Return what this means for one message of the call; a new exception each time."""
-        raise NotImplementedError
 
 
 class NotSent(CallFailed):
