@@ -4,7 +4,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,10 +11,10 @@ from uuid import UUID
 import psycopg
 from uuid_utils.compat import uuid7
 
+from bench.drafts import draft_of
 from bench.projections import MIXED
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
-from semalink.domain.draft import Draft
 from semalink.domain.message import Message
 from semalink_adapters.postgres.feed import FeedWriter, connect
 from semalink_adapters.postgres.mapper import EventMapper
@@ -135,22 +134,7 @@ def _life(account_id: UUID) -> list[Any]:
     """Return the events of a message that is delivered, with its entries, in order."""
     now, mapper = utc_now(), EventMapper()
     cause = Cause("key:bench", now, "req_bench")
-    draft = Draft(
-        account_id=account_id,
-        billing_account_id=account_id,
-        mode="live",
-        to="+254712345678",
-        country="KE",
-        network="safaricom",
-        text="Your order 4711 is on its way. Reply HELP for help.",
-        sender="SEMALINK",
-        lane="normal",
-        encoding="GSM-7",
-        segments=1,
-        price_micros=800_000,
-        expires_at=now + timedelta(hours=24),
-        metadata={"order": "4711"},
-    )
+    draft = draft_of(account_id, now)
     credit = CreditAccount.open(account_id, cause)
     credit.top_up(10_000_000, "p", cause)
     credit.collect_events()

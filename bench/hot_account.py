@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from bench import ledger as bench_ledger
 from bench.baselines import ACCOUNT, DEDUCT, INSERT_ENTRY, INSERT_MESSAGE, PRICE_MICROS
+from bench.drafts import TEXT
 from semalink_adapters.postgres.batch import BatchStore
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.hash_chain import GENESIS
@@ -145,7 +146,7 @@ def _locking(pool: AsyncConnectionPool[Any]) -> Callable[[int], Awaitable[None]]
 
 
 async def _insert(connection: Any, message_id: UUID, balance: int) -> None:
-    message = (message_id, ACCOUNT, "+254711000001", bench_ledger.TEXT, "SEMALINK")
+    message = (message_id, ACCOUNT, "+254711000001", TEXT, "SEMALINK")
     await connection.execute(INSERT_MESSAGE, message)
     await connection.execute(INSERT_ENTRY, (ACCOUNT, message_id, PRICE_MICROS, balance))
 

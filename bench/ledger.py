@@ -3,22 +3,19 @@
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from bench.drafts import draft_of
 from semalink.application.accounts import OpenAccount, TopUp
 from semalink.application.ledger import Idempotency
 from semalink.application.sending import AcceptMessage
 from semalink.domain.account import Kind, Tier
 from semalink.domain.cause import Cause
-from semalink.domain.draft import Draft
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_ops.runtime import utc_now
-
-PRICE_MICROS = 800_000
-TEXT = "Your order 4711 is on its way. Reply HELP for help."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +68,8 @@ async def reserve(
 def accepting(account_id: UUID, turn: int, *, keyed: bool = True) -> AcceptMessage:
     """Return a command that accepts one message, with an idempotency key unless told not to."""
     now = utc_now()
-    draft = Draft(
-        account_id=account_id,
-        billing_account_id=account_id,
-        mode="live",
-        to=f"+2547{turn % 100_000_000:08d}",
-        country="KE",
-        network="safaricom",
-        text=TEXT,
-        sender="SEMALINK",
-        lane="normal",
-        encoding="GSM-7",
-        segments=1,
-        price_micros=PRICE_MICROS,
-        expires_at=now,
-        metadata={},
-    )
+    number = f"+2547{turn % 100_000_000:08d}"
+    draft = replace(draft_of(account_id, now), to=number, metadata={})
     key = uuid7().hex
     return AcceptMessage(
         uuid7(),

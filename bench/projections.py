@@ -5,7 +5,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import psycopg
 from sqlalchemy import Engine, NullPool, create_engine
 from uuid_utils.compat import uuid7
 
+from bench.drafts import draft_of
 from semalink.domain.cause import Cause
-from semalink.domain.draft import Draft
 from semalink.domain.message import Message
 from semalink.projections.messages import MESSAGES
 from semalink.projections.rebuilding import open_rebuild
@@ -128,22 +127,7 @@ def _life() -> list[Any]:
     """Return the events of a message that is delivered."""
     now = utc_now()
     account_id = uuid7()
-    draft = Draft(
-        account_id=account_id,
-        billing_account_id=account_id,
-        mode="live",
-        to="+254712345678",
-        country="KE",
-        network="safaricom",
-        text="Your order 4711 is on its way. Reply HELP for help.",
-        sender="SEMALINK",
-        lane="normal",
-        encoding="GSM-7",
-        segments=1,
-        price_micros=800_000,
-        expires_at=now + timedelta(hours=24),
-        metadata={"order": "4711"},
-    )
+    draft = draft_of(account_id, now)
     cause = Cause("key:bench", now, "req_bench")
     message = Message.accept(uuid7(), draft, cause)
     message.start_submission("africastalking", cause)

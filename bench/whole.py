@@ -16,12 +16,13 @@ from typing import Any
 import aiohttp
 import psycopg
 
+from bench.drafts import TEXT
+
 START_SECONDS_MAX = 60
 SETTLE_SECONDS_MAX = 600
 SENDERS = 64
 #: The most that one request may carry.
 BATCH = 1_000
-TEXT = "Your order 4711 is on its way. Reply HELP for help."
 
 _SCOPES = ["messages:send", "messages:read", "balance:read", "webhooks:read", "webhooks:write"]
 _LOOK_SECONDS = 0.05
