@@ -21,7 +21,7 @@ STEPS_BETWEEN_DUE = 20
 URGENT_AFTER = 25
 
 #: How long after its id was made an urgent message may be committed and still be hurried.
-LOOK_BACK_MS = 5_000
+LOOK_BACK_MS = 2_000
 
 #: How long nothing is published after the broker did not take something.
 PAUSE_SECONDS = 0.5
