@@ -8,8 +8,9 @@ from uuid import UUID
 
 import msgspec
 
+from semalink.application.account_commands import AboutAccount, OfAccount
 from semalink.application.credits import own_credits
-from semalink.application.ledger import AboutAccount, Books, Idempotency, Needs, OfAccount
+from semalink.application.ledger import Books, Idempotency, Needs
 from semalink.domain.account import Account, Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from semalink.application.ledger import AboutAccount, Books, Idempotency, Needs, PlainCommand
+from semalink.application.account_commands import AboutAccount
+from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
 from semalink.domain.adjustment import Adjustment, AdjustmentState, Category
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount

@@ -379,26 +379,3 @@ class PlainCommand:
     def decode(stored: bytes) -> Any:
         """Never called: there is no key to find an answer under."""
         raise AssertionError(stored)
-
-
-class AboutAccount:
-    """What commands share that are about one account: refusals are kept under it."""
-
-    __slots__ = ()
-
-    account_id: UUID
-
-    @property
-    def subject(self) -> UUID:
-        """The account."""
-        return self.account_id
-
-
-class OfAccount(AboutAccount, PlainCommand):
-    """A plain command that changes the settings of one account."""
-
-    __slots__ = ()
-
-    def needs(self, needs: Needs) -> None:
-        """The account."""
-        needs.settings.add(self.account_id)

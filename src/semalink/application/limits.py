@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from semalink.application.ledger import Books, OfAccount
+from semalink.application.account_commands import OfAccount
+from semalink.application.ledger import Books
 from semalink.domain.account import Tier
 from semalink.domain.cause import Cause
 from semalink.domain.limit import Limit

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from semalink.application.ledger import Books, Needs, OfAccount, PlainCommand
+from semalink.application.account_commands import OfAccount
+from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.domain.cause import Cause
 from semalink.domain.route import Route, route_id
 from semalink.domain.route_health import Diagnosis

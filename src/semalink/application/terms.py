@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from semalink.application.ledger import Books, Needs, OfAccount
+from semalink.application.account_commands import OfAccount
+from semalink.application.ledger import Books, Needs
 from semalink.domain.cause import Cause
 from semalink.domain.errors import AccountNotFound
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from semalink.application.ledger import AboutAccount, Books, Idempotency, Needs, PlainCommand
+from semalink.application.account_commands import AboutAccount
+from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
 from semalink.application.webhooks import AnswersId, owned_endpoint
 from semalink.domain.cause import Cause
 from semalink.domain.errors import (
