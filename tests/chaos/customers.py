@@ -147,20 +147,6 @@ class Reception:
             async with self._session.put(url, json={}) as response:
                 assert response.status == 200, await response.text()
 
-    @asynccontextmanager
-    async def routes_kept_in_use(self) -> AsyncIterator[None]:
-        """Keep every route in use meanwhile, however much fails on it."""
-        await self._override_routes("enable")
-        try:
-            yield
-        finally:
-            await self._override_routes("auto")
-
-    async def _override_routes(self, mode: str) -> None:
-        said = {"mode": mode, "reason": "its failures are meant"}
-        for name in ("celcom", "africastalking"):
-            await self.ask_admin(f"/admin/v1/routes/{name}/override", "POST", said)
-
     async def _issue(self, account_id: str, mode: str) -> Any:
         scopes = ["messages:send", "messages:read", "balance:read", "webhooks:write"]
         wanted = {"name": "chaos", "mode": mode, "scopes": scopes}

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 from tests.chaos.customers import PRICE_MICROS, Customer, Reception, open_reception
 from tests.chaos.platform import Platform
 from tests.chaos.waiting import until
+from tests.e2e.conftest import Running, folder_for_servers, running_platform
 
 TO = "+254711000100"
 #: From the first error of an outage until all messages go another way.
@@ -20,9 +21,21 @@ WAIT_SECONDS = 20.0
 PAUSE_MS = 6_500
 
 
+@pytest.fixture(scope="module")
+def running_alone() -> Iterator[Running]:
+    """A platform whose routes are nobody else's."""
+    with folder_for_servers() as data_dir, running_platform(data_dir) as platform:
+        yield platform
+
+
 @pytest.fixture
-async def reception(running: Any) -> AsyncIterator[Reception]:
-    platform = Platform(running.process, running.data_dir)
+def data_dir(running_alone: Running) -> Path:
+    return running_alone.data_dir
+
+
+@pytest.fixture
+async def reception(running_alone: Running) -> AsyncIterator[Reception]:
+    platform = Platform(running_alone.process, running_alone.data_dir)
     await until(platform.whole, "every process is of use", within_seconds=30)
     async with open_reception(platform) as reception:
         yield reception

@@ -142,7 +142,7 @@ def seen(running: Any) -> Mapping[tuple[str, str], tuple[End, End]]:
 
 
 async def send_all(platform: Platform) -> Mapping[tuple[str, str], tuple[End, End]]:
-    async with open_reception(platform) as reception, reception.routes_kept_in_use():
+    async with open_reception(platform) as reception:
         watches = [watch for first in BEGINNINGS for watch in await watches_of(reception, first)]
         ids = await asyncio.gather(*(watch.follow() for watch in watches))
         # Read at the very end: what comes after an end must not change it.
