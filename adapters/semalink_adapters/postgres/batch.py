@@ -26,6 +26,7 @@ from semalink_adapters.postgres.arrays import (
 from semalink_adapters.postgres.bundle import Bundle
 from semalink_adapters.postgres.hash_chain import GENESIS, entry_hash
 from semalink_adapters.postgres.mapper import EventMapper
+from semalink_adapters.postgres.opt_out_reads import ask_opted_out, read_opted_out
 from semalink_adapters.postgres.recorder import (
     ADMIN_EVENTS,
     LEDGER_ENTRIES,
@@ -156,6 +157,7 @@ class BatchStore:
             settings = _ask(connection, LOAD_SETTINGS, list(needs.settings))
             deliveries = _ask(connection, LOAD_DELIVERIES, list(needs.deliveries))
             spending = _ask_spending(connection, needs)
+            opted_out = ask_opted_out(connection, needs)
             # Last, because it gives the transaction its id.
             asked = (
                 pack_uuids(credit_account_ids),
@@ -173,6 +175,7 @@ class BatchStore:
             messages=loaded_messages,
             others=self._read(settings, Aggregate),
             deliveries=loaded_deliveries,
+            opted_out=read_opted_out(opted_out),
         )
         return Loaded(
             xid, books, known, loaded_messages, loaded_deliveries, credit_accounts, hashes

@@ -54,8 +54,10 @@ SELECT * FROM unnest(
 DELETE_RESERVATIONS = "DELETE FROM open_reservations WHERE reservation_id = ANY(%b)"
 
 INSERT_PENDING = """
-INSERT INTO pending_submissions (message_id, account_id, billing_account_id, lane, expires_at)
-SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::timestamptz[])"""
+INSERT INTO pending_submissions (
+    message_id, account_id, billing_account_id, lane, expires_at, recipient, sender)
+SELECT * FROM unnest(
+    %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::timestamptz[], %b::text[], %b::text[])"""
 
 DELETE_PENDING = "DELETE FROM pending_submissions WHERE message_id = ANY(%b)"
 
@@ -65,7 +67,7 @@ SET state = 'postponed', due_at = %s, round = round + 1 WHERE message_id = %s"""
 
 PENDING_UNKNOWN = """
 UPDATE pending_submissions
-SET state = 'unknown', due_at = %s, aggregator = %s, recipient = %s WHERE message_id = %s"""
+SET state = 'unknown', due_at = %s, aggregator = %s WHERE message_id = %s"""
 
 # The row stays for a while, so that a late report that names the recipient still finds it.
 CONCLUDE_UNKNOWN = "UPDATE pending_submissions SET due_at = NULL WHERE message_id = %s"
@@ -83,7 +85,9 @@ _REFUSAL = (
     pack_uuids, pack_moments, pack_uuids, pack_texts, pack_texts, pack_texts, pack_texts,
     pack_texts, pack_bigints,
 )  # fmt: skip
-_PENDING = (pack_uuids, pack_uuids, pack_uuids, pack_texts, pack_moments)
+_PENDING = (
+    pack_uuids, pack_uuids, pack_uuids, pack_texts, pack_moments, pack_texts, pack_texts,
+)  # fmt: skip
 _REFERENCE = (pack_texts, pack_texts, pack_uuids, pack_uuids)
 
 
@@ -99,7 +103,7 @@ class RowChanges:
     spending: dict[tuple[UUID, str], int] = field(default_factory=dict)
     refusals: Sequence[Refusal] = ()
     resolved: list[UUID] = field(default_factory=list)
-    pending: dict[UUID, tuple[UUID, UUID, str, datetime]] = field(default_factory=dict)
+    pending: dict[UUID, tuple[UUID, UUID, str, datetime, str, str]] = field(default_factory=dict)
     done: set[UUID] = field(default_factory=set)
     references: list[tuple[str, str, UUID, UUID]] = field(default_factory=list)
     awaited: AwaitedChanges = field(init=False)
@@ -231,6 +235,8 @@ def _accepted(changes: RowChanges, event: Message.Created) -> None:
         event.billing_account_id,
         event.lane,
         event.expires_at,
+        event.to,
+        event.sender,
     )
 
 
@@ -257,8 +263,7 @@ def _put_off(changes: RowChanges, event: message_steps.PutOff) -> None:
 
 
 def _unknown(changes: RowChanges, event: message_steps.OutcomeUnknown) -> None:
-    recipient = changes.messages[event.originator_id].asked.to
-    parameters = (event.deadline_at, event.aggregator, recipient, event.originator_id)
+    parameters = (event.deadline_at, event.aggregator, event.originator_id)
     changes.single.append((PENDING_UNKNOWN, parameters))
 
 

@@ -1,6 +1,6 @@
 """The one way to change money and messages: commands, decided in order, committed together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -144,6 +144,10 @@ class Needs:
     deliveries: set[UUID] = field(default_factory=set)
     #: Customers of agents, with the months whose spending counts. Their payer must be locked.
     spending: set[tuple[UUID, str]] = field(default_factory=set)
+    #: Of which (account, sender id, number) to say whether the recipient opted out.
+    opt_outs: set[tuple[UUID, str, str]] = field(default_factory=set)
+    #: Of which messages that wait for submission to say so.
+    unsent: set[UUID] = field(default_factory=set)
 
 
 class Books:
@@ -153,6 +157,7 @@ class Books:
         "_credit_accounts",
         "_deliveries",
         "_messages",
+        "_opted_out",
         "_others",
         "_touched",
         "parts_refused",
@@ -166,11 +171,13 @@ class Books:
         messages: dict[UUID, Message],
         others: Iterable[Aggregate] = (),
         deliveries: dict[UUID, WebhookDelivery] | None = None,
+        opted_out: Container[tuple[UUID, str, str] | UUID] = frozenset(),
     ) -> None:
         self._credit_accounts = credit_accounts
         self._messages = messages
         self._others = {aggregate.id: aggregate for aggregate in others}
         self._deliveries = {} if deliveries is None else deliveries
+        self._opted_out = opted_out
         self._touched: list[Aggregate] = []
         #: What the command in hand refused of itself without being refused, by place.
         self.parts_refused: list[tuple[int, DomainError]] = []
@@ -204,6 +211,14 @@ class Books:
     def has_delivery(self, delivery_id: UUID) -> bool:
         """Tell whether the delivery was made before."""
         return delivery_id in self._deliveries
+
+    def is_opted_out(self, account_id: UUID, sender: str, number: str) -> bool:
+        """Tell whether the recipient asked not to hear of this sender id of this account."""
+        return (account_id, sender, number) in self._opted_out
+
+    def is_unwanted(self, message_id: UUID) -> bool:
+        """Tell whether the recipient of a message that waits for submission opted out of it."""
+        return message_id in self._opted_out
 
     def find(self, kind: type[T], aggregate_id: UUID) -> T | None:
         """Return an aggregate of any other kind; None when there is none of that kind."""
