@@ -8,6 +8,7 @@ from bench import (
     end_to_end,
     export,
     failover,
+    fair_share,
     feed,
     hot_account,
     ledger,
@@ -150,6 +151,7 @@ ALONE: dict[str, Callable[..., None]] = {
     "feed": feed.measure,
     "end-to-end": end_to_end.measure,
     "priority": priority.measure,
+    "fair-share": fair_share.measure,
     "reported": reported.measure,
     "failover": failover.measure,
 }

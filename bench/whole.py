@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +90,25 @@ async def running() -> AsyncIterator[Whole]:
         async with _platform(Path(folder)) as quickstart:
             key = await _open_customer(quickstart)
             async with (
-                aiohttp.ClientSession(
-                    headers={"Authorization": f"Bearer {key}"},
-                    connector=aiohttp.TCPConnector(limit=0),
-                ) as session,
+                _session(key) as session,
                 await psycopg.AsyncConnection.connect(
                     quickstart["database_url"], autocommit=True
                 ) as database,
             ):
                 yield Whole(quickstart, session, database)
+
+
+@asynccontextmanager
+async def another_customer(platform: Whole) -> AsyncIterator[Whole]:
+    """Let a second customer send through the same platform."""
+    async with _session(await _open_customer(platform.quickstart)) as session:
+        yield replace(platform, session=session)
+
+
+def _session(key: str) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        headers={"Authorization": f"Bearer {key}"}, connector=aiohttp.TCPConnector(limit=0)
+    )
 
 
 @asynccontextmanager
@@ -131,7 +141,7 @@ async def _open_customer(quickstart: dict[str, Any]) -> str:
                 return await answer.json()
 
         account = await make("", {"name": "Bench", "tier": "enterprise"})
-        top_up = {"amount_micros": 10**12, "payment_reference": "bench"}
+        top_up = {"amount_micros": 10**12, "payment_reference": f"bench {account['id']}"}
         await make(f"/{account['id']}/top-ups", top_up)
         key = {"name": "bench", "mode": "live", "scopes": _SCOPES}
         return str((await make(f"/{account['id']}/api-keys", key))["key"])

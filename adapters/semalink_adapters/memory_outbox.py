@@ -5,13 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from semalink.application.relaying import (
-    JobPage,
-    PendingJob,
-    Position,
-    ReportPage,
-    StreamMark,
-)
+from semalink.application.outbox import JobPage, PendingJob, Position, ReportPage, StreamMark
 from semalink.application.submission import Job
 from semalink.domain.message import Message
 from semalink_adapters.memory_ledger import MemoryLedger, Pending

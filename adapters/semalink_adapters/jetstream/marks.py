@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from semalink.application.relaying import StreamMark
+from semalink.application.outbox import StreamMark
 from semalink_adapters.jetstream.streams import QUEUES, Queue
 
 

@@ -9,13 +9,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from semalink.application.relaying import (
-    JobPage,
-    PendingJob,
-    Position,
-    ReportPage,
-    StreamMark,
-)
+from semalink.application.outbox import JobPage, PendingJob, Position, ReportPage, StreamMark
 from semalink.application.submission import Job
 from semalink_adapters.postgres.sessions import SET_LOOK_UP_BY_KEY
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
+from semalink.application.outbox import StreamMark
 from semalink.application.ports import FailureClass, SendFailed
-from semalink.application.relaying import StreamMark
 from semalink_adapters.postgres.outbox import PostgresOutbox
 
 THROTTLED = SendFailed(

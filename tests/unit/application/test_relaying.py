@@ -7,13 +7,13 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from semalink.application.outbox import StreamMark
 from semalink.application.relaying import (
     REFILLS_MAX,
     STEPS_BETWEEN_DUE,
     JobPayload,
     Relay,
     ReportPayload,
-    StreamMark,
 )
 from semalink.application.submission import Job, Next
 from semalink.domain.draft import Lane
