@@ -51,6 +51,7 @@ from semalink_ops.runtime import (
 )
 from semalink_ops.stall_watching import watch_for_stalls
 from semalink_ops.submit_handling import SubmissionTelemetry, SubmitHandler
+from semalink_ops.task_publishing import publish_tasks
 from semalink_ops.webhook_dispatch import dispatch_webhooks
 
 SWEEP_SECONDS = 1.0
@@ -249,6 +250,7 @@ async def run_relay(core: Core, stop: asyncio.Event) -> None:
         sign_checkpoints(core, stop),
         run_recoveries(core, stop),
         dispatch_webhooks(core, stop),
+        publish_tasks(core, stop),
         keep_dead_letters(core, stop),
         watch_for_stalls(core, stop),
         finish_seconds=FINISH_SECONDS,

@@ -6,9 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from semalink.application.dead_letters import REPORT_PREFIX
+from semalink.application.tasks import TASK_PREFIX
 from semalink.domain.dead_letter import DeadLetter
 from semalink.domain.dead_letter_job import DeadLetterJob
 from semalink.domain.ids import MESSAGE_PREFIX, parse_id
+from semalink_adapters.postgres.task_changes import PARK_TASK, UNPARK_TASK
 
 Statement = tuple[str, tuple[Any, ...]]
 
@@ -42,6 +44,12 @@ INSERT INTO pending_reports (report_id, received_at, refilled_at)
 SELECT report_id, received_at, now() FROM inbound_reports WHERE report_id = %s
 ON CONFLICT DO NOTHING"""
 
+# What is not to be done is not published again either.
+DROP_TASK = """
+DELETE FROM tasks AS t USING dead_letters AS d
+WHERE d.dead_letter_id = %s AND t.state = 'parked'
+  AND t.task_id = CASE WHEN d.about LIKE 'task@_%%' ESCAPE '@' THEN substr(d.about, 6)::uuid END"""
+
 START_JOB = """
 INSERT INTO dead_letter_jobs (
     job_id, action, queue, error_type, older_than_seconds, newer_than_seconds, rate_per_second,
@@ -57,7 +65,7 @@ END_JOB = "UPDATE dead_letter_jobs SET state = %s, ended_at = %s WHERE job_id = 
 
 
 def _buried(event: DeadLetter.Created) -> Sequence[Statement]:
-    return [(BURY, (event.originator_id,)), *_of_subject(event.about, PARK, SET_ASIDE)]
+    return [(BURY, (event.originator_id,)), *_of_subject(event.about, PARK, SET_ASIDE, PARK_TASK)]
 
 
 def _republished(event: DeadLetter.Republished) -> Sequence[Statement]:
@@ -70,18 +78,28 @@ def _republished(event: DeadLetter.Republished) -> Sequence[Statement]:
     )
     return [
         (REPUBLISH, parameters),
-        *_of_subject(event.about, UNPARK, TAKE_UP_AGAIN),
+        *_of_subject(event.about, UNPARK, TAKE_UP_AGAIN, UNPARK_TASK),
         *_counted(event.job_id),
     ]
 
 
 def _discarded(event: DeadLetter.Discarded) -> Sequence[Statement]:
     parameters = (event.actor, event.timestamp, event.reason, event.originator_id)
-    return [(DISCARD, parameters), *_counted(event.job_id)]
+    return [
+        (DISCARD, parameters),
+        (DROP_TASK, (event.originator_id,)),
+        *_counted(event.job_id),
+    ]
 
 
-def _of_subject(about: str | None, of_message: str, of_report: str) -> Sequence[Statement]:
-    for prefix, statement in ((MESSAGE_PREFIX, of_message), (REPORT_PREFIX, of_report)):
+def _of_subject(
+    about: str | None, of_message: str, of_report: str, of_task: str
+) -> Sequence[Statement]:
+    for prefix, statement in (
+        (MESSAGE_PREFIX, of_message),
+        (REPORT_PREFIX, of_report),
+        (TASK_PREFIX, of_task),
+    ):
         subject_id = parse_id(prefix, about or "")
         if subject_id is not None:
             return [(statement, (subject_id,))]

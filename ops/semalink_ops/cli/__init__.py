@@ -60,7 +60,11 @@ _COMMANDS = {
         "semalink_ops.cli.servers", "dlr_intake", "Take delivery reports from aggregators."
     ),
     "admin": Place("semalink_ops.cli.servers", "admin", "Serve the admin API."),
-    "worker": Place("semalink_ops.cli.workers", "worker", "Run a worker: sms, dlr or webhooks."),
+    "worker": Place(
+        "semalink_ops.cli.workers",
+        "worker",
+        "Run a worker: sms, dlr, webhooks, contacts or content.",
+    ),
     "relay": Place(
         "semalink_ops.cli.workers", "relay", "Carry work from the event log to the broker."
     ),

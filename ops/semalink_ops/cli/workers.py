@@ -1,4 +1,4 @@
-"""The commands that work in the background: worker sms|dlr|webhooks, relay, projector."""
+"""The commands that work in the background: the workers, relay, projector."""
 
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +10,7 @@ from semalink_ops.cli.settings_source import data_dir_option, read_settings
 
 @click.group("worker")
 def worker() -> None:
-    """Run a worker: sms, dlr or webhooks.
+    """Run a worker: sms, dlr, webhooks, contacts or content.
 
     Any number of each may run. Health and metrics are on SEMALINK_METRICS_PORT.
     """
@@ -35,6 +35,29 @@ def dlr(*, data_dir: Path) -> None:
 def webhooks(*, data_dir: Path) -> None:
     """Send events to customers' endpoints."""
     _run("worker-webhooks", "run_webhook_worker", data_dir, "semalink_ops.webhook_worker")
+
+
+@worker.command("contacts", epilog="Example: SEMALINK_METRICS_PORT=9470 semalink worker contacts")
+@data_dir_option
+def contacts(*, data_dir: Path) -> None:
+    """Check the contacts of imports and add them to their lists."""
+    _run("worker-contacts", "run_contacts_worker", data_dir, "semalink_ops.task_worker")
+
+
+@worker.command("content", epilog="Example: SEMALINK_METRICS_PORT=9471 semalink worker content")
+@data_dir_option
+def content(*, data_dir: Path) -> None:
+    """Check the contents of campaigns."""
+    _run("worker-content", "run_content_worker", data_dir, "semalink_ops.task_worker")
+
+
+@worker.command(
+    "background", epilog="Example: SEMALINK_METRICS_PORT=9470 semalink worker background"
+)
+@data_dir_option
+def background(*, data_dir: Path) -> None:
+    """Do what worker contacts and worker content do, in one process."""
+    _run("worker-background", "run_background_worker", data_dir, "semalink_ops.task_worker")
 
 
 @click.command("relay", epilog="Example: SEMALINK_METRICS_PORT=9467 semalink relay")

@@ -48,6 +48,7 @@ def children(ports: Ports) -> list[Child]:
         Child("dlr-intake", ("dlr-intake",), ports.dlr, _TAKES_WORK_IN),
         _background("worker-dlr", ("worker", "dlr"), ports.worker_dlr, _WORKS),
         _background("worker-webhooks", ("worker", "webhooks"), ports.worker_webhooks, _WORKS),
+        _background("worker-background", ("worker", "background"), ports.worker_background, _WORKS),
         _background("projector", ("projector",), ports.projector, _CARRIES),
         Child("admin", ("admin",), ports.admin, _TAKES_WORK_IN),
     ]

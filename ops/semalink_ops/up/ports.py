@@ -26,6 +26,7 @@ class Ports:
     relay: int
     projector: int
     worker_webhooks: int
+    worker_background: int
     #: One for each API process, when several share the port of the API.
     api_health: tuple[int, ...]
     #: One for each process that sends messages.
@@ -46,6 +47,7 @@ class Ports:
             relay=first + 11,
             projector=first + 12,
             worker_webhooks=first + 13,
+            worker_background=first + 14,
             api_health=tuple(first + _API_HEALTH + number for number in range(workers)),
             worker_sms=tuple(first + _SMS_HEALTH + number for number in range(workers)),
         )
@@ -66,7 +68,8 @@ class Ports:
         The servers see to theirs: they may have to wait for those of an owner that was killed.
         """
         ours = [self.api, self.dlr, self.admin, self.sandbox, self.worker_dlr, self.relay]
-        ours += [self.projector, self.worker_webhooks, *self.api_health, *self.worker_sms]
+        ours += [self.projector, self.worker_webhooks, self.worker_background]
+        ours += [*self.api_health, *self.worker_sms]
         taken = [str(number) for number in ours if not is_free(number)]
         if taken:
             several = len(taken) > 1

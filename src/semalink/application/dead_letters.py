@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from semalink.application.ledger import Books, Needs, PlainCommand
+from semalink.application.tasks import CONTACTS_QUEUE, CONTENT_QUEUE, TASK_PREFIX
 from semalink.domain.cause import Cause
 from semalink.domain.dead_letter import DeadLetter
 from semalink.domain.dead_letter_job import DeadLetterJob
@@ -24,7 +25,8 @@ _ABOUT: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "sms.priority": ("message_id", MESSAGE_PREFIX),
         "sms.normal": ("message_id", MESSAGE_PREFIX),
-        "sms.content": ("message_id", MESSAGE_PREFIX),
+        CONTENT_QUEUE: ("task_id", TASK_PREFIX),
+        CONTACTS_QUEUE: ("task_id", TASK_PREFIX),
         "dlr.inbound": ("report_id", REPORT_PREFIX),
         "webhooks.outbound": ("delivery_id", WEBHOOK_DELIVERY_PREFIX),
     }
