@@ -29,6 +29,7 @@ from semalink.domain.dead_letter import DeadLetter
 from semalink.domain.dead_letter_job import DeadLetterJob
 from semalink.domain.ids import format_id
 from semalink.domain.message import Message
+from semalink.domain.opt_out import OptOut
 from semalink.domain.orphan_report import OrphanReport
 from semalink.domain.recovery import Recovery
 from semalink.domain.route import Route
@@ -43,6 +44,7 @@ _SOURCES: dict[type[Any], int] = {
     Account: 3,
     Adjustment: 3,
     AccountingMonth: 3,
+    OptOut: 3,
     OrphanReport: 3,
     Recovery: 3,
     DeadLetter: 3,

@@ -32,6 +32,7 @@ from semalink.domain.dead_letter import DeadLetter
 from semalink.domain.dead_letter_job import DeadLetterJob
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
+from semalink.domain.opt_out import OptOut
 from semalink.domain.orphan_report import OrphanReport
 from semalink.domain.recovery import Recovery
 from semalink.domain.route import Route
@@ -88,6 +89,7 @@ class Pending:
     job: Job
     lane: str
     recipient: str
+    sender: str
     queued_at: datetime
     expires_at: datetime
     #: "queued", "postponed", "unknown" or "parked".
@@ -129,6 +131,7 @@ class MemoryLedger:
             WebhookDelivery: {},
             WebhookEndpoint: {},
             Route: {},
+            OptOut: {},
             SenderRoute: {},
         }
         #: Every event, in the order of the commits.
@@ -210,6 +213,7 @@ class MemoryLedger:
             messages=self._load_each(Message, needs.messages),
             others=self._load_others(needs.settings),
             deliveries=self._load_each(WebhookDelivery, needs.deliveries),
+            opted_out=self._opted_out(needs),
         )
 
     def _load_each(self, kind: type[T], wanted: set[UUID]) -> dict[UUID, T]:
@@ -220,6 +224,19 @@ class MemoryLedger:
         kinds = [kind for kind in self.streams if kind not in _ELSEWHERE]
         found = [self.load(kind, each) for kind in kinds for each in wanted]
         return [aggregate for aggregate in found if aggregate is not None]
+
+    def _opted_out(self, needs: Needs) -> set[tuple[UUID, str, str] | UUID]:
+        loaded = [self.load(OptOut, one) for one in self.streams[OptOut]]
+        held = [one.subject for one in loaded if one is not None and one.is_active]
+        found: set[tuple[UUID, str, str] | UUID] = {
+            asked for asked in needs.opt_outs if any(one.concerns(*asked) for one in held)
+        }
+        for message_id in needs.unsent & self._pending.keys():
+            pending = self._pending[message_id]
+            recipient = (pending.job.account_id, pending.sender, pending.recipient)
+            if any(one.concerns(*recipient) for one in held):
+                found.add(message_id)
+        return found
 
     def _restore(self, account_id: UUID, needs: Needs) -> CreditAccount:
         head = self._heads[account_id]
@@ -295,7 +312,7 @@ class MemoryLedger:
             case Message.Created():
                 job = Job(message_id, step.account_id, step.billing_account_id)
                 self._pending[message_id] = Pending(
-                    job, step.lane, step.to, step.timestamp, step.expires_at
+                    job, step.lane, step.to, step.sender, step.timestamp, step.expires_at
                 )
             case (
                 message_steps.SubmitRefused(retry_at=datetime() as retry_at)

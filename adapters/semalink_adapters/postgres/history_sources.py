@@ -103,7 +103,11 @@ _BY_ACCOUNT_IN_ADMIN = (
     " WHERE w.account_id = %(account_id)s"
     " UNION ALL SELECT r.recovery_id FROM webhook_endpoints AS w"
     " JOIN recoveries AS r ON r.endpoint_id = w.endpoint_id"
-    " WHERE w.account_id = %(account_id)s) || %(account_id)s::uuid)"
+    " WHERE w.account_id = %(account_id)s"
+    # Those alone that changed since, as there may be very many.
+    " UNION ALL SELECT o.opt_out_id FROM opt_outs AS o WHERE o.account_id = %(account_id)s"
+    " AND greatest(o.recorded_at, o.lifted_at) >= %(start)s - interval '1 minute'"
+    ") || %(account_id)s::uuid)"
 )
 _TABLES = {
     LEDGER: "ledger_entries",
@@ -121,6 +125,7 @@ _KINDS_OF = {
         "accounting_month",
         "dead_letter",
         "dead_letter_job",
+        "opt_out",
         "orphan_report",
         "recovery",
         "route",

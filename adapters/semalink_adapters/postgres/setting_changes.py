@@ -10,6 +10,7 @@ from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.orphan_report import OrphanReport
 from semalink_adapters.postgres.dead_letter_changes import DEAD_LETTER_CHANGES
+from semalink_adapters.postgres.opt_out_changes import OPT_OUT_CHANGES
 from semalink_adapters.postgres.route_changes import ROUTE_CHANGES
 
 #: SQL and its parameters.
@@ -176,5 +177,6 @@ SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     AccountingMonth.Created: _month_closed,
     **DEAD_LETTER_CHANGES,
     **ROUTE_CHANGES,
+    **OPT_OUT_CHANGES,
     OrphanReport.Created: _report_settled,
 }

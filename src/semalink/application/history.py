@@ -32,6 +32,7 @@ KINDS = {
     "route": "route",
     "sender_route": "sender",
     "orphan_report": "orphan_report",
+    "opt_out": "opt_out",
 }
 REFUSED = "refused"
 DELIVERIES = "webhook_delivery"
@@ -43,7 +44,18 @@ _MARKS = {"account": "settings_"}
 #: Stands for what is kept and not shown here.
 REDACTED = "<redacted>"
 _PRIVATE = frozenset(
-    {"text", "to", "metadata", "key_hash", "traceparent", "response_body", "payload"}
+    {
+        "text",
+        "to",
+        "recipient",
+        "metadata",
+        "key_hash",
+        "traceparent",
+        "response_body",
+        "payload",
+        "how",
+        "consent",
+    }
 )
 _ENVELOPE = frozenset(
     {

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -12,6 +12,7 @@ import structlog
 from semalink.application.bus import NotReady, PoisonMessage
 from semalink.application.delivery_reports import RecordReport
 from semalink.application.ledger import Command, Ledger, LedgerUnavailable
+from semalink.application.opt_outs import NameRecipient, RecordOptOuts
 from semalink.application.ports import (
     Aggregator,
     DeliveryReport,
@@ -22,6 +23,9 @@ from semalink.application.relaying import ReportPayload
 from semalink.application.submission import ConcludeUnknown, ExpireInQueue, Job
 from semalink.domain.cause import Cause
 from semalink.domain.errors import DomainError, MessageNotFound
+from semalink.domain.opt_out import OptOutSource
+
+T = TypeVar("T")
 
 SHELF_PAGE_SIZE = 500
 
@@ -200,12 +204,23 @@ class ReportProcessor:
         command = RecordReport(
             owner.message_id, owner.billing_account_id, parsed.aggregator, parsed.report, cause
         )
+        if parsed.report.opted_out:
+            # First, because a report that was applied is not applied again.
+            await self._note_opt_out(parsed, owner.message_id, cause)
         await self._execute(command)
 
-    async def _execute(self, command: Command[Any]) -> None:
+    async def _note_opt_out(self, parsed: ParsedReport, message_id: UUID, cause: Cause) -> None:
+        subject = await self._execute(NameRecipient(message_id, cause))
+        if subject is not None:
+            how = f"{parsed.aggregator}: {parsed.report.description}"
+            source = OptOutSource.REPORT
+            await self._execute(RecordOptOuts((subject,), source, how, cause, message_id))
+
+    async def _execute(self, command: Command[T]) -> T | None:
         try:
-            await self._ledger.execute(command)
+            return (await self._ledger.execute(command)).value
         except MessageNotFound:
             _log.warning("report_for_archived_message")
+            return None
         except LedgerUnavailable as away:
             raise NotReady(str(away)) from away

@@ -16,6 +16,7 @@ from semalink.domain.credit_entries import OnBehalf
 from semalink.domain.draft import Draft, Mode
 from semalink.domain.errors import DomainError
 from semalink.domain.message import Message
+from semalink.domain.opt_out_errors import RecipientOptedOut
 
 #: A message resolves its own reservation; one that was forgotten gives it back after this.
 RESERVED_BEYOND_VALIDITY = timedelta(days=7)
@@ -73,7 +74,7 @@ class AcceptMessage:
     def needs(self, needs: Needs) -> None:
         """The credits that pay, which also guard the idempotency keys of the account."""
         needs.credit_accounts.add(self.billing_account_id)
-        _need_spending(needs, self.checked, self.cause)
+        _need_draft(needs, self.checked, self.cause)
 
     def decide(self, books: Books) -> MessageView:
         """Reserve the price and record the message; raises what the check found, or no credit."""
@@ -118,7 +119,7 @@ class AcceptBatch:
         """The credits that pay."""
         needs.credit_accounts.add(self.billing_account_id)
         for checked in self.checked:
-            _need_spending(needs, checked, self.cause)
+            _need_draft(needs, checked, self.cause)
 
     def decide(self, books: Books) -> BatchOutcome:
         """Decide each message on its own; a refused one stops no other."""
@@ -190,6 +191,8 @@ class Sending:
 
 
 def _accept(books: Books, message_id: UUID, draft: Draft, cause: Cause) -> MessageView:
+    if books.is_opted_out(draft.account_id, draft.sender, draft.to):
+        raise RecipientOptedOut
     if draft.mode == Mode.LIVE:
         credit_account = books.credit_account(draft.billing_account_id)
         credit_account.reserve(
@@ -210,6 +213,9 @@ def _on_behalf(draft: Draft, cause: Cause) -> OnBehalf | None:
     return OnBehalf(draft.account_id, draft.price_micros, month_of(cause.at))
 
 
-def _need_spending(needs: Needs, checked: Checked, cause: Cause) -> None:
-    if isinstance(checked, Draft) and checked.account_id != checked.billing_account_id:
+def _need_draft(needs: Needs, checked: Checked, cause: Cause) -> None:
+    if isinstance(checked, DomainError):
+        return
+    needs.opt_outs.add((checked.account_id, checked.sender, checked.to))
+    if checked.account_id != checked.billing_account_id:
         needs.spending.add((checked.account_id, month_of(cause.at)))

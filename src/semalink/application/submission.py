@@ -15,6 +15,7 @@ from semalink.application.choosing import (
 )
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.ports import Receipt, SendFailed, Submission
+from semalink.application.unwanted import Unwanted
 from semalink.domain import message_steps
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane, Mode
@@ -84,7 +85,7 @@ class Settled:
     """Nothing more is to be done for now: ended, submitted, put off or waiting for a report."""
 
 
-Next = Ready | MayProbe | Wait | Overdue | TryAgain | Settled
+Next = Ready | MayProbe | Wait | Overdue | Unwanted | TryAgain | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class StartSubmission(PlainCommand):
     def needs(self, needs: Needs) -> None:
         """Only the message, because starting costs nothing; and the route that it may probe."""
         needs.messages.add(self.job.message_id)
+        needs.unsent.add(self.job.message_id)
         if self.probing is not None:
             needs.settings.add(route_id(self.probing))
 
@@ -117,8 +119,10 @@ class StartSubmission(PlainCommand):
             return await_or_give_up(message, self.policy, self.cause)
         if message.outcome_unknown and not _may_risk_a_duplicate(message):
             return Settled()
-        if self.cause.at >= message.asked.expires_at:
-            return Settled() if message.outcome_unknown else Overdue()
+        is_overdue = self.cause.at >= message.asked.expires_at
+        if is_overdue or books.is_unwanted(message.id):
+            unsent: Next = Overdue() if is_overdue else Unwanted()
+            return Settled() if message.outcome_unknown else unsent
         return self._start(books, message)
 
     def _start(self, books: Books, message: Message) -> Next:

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from tenacity import (
     AsyncRetrying,
@@ -16,8 +16,9 @@ from tenacity import (
 
 from semalink.application.bus import NotReady
 from semalink.application.choosing import MayProbe
-from semalink.application.ledger import Answer, Ledger, LedgerUnavailable
-from semalink.application.ports import Aggregator, OutcomeUnknown, Receipt, SendFailed
+from semalink.application.ledger import Answer, Command, Ledger, LedgerUnavailable
+from semalink.application.opt_outs import RecordOptOuts, RejectUnwanted
+from semalink.application.ports import Aggregator, FailureClass, OutcomeUnknown, Receipt, SendFailed
 from semalink.application.route_watch import Call, RouteWatch
 from semalink.application.submission import (
     ExpireInQueue,
@@ -33,15 +34,17 @@ from semalink.application.submission import (
     StartSubmission,
     Wait,
 )
+from semalink.application.unwanted import Unwanted
 from semalink.domain.cause import Cause
 from semalink.domain.errors import MessageNotFound
+from semalink.domain.opt_out import OptOutSource, OptOutSubject
 from semalink.domain.route_health import PROBE_LEASE
 from semalink.domain.routing import Routes, Wish
 
 #: Done, with the time when the call began, once its place is of use to other messages.
 Freed = asyncio.Future[datetime]
 
-_Caused = StartSubmission | RecordReceipt | RecordRefusal | RecordUnknownOutcome | ExpireInQueue
+T = TypeVar("T")
 
 ACTOR = "worker:sms"
 
@@ -161,6 +164,8 @@ class Submitter:
                 step = await self._hand_over(_Work(job, wish, request_id, freed), step)
             if isinstance(step, Overdue):
                 step = await self._record(ExpireInQueue(job, self._cause(request_id)))
+            if isinstance(step, Unwanted):
+                step = await self._record(RejectUnwanted(job, self._cause(request_id)))
             if isinstance(step, Wait):
                 return step
             if isinstance(step, Settled):
@@ -203,6 +208,9 @@ class Submitter:
         self._watch.end(call, spoken)
         seconds = (self._now() - started_at).total_seconds()
         self._observer.submitted(ready.aggregator, seconds, _result_of(outcome))
+        if isinstance(outcome, SendFailed) and outcome.failure is FailureClass.OPTED_OUT:
+            # First, because whoever repeats the submission must not repeat the message.
+            await self._record(self._opt_out(work, ready, outcome))
         step = await self._record(self._outcome(work, ready, outcome))
         if ready.probes is not None:
             await self._end_probe(work.job, ready.probes, call, spoken)
@@ -228,22 +236,31 @@ class Submitter:
             return RecordRefusal(job, ready.attempt, outcome, routes, self._policy, cause)
         return RecordUnknownOutcome(job, ready.attempt, self._policy, cause, outcome.answer)
 
+    def _opt_out(self, work: _Work, ready: Ready, outcome: SendFailed) -> RecordOptOuts:
+        submission = ready.submission
+        subject = OptOutSubject(work.job.account_id, submission.sender, submission.to)
+        how = f"{ready.aggregator}: {outcome.provider_code}"
+        cause = self._cause(work.request_id)
+        message_id = work.job.message_id
+        return RecordOptOuts((subject,), OptOutSource.REFUSAL, how, cause, message_id)
+
     async def _end_probe(self, job: Job, probes: str, call: Call, result: str) -> None:
         # While the ledger is away nothing recovers; the lease of the probe ends by itself.
         with contextlib.suppress(LedgerUnavailable):
             await self._watch.end_probe(call, probes, job.message_id, result)
 
-    async def _record(self, command: _Caused) -> Next:
+    async def _record(self, command: Command[T]) -> T:
         try:
             return (await self._ledger.execute(command)).value
         except LedgerUnavailable:
             return await self._record_later(command)
 
-    async def _record_later(self, command: _Caused) -> Next:
-        async def decide_now() -> Answer[Next]:
+    async def _record_later(self, command: Command[T]) -> T:
+        async def decide_now() -> Answer[T]:
             # The clock goes on while the ledger is away, and validity is judged by it.
             cause = replace(command.cause, at=self._now())
-            return await self._ledger.execute(replace(command, cause=cause))
+            again = cast("Command[T]", replace(cast("Any", command), cause=cause))
+            return await self._ledger.execute(again)
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(LedgerUnavailable),
@@ -252,7 +269,7 @@ class Submitter:
             reraise=True,
         )
         try:
-            answer: Answer[Next] = await retrying(decide_now)
+            answer: Answer[T] = await retrying(decide_now)
         except LedgerUnavailable as away:
             raise NotReady(str(away)) from away
         return answer.value

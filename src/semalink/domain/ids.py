@@ -17,6 +17,7 @@ TRANSFER_PREFIX = "trf_"
 ENDPOINT_PREFIX = "whe_"
 DELIVERY_PREFIX = "whk_"
 RECOVERY_PREFIX = "rcv_"
+OPT_OUT_PREFIX = "opt_"
 SECRET_PREFIX = "whs_"  # noqa: S105
 
 _HEX_LENGTH = 32

@@ -49,7 +49,12 @@ SEND = Operation(
         examples.ACCEPTED,
         headers={"Location": "Where the message can be read.", **REPLAYED_NOTE},
     ),
-    problems=(*CONTENT_PROBLEMS, "insufficient_credits", "spending_cap_reached"),
+    problems=(
+        *CONTENT_PROBLEMS,
+        "recipient_opted_out",
+        "insufficient_credits",
+        "spending_cap_reached",
+    ),
     counts_messages=True,
 )
 

@@ -1,6 +1,7 @@
 """Every error that a client can meet: its status, its title and what to do about it."""
 
 from semalink.web.edge_problem_types import EDGE_PROBLEMS
+from semalink.web.opt_out_problem_types import OPT_OUT_PROBLEMS
 from semalink.web.problem_type import ProblemType
 
 #: What the platform refuses for good reason, one for each DomainError.
@@ -286,6 +287,7 @@ REFUSALS = (
         "Payload is too large",
         "Republish with a payload that the queue takes.",
     ),
+    *OPT_OUT_PROBLEMS,
 )
 
 PROBLEM_TYPES = {problem.code: problem for problem in (*REFUSALS, *EDGE_PROBLEMS)}
