@@ -3,10 +3,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from semalink.domain import errors, report_errors, webhook_errors
+from semalink.domain import errors, opt_out_errors, report_errors, webhook_errors
 from semalink.domain.errors import DomainError, FieldRefusal
 
-MODULES = (errors.__name__, report_errors.__name__, webhook_errors.__name__)
+MODULES = (
+    errors.__name__,
+    report_errors.__name__,
+    webhook_errors.__name__,
+    opt_out_errors.__name__,
+)
 
 REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.AccountNotFound(), "account_not_found", None),
@@ -65,6 +70,9 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.DeadLetterSettled("discarded"), "dead_letter_settled", None),
     (errors.DeadLetterJobEnded("finished"), "dead_letter_job_ended", None),
     (errors.PayloadTooLarge(16_384), "payload_too_large", "/payload"),
+    (opt_out_errors.OptOutNotFound(), "opt_out_not_found", None),
+    (opt_out_errors.ConsentRequired(), "consent_required", "/consent"),
+    (opt_out_errors.RecipientOptedOut(), "recipient_opted_out", "/to"),
 ]
 
 
