@@ -22,6 +22,7 @@ WHERE a.originator_version = 1 AND a.originator_id = ANY(%s) AND e.topic = %s"""
 _UNSENT = """
 SELECT count(*) FROM pending_submissions WHERE state IN ('queued', 'waiting', 'held')"""
 _DONE = "SELECT count(*) FROM message_events WHERE topic = 'message.delivered.1'"
+_LANES = ("normal", "priority")
 _TOPICS = {"submitted": "message.submitted.1", "delivered": "message.delivered.1"}
 
 
@@ -42,25 +43,21 @@ async def _measure(backlog: int, count: int) -> None:
     async with whole.running() as crowd, whole.another_customer(crowd) as second:
         await second.send_singly(200)
         await second.reach(_DONE, 200)
-        for lane in ("normal", "priority"):
-            await _compare(crowd, second, backlog, count, lane)
-
-
-async def _compare(crowd: Whole, second: Whole, backlog: int, count: int, lane: str) -> None:
-    idle = await _waits(second, count, lane)
-    await crowd.send_in_batches(backlog)
-    waiting, done, began = await crowd.count(_UNSENT), await crowd.count(_DONE), time.monotonic()
-    beside = await _waits(second, count, lane)
-    rate = (await crowd.count(_DONE) - done) / (time.monotonic() - began)
-    left = await crowd.count(_UNSENT)
-    print(
-        f"\n{count} {lane} messages of one customer while {waiting} and at the end {left} of "
-        f"another's wait, {rate:.0f}/s delivered",
-        flush=True,
-    )
-    _print("to an aggregator", idle.submitted, beside.submitted)
-    _print("to delivered", idle.delivered, beside.delivered)
-    await crowd.reach("SELECT -count(*) FROM pending_submissions WHERE state <> 'unknown'", 0)
+        idle = {lane: await _waits(second, count, lane) for lane in _LANES}
+        await crowd.send_in_batches(backlog)
+        for lane in _LANES:
+            waiting, done = await crowd.count(_UNSENT), await crowd.count(_DONE)
+            began = time.monotonic()
+            beside = await _waits(second, count, lane)
+            rate = (await crowd.count(_DONE) - done) / (time.monotonic() - began)
+            left = await crowd.count(_UNSENT)
+            print(
+                f"\n{count} {lane} messages of one customer while {waiting} and at the end {left}"
+                f" of another's wait, {rate:.0f}/s delivered",
+                flush=True,
+            )
+            _print("to an aggregator", idle[lane].submitted, beside.submitted)
+            _print("to delivered", idle[lane].delivered, beside.delivered)
 
 
 def _print(name: str, idle: list[float], beside: list[float]) -> None:

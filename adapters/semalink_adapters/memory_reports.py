@@ -176,7 +176,7 @@ class MemoryReports:
         expired = [
             pending.job
             for pending in self._ledger.pending().values()
-            if pending.state in {"queued", "postponed", "parked"}
+            if pending.state in {"queued", "waiting", "postponed", "parked"}
             and pending.expires_at < expired_by
         ]
         return expired[:limit]
@@ -185,7 +185,7 @@ class MemoryReports:
         """Take a message that became a dead letter off the list of what a queue must hold."""
         self._require_available()
         pending = self._ledger.pending().get(message_id)
-        if pending is not None and pending.state in {"queued", "postponed"}:
+        if pending is not None and pending.state in {"queued", "waiting", "postponed"}:
             pending.state, pending.due_at = "parked", None
 
     def _unknown_jobs(self, parsed: ParsedReport) -> Sequence[Job]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import nats.errors
@@ -13,6 +14,7 @@ from semalink.application.bus import Delivery, NotReady, PoisonMessage
 from semalink.application.relaying import POKE_SUBJECT, Relay, ReportPayload
 from semalink.application.reporting import ReportProcessor
 from semalink.application.route_watch import RouteWatch
+from semalink.application.sharing_out import Shares
 from semalink.application.submission import Policy
 from semalink.application.submitting import Submitter
 from semalink.domain.route_health import Diagnosis
@@ -27,6 +29,7 @@ from semalink_adapters.postgres.outbox import PostgresOutbox
 from semalink_adapters.postgres.reports import PostgresReports
 from semalink_adapters.postgres.routes import PostgresRoutes
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
+from semalink_adapters.postgres.turns import PostgresTurns
 from semalink_ops.bootstrap import Core, open_aggregators
 from semalink_ops.checkpointing import sign_checkpoints
 from semalink_ops.dead_letter_keeping import keep_dead_letters
@@ -285,7 +288,7 @@ async def _relay(core: Core, poked: asyncio.Event, stop: asyncio.Event) -> None:
                 **KEEPALIVES,
             )
             try:
-                await _lead(core, PostgresOutbox(connection), poked, stop)
+                await _lead(core, connection, poked, stop)
             finally:
                 # Not as a context, which would ask a server that hangs to roll back.
                 await connection.close()
@@ -295,13 +298,18 @@ async def _relay(core: Core, poked: asyncio.Event, stop: asyncio.Event) -> None:
 
 
 async def _lead(
-    core: Core, outbox: PostgresOutbox, poked: asyncio.Event, stop: asyncio.Event
+    core: Core,
+    connection: psycopg.AsyncConnection[Any],
+    poked: asyncio.Event,
+    stop: asyncio.Event,
 ) -> None:
+    outbox = PostgresOutbox(connection)
     while not await outbox.try_lead():
         if await wait_for_stop(stop, RETRY_SECONDS):
             return
     _log.info("relay_leads")
-    relay = Relay(outbox, core.bus)
+    shares = Shares(PostgresTurns(connection), share=core.settings.normal_share)
+    relay = Relay(outbox, core.bus, shares)
     loop = asyncio.get_running_loop()
     repair_at = 0.0
     while not stop.is_set():

@@ -29,7 +29,7 @@ WHERE dead_letter_id = %s"""
 # Parked, so that the relay does not fill it into its queue again beside its dead letter.
 PARK = """
 UPDATE pending_submissions SET state = 'parked', due_at = NULL
-WHERE message_id = %s AND state IN ('queued', 'postponed')"""
+WHERE message_id = %s AND state IN ('queued', 'waiting', 'postponed')"""
 
 SET_ASIDE = "DELETE FROM pending_reports WHERE report_id = %s"
 

@@ -85,12 +85,13 @@ WHERE state = 'unknown' AND due_at <= now() ORDER BY due_at LIMIT %s"""
 # A worker that still has it in hand is given a minute.
 EXPIRED_UNSENT = """
 SELECT message_id, account_id, billing_account_id FROM pending_submissions
-WHERE state IN ('queued', 'postponed', 'parked') AND expires_at < now() - interval '60 seconds'
+WHERE state IN ('queued', 'waiting', 'postponed', 'parked')
+  AND expires_at < now() - interval '60 seconds'
 ORDER BY expires_at LIMIT %s"""
 
 PARK = """
 UPDATE pending_submissions SET state = 'parked', due_at = NULL
-WHERE message_id = %s AND state IN ('queued', 'postponed')"""
+WHERE message_id = %s AND state IN ('queued', 'waiting', 'postponed')"""
 
 _report_decoder = msgspec.json.Decoder(DeliveryReport)
 

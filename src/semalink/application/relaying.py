@@ -11,6 +11,7 @@ import structlog
 
 from semalink.application.bus import Bus, Outgoing
 from semalink.application.outbox import Outbox, PendingJob, StreamMark
+from semalink.application.sharing_out import SHARED_LANE, Shares
 from semalink.domain.ids import MESSAGE_PREFIX, format_id
 
 PAGE_SIZE = 1_000
@@ -49,6 +50,7 @@ class Relay:
         self,
         outbox: Outbox,
         bus: Bus,
+        shares: Shares,
         *,
         pause_seconds: float = PAUSE_SECONDS,
         page_size: int = PAGE_SIZE,
@@ -56,6 +58,7 @@ class Relay:
         self._page_size = page_size
         self._outbox = outbox
         self._bus = bus
+        self._shares = shares
         self._pause_seconds = pause_seconds
         self._steps_since_due = 0
         #: Urgent messages that were published before the log came to them.
@@ -72,6 +75,7 @@ class Relay:
         What was put off is looked for when there is nothing new, and now and then in between.
         """
         moved = [await self._publish_accepted(), await self._publish_reports()]
+        moved.append(await self._deal_out())
         self._steps_since_due += 1
         if not any(moved) or self._steps_since_due >= STEPS_BETWEEN_DUE:
             self._steps_since_due = 0
@@ -106,7 +110,8 @@ class Relay:
         if page.end is None:
             return hurried
         # Asked anew for each: what is published ahead in the meantime is left out.
-        rest = (job for job in page.jobs if job.job.message_id not in self._ahead)
+        entering = await self._shares.admit(page.jobs)
+        rest = (job for job in entering if job.job.message_id not in self._ahead)
         if not await self._publish_in_turns(_outgoing_job(job, "") for job in rest):
             return False
         await self._outbox.jobs_published(page.end)
@@ -153,10 +158,20 @@ class Relay:
         return True
 
     async def _publish_due(self) -> bool:
-        jobs = await self._outbox.due_jobs(self._page_size)
-        if not jobs or not await self._publish_in_turns(_outgoing_job(job, "") for job in jobs):
+        due = await self._outbox.due_jobs(self._page_size)
+        if not due:
+            return False
+        jobs = await self._shares.admit(due)
+        if not await self._publish_in_turns(_outgoing_job(job, "") for job in jobs):
             return False
         await self._outbox.requeued([job.job.message_id for job in jobs])
+        return True
+
+    async def _deal_out(self) -> bool:
+        jobs = await self._shares.next_turns()
+        if not jobs or not await self._publish_in_turns(_outgoing_job(job, "") for job in jobs):
+            return False
+        await self._shares.dealt_out(jobs)
         return True
 
     async def _give_up(self, mark: StreamMark) -> None:
@@ -175,16 +190,18 @@ class Relay:
     async def _put_back(self, mark: StreamMark, *, lost: bool) -> tuple[int, bool]:
         older_than_seconds = 0.0 if lost else MISSING_SECONDS
         suffix = f":{mark.created_at.timestamp():.0f}.{mark.last_sequence}"
+        if _lane_of(mark) == SHARED_LANE:
+            await self._shares.look_again(lost=lost)
         count = 0
         after: UUID | None = None
         while True:
-            page = await self._lost_page(mark, suffix, after, older_than_seconds)
-            if not page:
+            last, page = await self._lost_page(mark, suffix, after, older_than_seconds)
+            if last is None:
                 return count, True
             if not await self._publish_in_turns(outgoing for _, outgoing in page):
                 return count, False
             count += len(page)
-            after = page[-1][0]
+            after = last
             await self._note_put_back(mark, [each_id for each_id, _ in page], lost=lost)
 
     async def _note_put_back(self, mark: StreamMark, ids: Sequence[UUID], *, lost: bool) -> None:
@@ -199,19 +216,23 @@ class Relay:
 
     async def _lost_page(
         self, mark: StreamMark, suffix: str, after: UUID | None, older_than_seconds: float
-    ) -> list[tuple[UUID, Outgoing]]:
+    ) -> tuple[UUID | None, list[tuple[UUID, Outgoing]]]:
+        """Return the last that was looked at, and what is to be published."""
         if mark.stream == "DLR_INBOUND":
             reports = await self._outbox.queued_reports(
                 after=after, older_than_seconds=older_than_seconds, limit=self._page_size
             )
-            return [(report, _outgoing_report(report, suffix)) for report in reports]
+            last = reports[-1] if reports else None
+            return last, [(report, _outgoing_report(report, suffix)) for report in reports]
         jobs = await self._outbox.queued_jobs(
             _lane_of(mark),
             after=after,
             older_than_seconds=older_than_seconds,
             limit=self._page_size,
         )
-        return [(job.job.message_id, _outgoing_job(job, suffix)) for job in jobs]
+        last = jobs[-1].job.message_id if jobs else None
+        entering = await self._shares.admit(jobs)
+        return last, [(job.job.message_id, _outgoing_job(job, suffix)) for job in entering]
 
     async def _publish_in_turns(self, items: Iterable[Outgoing]) -> bool:
         """Publish many, and look for urgent messages after each few of them."""

@@ -21,6 +21,7 @@ from semalink.application.ports import (
 from semalink.application.route_watch import RouteWatch
 from semalink.application.routes import TripRoute
 from semalink.application.sending import AcceptMessage
+from semalink.application.sharing_out import Shares
 from semalink.application.submission import (
     ConcludeUnknown,
     ExpireInQueue,
@@ -45,6 +46,7 @@ from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_observer import MemorySubmitObserver
 from semalink_adapters.memory_routes import MemoryRoutes
+from semalink_adapters.memory_turns import MemoryTurns
 
 ACCOUNT_ID = UUID(int=0xACC0)
 CREDITS_MICROS = 10_000_000
@@ -93,6 +95,12 @@ def ledger(clock: MemoryClock) -> MemoryLedger:
 def book(ledger: MemoryLedger) -> MemoryRoutes:
     """What workers tell one another of routes."""
     return MemoryRoutes(ledger)
+
+
+@pytest.fixture
+def shares(ledger: MemoryLedger, clock: MemoryClock) -> Shares:
+    """Shares that nothing in these tests comes near."""
+    return Shares(MemoryTurns(ledger, now=clock.now))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from semalink.application.relaying import (
     Relay,
     ReportPayload,
 )
+from semalink.application.sharing_out import Shares
 from semalink.application.submission import Job, Next
 from semalink.domain.draft import Lane
 from semalink_adapters.jetstream.streams import DLR_INBOUND, SMS_NORMAL, SMS_PRIORITY, Queue
@@ -44,8 +45,8 @@ def bus() -> MemoryBus:
 
 
 @pytest.fixture
-def relay(outbox: MemoryOutbox, bus: MemoryBus) -> Relay:
-    return Relay(outbox, bus, pause_seconds=0)
+def relay(outbox: MemoryOutbox, bus: MemoryBus, shares: Shares) -> Relay:
+    return Relay(outbox, bus, shares, pause_seconds=0)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 
 from semalink.application.bus import PublishState, Unobserved
 from semalink.application.relaying import URGENT_AFTER, Relay
+from semalink.application.sharing_out import Shares
 from semalink.application.submission import Job
 from semalink.domain.draft import Lane
 from semalink_adapters.jetstream.streams import SMS_PRIORITY
@@ -47,9 +48,9 @@ async def urgent_in_queue(bus: MemoryBus) -> list[str]:
 
 
 async def test_step_publishes_urgent_messages_ahead_of_a_log_that_is_behind(
-    outbox: MemoryOutbox, bus: MemoryBus, accept: Accept
+    outbox: MemoryOutbox, bus: MemoryBus, shares: Shares, accept: Accept
 ) -> None:
-    relay = Relay(outbox, bus, pause_seconds=0, page_size=2)
+    relay = Relay(outbox, bus, shares, pause_seconds=0, page_size=2)
     normal = [accept() for _ in range(3)]
     urgent = [accept(lane=Lane.PRIORITY) for _ in range(3)]
 
@@ -64,9 +65,9 @@ async def test_step_publishes_urgent_messages_ahead_of_a_log_that_is_behind(
 
 
 async def test_step_publishes_urgent_messages_that_a_transaction_holds_back(
-    outbox: MemoryOutbox, bus: MemoryBus, accept: Accept
+    outbox: MemoryOutbox, bus: MemoryBus, shares: Shares, accept: Accept
 ) -> None:
-    relay = Relay(outbox, bus, pause_seconds=0)
+    relay = Relay(outbox, bus, shares, pause_seconds=0)
     outbox.is_held_back = True
     accept()
     urgent = accept(lane=Lane.PRIORITY)
@@ -84,9 +85,9 @@ async def test_step_publishes_urgent_messages_that_a_transaction_holds_back(
 
 
 async def test_step_leaves_urgent_messages_to_the_log_while_the_broker_is_away(
-    outbox: MemoryOutbox, bus: MemoryBus, accept: Accept
+    outbox: MemoryOutbox, bus: MemoryBus, shares: Shares, accept: Accept
 ) -> None:
-    relay = Relay(outbox, bus, pause_seconds=0, page_size=2)
+    relay = Relay(outbox, bus, shares, pause_seconds=0, page_size=2)
     while await relay.step():
         pass
     for lane in (Lane.NORMAL, Lane.NORMAL, Lane.PRIORITY):
@@ -100,11 +101,11 @@ async def test_step_leaves_urgent_messages_to_the_log_while_the_broker_is_away(
 
 
 async def test_step_looks_for_urgent_messages_between_the_others_that_it_publishes(
-    outbox: MemoryOutbox, accept: Accept
+    outbox: MemoryOutbox, shares: Shares, accept: Accept
 ) -> None:
     hurry = AtFirstPublishing(lambda: accept(lane=Lane.PRIORITY, price_micros=1))
     bus = MemoryBus(observer=hurry)
-    relay = Relay(outbox, bus, pause_seconds=0)
+    relay = Relay(outbox, bus, shares, pause_seconds=0)
     for _ in range(URGENT_AFTER + 1):
         accept(price_micros=1)
 
