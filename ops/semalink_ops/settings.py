@@ -153,7 +153,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Messages that one of them has under way at once.
     sms_concurrency: Count = 128
     #: Normal messages that one account has in the queue at most, and all whose messages wait for
-    #: turns together; half as many again as are under way at once keeps the workers busy.
+    #: turns together; twice what all workers have under way at once keeps them busy.
     normal_share: Count = 256
 
     #: The least serious lines that are logged.
