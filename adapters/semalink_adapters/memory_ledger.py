@@ -26,6 +26,7 @@ from semalink.domain import message_steps
 from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
+from semalink.domain.campaign import Campaign
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import Reservation
 from semalink.domain.dead_letter import DeadLetter
@@ -51,6 +52,7 @@ _LAST_STEPS = (
     message_steps.Rejected,
     message_steps.Expired,
     message_steps.Unknown,
+    message_steps.Cancelled,
 )
 
 #: Kinds that are not in the log of settings.
@@ -92,7 +94,7 @@ class Pending:
     sender: str
     queued_at: datetime
     expires_at: datetime
-    #: "queued", "postponed", "unknown" or "parked".
+    #: "queued", "postponed", "unknown", "parked" or, of a campaign, "held".
     state: str = "queued"
     due_at: datetime | None = None
     #: How often it was put off.
@@ -122,6 +124,7 @@ class MemoryLedger:
             Account: {},
             AccountingMonth: {},
             Adjustment: {},
+            Campaign: {},
             CreditAccount: {},
             DeadLetter: {},
             DeadLetterJob: {},
@@ -310,9 +313,10 @@ class MemoryLedger:
         pending = self._pending.get(message_id)
         match step:
             case Message.Created():
-                job = Job(message_id, step.account_id, step.billing_account_id)
+                job = Job(message_id, step.account_id, step.billing_account_id, step.campaign_id)
+                state = "queued" if step.campaign_id is None else "held"
                 self._pending[message_id] = Pending(
-                    job, step.lane, step.to, step.sender, step.timestamp, step.expires_at
+                    job, step.lane, step.to, step.sender, step.timestamp, step.expires_at, state
                 )
             case (
                 message_steps.SubmitRefused(retry_at=datetime() as retry_at)

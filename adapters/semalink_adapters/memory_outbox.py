@@ -36,7 +36,11 @@ class MemoryOutbox:
         page = self._ledger.log[self._jobs_at : self._jobs_at + limit]
         if not page or self.is_held_back:
             return JobPage((), None, None)
-        accepted = [event for event in page if isinstance(event, Message.Created)]
+        accepted = [
+            event
+            for event in page
+            if isinstance(event, Message.Created) and event.campaign_id is None
+        ]
         jobs = [
             PendingJob(
                 Job(event.originator_id, event.account_id, event.billing_account_id),

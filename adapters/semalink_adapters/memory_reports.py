@@ -176,7 +176,7 @@ class MemoryReports:
         expired = [
             pending.job
             for pending in self._ledger.pending().values()
-            if pending.state in {"queued", "waiting", "postponed", "parked"}
+            if pending.state in {"queued", "waiting", "postponed", "parked", "held"}
             and pending.expires_at < expired_by
         ]
         return expired[:limit]

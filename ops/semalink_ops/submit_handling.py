@@ -52,7 +52,12 @@ class SubmitHandler:
         except msgspec.MsgspecError as unreadable:
             msg = "unreadable_job"
             raise PoisonMessage(msg) from unreadable
-        job = Job(payload.message_id, payload.account_id, payload.billing_account_id)
+        job = Job(
+            payload.message_id,
+            payload.account_id,
+            payload.billing_account_id,
+            payload.campaign_id,
+        )
         message_id = format_id(MESSAGE_PREFIX, job.message_id)
         try:
             with self._tracing.work("submit", delivery.headers, message_id=message_id):

@@ -111,5 +111,6 @@ _CHANGES: dict[type, Callable[[AwaitedChanges, Any], None]] = {
     message_steps.Failed: _ended,
     message_steps.Rejected: _ended,
     message_steps.Expired: _ended,
+    message_steps.Cancelled: _ended,
     message_steps.Unknown: _ended,
 }

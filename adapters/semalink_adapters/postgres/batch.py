@@ -64,7 +64,7 @@ SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL,
 
 LOAD_RESERVATIONS = """
 SELECT reservation_id, account_id, amount_micros, expires_at,
-       sub_account_id, price_micros, spending_month
+       sub_account_id, price_micros, spending_month, campaign_id
 FROM open_reservations WHERE reservation_id = ANY(%b)"""
 
 LOAD_SPENDING = """
@@ -228,7 +228,7 @@ class BatchStore:
             account_id = event.originator_id
             hashes[account_id] = self._seal(hashes.get(account_id, GENESIS), entry)
             entry_hashes.append(hashes[account_id])
-        message_ids = [getattr(event, "reservation_id", None) for event in events]
+        message_ids = [filed_under(event) for event in events]
         recorder = self._recorders[LEDGER_ENTRIES]
         bundle.add(
             recorder.insertion,
@@ -267,6 +267,12 @@ class BatchStore:
 def lock_key_of(account_id: UUID) -> int:
     """Return the key of an account's lock: its random half, negative, so apart from our others."""
     return int.from_bytes(account_id.bytes[8:], signed=True)
+
+
+def filed_under(entry: Any) -> UUID | None:
+    """Return the message or the campaign whose history an entry is part of."""
+    message_id: UUID | None = getattr(entry, "message_id", None)
+    return message_id or getattr(entry, "reservation_id", None)
 
 
 def _ask(connection: psycopg.Connection[Any], statement: str, ids: list[UUID]) -> Any:
@@ -329,11 +335,11 @@ def _ask_spending(connection: psycopg.Connection[Any], needs: Needs) -> Any:
 
 
 def _read_reservations(rows: Any, credit_accounts: dict[UUID, CreditAccount]) -> None:
-    for reservation_id, account_id, amount_micros, expires_at, sub_account_id, *price in rows or ():
+    for reservation_id, account_id, amount_micros, expires_at, *behalf, campaign_id in rows or ():
         if account_id in credit_accounts:
-            on_behalf = OnBehalf(sub_account_id, *price) if sub_account_id else None
+            on_behalf = OnBehalf(*behalf) if behalf[0] else None
             credit_accounts[account_id].open_reservations[reservation_id] = Reservation(
-                amount_micros, expires_at, on_behalf
+                amount_micros, expires_at, on_behalf, campaign_id
             )
 
 

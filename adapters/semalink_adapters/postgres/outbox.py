@@ -52,7 +52,7 @@ INSERT INTO cursors (name, xid, position) VALUES (%s, %s::xid8, %s)
 ON CONFLICT (name) DO UPDATE
 SET xid = excluded.xid, position = excluded.position, moved_at = now()"""
 
-_JOB_COLUMNS = "message_id, account_id, billing_account_id, lane, round"
+_JOB_COLUMNS = "message_id, account_id, billing_account_id, campaign_id, lane, round"
 
 DUE_JOBS = f"""
 SELECT {_JOB_COLUMNS} FROM pending_submissions
@@ -116,6 +116,7 @@ class _Accepted(msgspec.Struct):
     billing_account_id: UUID
     lane: str
     traceparent: str = ""
+    campaign_id: UUID | None = None
 
 
 _accepted_decoder = msgspec.json.Decoder(_Accepted)
@@ -148,6 +149,9 @@ class PostgresOutbox:
             if state is not None:
                 accepted = _accepted_decoder.decode(state)
                 job = Job(message_id, accepted.account_id, accepted.billing_account_id)
+                if accepted.campaign_id is not None:
+                    # Campaigns are dealt out in their own time.
+                    continue
                 jobs.append(PendingJob(job, accepted.lane, 0, accepted.traceparent))
                 oldest_at = oldest_at or recorded_at
         end = Position(rows[-1][0], rows[-1][1])
@@ -252,5 +256,6 @@ class PostgresOutbox:
 
 
 def _pending_job(row: Any) -> PendingJob:
-    message_id, account_id, billing_account_id, lane, times = row
-    return PendingJob(Job(message_id, account_id, billing_account_id), lane, times)
+    message_id, account_id, billing_account_id, campaign_id, lane, times = row
+    job = Job(message_id, account_id, billing_account_id, campaign_id)
+    return PendingJob(job, lane, times)

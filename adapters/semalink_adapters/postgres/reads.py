@@ -63,7 +63,7 @@ SELECT api_key_id, account_id, name, scopes, mode, last_four, issued_at, revoked
        rate_per_second, burst
 FROM api_keys WHERE account_id = %s ORDER BY api_key_id"""
 
-_ENDINGS = (Message.Failed, Message.Rejected, Message.Expired, Message.Unknown)
+_ENDINGS = (Message.Failed, Message.Rejected, Message.Expired, Message.Unknown, Message.Cancelled)
 #: Which step of a message an entry of its credits belongs to.
 _CAUSES: dict[type, tuple[type, ...]] = {
     CreditAccount.Reserved: (Message.Created,),

@@ -51,11 +51,13 @@ ORDER BY s.report_id, s.part LIMIT %s"""
 # can only be about the one message to it whose answer was lost. With two such messages, or reports
 # under two references, it stays; so does a report that is older than the message.
 MATCHED_BY_NUMBER = """
-SELECT s.report_id, s.part, s.aggregator, s.report, p.message_id, p.billing_account_id
+SELECT s.report_id, s.part, s.aggregator, s.report, p.message_id, p.billing_account_id,
+       p.campaign_id
 FROM report_shelf AS s
 JOIN LATERAL (
     SELECT min(message_id::text)::uuid AS message_id,
            min(billing_account_id::text)::uuid AS billing_account_id,
+           min(campaign_id::text)::uuid AS campaign_id,
            min(queued_at) AS queued_at
     FROM pending_submissions
     WHERE state = 'unknown' AND aggregator = s.aggregator AND recipient = s.recipient
@@ -79,13 +81,13 @@ COUNT_SHELVED = "SELECT count(*) FROM report_shelf"
 UNSHELVE = "DELETE FROM report_shelf WHERE report_id = %s AND part = %s"
 
 OVERDUE_UNKNOWNS = """
-SELECT message_id, account_id, billing_account_id FROM pending_submissions
+SELECT message_id, account_id, billing_account_id, campaign_id FROM pending_submissions
 WHERE state = 'unknown' AND due_at <= now() ORDER BY due_at LIMIT %s"""
 
 # A worker that still has it in hand is given a minute.
 EXPIRED_UNSENT = """
-SELECT message_id, account_id, billing_account_id FROM pending_submissions
-WHERE state IN ('queued', 'waiting', 'postponed', 'parked')
+SELECT message_id, account_id, billing_account_id, campaign_id FROM pending_submissions
+WHERE state IN ('queued', 'postponed', 'parked', 'held', 'waiting')
   AND expires_at < now() - interval '60 seconds'
 ORDER BY expires_at LIMIT %s"""
 

@@ -29,14 +29,18 @@ from semalink_adapters.postgres.webhook_changes import WebhookChanges
 INSERT_RESERVATIONS = """
 INSERT INTO open_reservations (
     reservation_id, account_id, amount_micros, expires_at, sub_account_id, price_micros,
-    spending_month)
+    spending_month, campaign_id)
 SELECT * FROM unnest(
     %b::uuid[], %b::uuid[], %b::bigint[], %b::timestamptz[], %b::uuid[], %b::bigint[],
-    %b::text[])"""
+    %b::text[], %b::uuid[])"""
 
-LESSEN_RESERVATION = """
-UPDATE open_reservations SET amount_micros = %s, price_micros = price_micros - %s
-WHERE reservation_id = %s"""
+# Many messages of a campaign are charged to one reservation in one batch.
+LESSEN_RESERVATIONS = """
+UPDATE open_reservations AS r
+SET amount_micros = n.amount_micros, price_micros = r.price_micros - n.charged_micros
+FROM unnest(%b::uuid[], %b::bigint[], %b::bigint[])
+    AS n (reservation_id, amount_micros, charged_micros)
+WHERE r.reservation_id = n.reservation_id"""
 
 ADD_SPENDING = """
 INSERT INTO customer_spending AS s (sub_account_id, month, spent_micros)
@@ -55,9 +59,14 @@ DELETE_RESERVATIONS = "DELETE FROM open_reservations WHERE reservation_id = ANY(
 
 INSERT_PENDING = """
 INSERT INTO pending_submissions (
-    message_id, account_id, billing_account_id, lane, expires_at, recipient, sender)
-SELECT * FROM unnest(
-    %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::timestamptz[], %b::text[], %b::text[])"""
+    message_id, account_id, billing_account_id, lane, expires_at, recipient, sender, campaign_id,
+    state)
+SELECT *, CASE WHEN campaign_id IS NULL THEN 'queued' ELSE 'held' END
+FROM unnest(
+    %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::timestamptz[], %b::text[], %b::text[],
+    %b::uuid[])
+    AS n (message_id, account_id, billing_account_id, lane, expires_at, recipient, sender,
+          campaign_id)"""
 
 DELETE_PENDING = "DELETE FROM pending_submissions WHERE message_id = ANY(%b)"
 
@@ -79,7 +88,9 @@ ON CONFLICT DO NOTHING"""
 
 _RESERVATION = (
     pack_uuids, pack_uuids, pack_bigints, pack_moments, pack_uuids, pack_bigints, pack_texts,
+    pack_uuids,
 )  # fmt: skip
+_LESSENED = (pack_uuids, pack_bigints, pack_bigints)
 _SPENDING = (pack_uuids, pack_texts, pack_bigints)
 _REFUSAL = (
     pack_uuids, pack_moments, pack_uuids, pack_texts, pack_texts, pack_texts, pack_texts,
@@ -87,6 +98,7 @@ _REFUSAL = (
 )  # fmt: skip
 _PENDING = (
     pack_uuids, pack_uuids, pack_uuids, pack_texts, pack_moments, pack_texts, pack_texts,
+    pack_uuids,
 )  # fmt: skip
 _REFERENCE = (pack_texts, pack_texts, pack_uuids, pack_uuids)
 
@@ -103,7 +115,11 @@ class RowChanges:
     spending: dict[tuple[UUID, str], int] = field(default_factory=dict)
     refusals: Sequence[Refusal] = ()
     resolved: list[UUID] = field(default_factory=list)
-    pending: dict[UUID, tuple[UUID, UUID, str, datetime, str, str]] = field(default_factory=dict)
+    pending: dict[UUID, tuple[UUID, UUID, str, datetime, str, str, UUID | None]] = field(
+        default_factory=dict
+    )
+    #: What stays reserved, and what was charged to it at the sender's price, in micros.
+    lessened: dict[UUID, tuple[int, int]] = field(default_factory=dict)
     done: set[UUID] = field(default_factory=set)
     references: list[tuple[str, str, UUID, UUID]] = field(default_factory=list)
     awaited: AwaitedChanges = field(init=False)
@@ -131,6 +147,7 @@ class RowChanges:
         """Add what touches only rows that nothing else in the batch touches."""
         for statement, packers, rows in (
             (INSERT_RESERVATIONS, _RESERVATION, [(k, *v) for k, v in self.reservations.items()]),
+            (LESSEN_RESERVATIONS, _LESSENED, [(k, *v) for k, v in self.lessened.items()]),
             (INSERT_PENDING, _PENDING, [(k, *v) for k, v in self.pending.items()]),
             (INSERT_REFERENCES, _REFERENCE, self.references),
             (ADD_SPENDING, _SPENDING, [(*k, v) for k, v in self.spending.items()]),
@@ -158,6 +175,7 @@ class RowChanges:
 
     def resolve(self, reservation_id: UUID) -> None:
         """Close a reservation, whether it is stored or was opened in this batch."""
+        self.lessened.pop(reservation_id, None)
         if self.reservations.pop(reservation_id, None) is None:
             self.resolved.append(reservation_id)
 
@@ -181,6 +199,7 @@ def _reserved(changes: RowChanges, event: credit_entries.Reserved) -> None:
         event.sub_account_id,
         event.price_micros,
         event.spending_month,
+        event.campaign_id,
     )
     changes.spend(event, event.price_micros or 0)
 
@@ -193,13 +212,14 @@ def _charged(changes: RowChanges, event: credit_entries.Charged) -> None:
         return
     fresh = changes.reservations.get(event.reservation_id)
     if fresh is None:
-        parameters = (event.remaining_micros, event.price_micros or 0, event.reservation_id)
-        changes.single.append((LESSEN_RESERVATION, parameters))
+        _, charged = changes.lessened.get(event.reservation_id, (0, 0))
+        charged += event.price_micros or 0
+        changes.lessened[event.reservation_id] = (event.remaining_micros, charged)
         return
-    payer, _, expires_at, sub_account_id, price, month = fresh
+    payer, _, expires_at, sub_account_id, price, month, campaign_id = fresh
     left = None if price is None else price - (event.price_micros or 0)
     changes.reservations[event.reservation_id] = (
-        payer, event.remaining_micros, expires_at, sub_account_id, left, month,
+        payer, event.remaining_micros, expires_at, sub_account_id, left, month, campaign_id,
     )  # fmt: skip
 
 
@@ -237,6 +257,7 @@ def _accepted(changes: RowChanges, event: Message.Created) -> None:
         event.expires_at,
         event.to,
         event.sender,
+        event.campaign_id,
     )
 
 
@@ -290,5 +311,6 @@ _CHANGES: dict[type, Callable[[RowChanges, Any], None]] = {
     message_steps.Failed: _finished,
     message_steps.Rejected: _finished,
     message_steps.Expired: _finished,
+    message_steps.Cancelled: _finished,
     message_steps.Unknown: _concluded,
 }

@@ -80,6 +80,7 @@ class _State(msgspec.Struct, gc=False):
     message_id: str | None = None
     reservation_id: str | None = None
     sub_account_id: str | None = None
+    campaign_id: str | None = None
 
 
 _decoder = msgspec.json.Decoder(_State)
@@ -101,7 +102,9 @@ class EntriesWriter(Protocol):
 def line_of(row: EntryRow) -> Line:
     """Return an entry as it is exported."""
     state = _decoder.decode(row.state)
-    message_id = state.message_id or state.reservation_id
+    # What a campaign reserves is about no single message.
+    reserved_for = state.reservation_id if state.campaign_id is None else None
+    message_id = state.message_id or reserved_for
     return Line(
         f"{ACCOUNT_PREFIX}{row.account_id.hex}",
         row.version,

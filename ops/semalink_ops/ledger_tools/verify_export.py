@@ -180,6 +180,11 @@ def balance_after(before: tuple[int, ...], topic: str, state: dict[str, Any]) ->
     return before[0] + on_posted * amount, before[1] + on_reserved * amount, limit
 
 
+def one_reserved_for(state: dict[str, Any]) -> Any:
+    """Return the message that credits were set aside for; None for a campaign's."""
+    return None if state.get("campaign_id") else state.get("reservation_id")
+
+
 def public(prefix: str, uuid: Any) -> str | None:
     """Return an id as people see it."""
     return None if uuid is None else prefix + str(uuid).replace("-", "")
@@ -197,7 +202,7 @@ def column_faults(account: str, entry: dict[str, Any], state: dict[str, Any]) ->
         "credit_limit_after_micros": limit,
         "actor": state["actor"],
         "request_id": state["request_id"],
-        "message_id": public("msg_", state.get("message_id") or state.get("reservation_id")),
+        "message_id": public("msg_", state.get("message_id") or one_reserved_for(state)),
         "sub_account_id": public("acct_", state.get("sub_account_id")),
     }
     for column, value in expected.items():

@@ -1,21 +1,29 @@
 """The page of the errors."""
 
 from collections.abc import Iterable
+from importlib import import_module
+from pkgutil import iter_modules
 
-from semalink.domain import errors, report_errors, webhook_errors
+import semalink.domain
 from semalink.domain.errors import DomainError
 from semalink.web.edge_problem_types import EDGE_PROBLEMS
 from semalink.web.problem_type import ProblemType
 from semalink.web.problem_types import PROBLEM_TYPES
 
-#: In order of precedence, as the classes in each.
-_MODULES = (report_errors, webhook_errors, errors)
+#: Those of a part of the platform before those of all; the classes in each by precedence.
+_MODULES = [
+    import_module(f"semalink.domain.{name}")
+    for name in sorted(
+        (one.name for one in iter_modules(semalink.domain.__path__)), key="errors".__eq__
+    )
+    if name.endswith("errors")
+]
 
 _HEAD = (
     "# Errors",
     "",
     (
-        "This page is written by `make docs` from `semalink/domain/errors.py` and "
+        "This page is written by `make docs` from `semalink/domain/*errors.py` and "
         "`semalink/web/problem_types.py`; change it there."
     ),
     "",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from semalink.application.ledger import Books, Needs, PlainCommand
+from semalink.application.message_money import take_receipt
 from semalink.application.ports import DeliveryReport, Receipt, ReportState
-from semalink.application.submission import take_receipt
 from semalink.domain import message_steps
 from semalink.domain.calendar import month_of
 from semalink.domain.cause import Cause
@@ -33,12 +33,14 @@ class RecordReport(PlainCommand):
     aggregator: str
     report: DeliveryReport
     cause: Cause
+    #: Whose reservation pays when the message is not charged yet; None: its own.
+    campaign_id: UUID | None = None
 
     def needs(self, needs: Needs) -> None:
         """The message, and the credits that a refund goes back to."""
         needs.messages.add(self.message_id)
         needs.credit_accounts.add(self.billing_account_id)
-        needs.reservations.add(self.message_id)
+        needs.reservations.add(self.campaign_id or self.message_id)
 
     def decide(self, books: Books) -> Status:
         """Move the message on; a repetition or an older report changes nothing."""

@@ -15,6 +15,7 @@ from semalink.domain.credit_account import CreditAccount
 from semalink.domain.ids import (
     ACCOUNT_PREFIX,
     ADJUSTMENT_PREFIX,
+    CAMPAIGN_PREFIX,
     EVENT_PREFIX,
     MESSAGE_PREFIX,
     TRANSFER_PREFIX,
@@ -44,9 +45,12 @@ _PREFIXES = {
     "counterpart_id": ACCOUNT_PREFIX,
     "reservation_id": MESSAGE_PREFIX,
     "message_id": MESSAGE_PREFIX,
+    "campaign_id": CAMPAIGN_PREFIX,
     "adjustment_id": ADJUSTMENT_PREFIX,
     "transfer_id": TRANSFER_PREFIX,
 }
+#: One reservation pays for a whole campaign.
+_CAMPAIGN_PREFIXES = {**_PREFIXES, "reservation_id": CAMPAIGN_PREFIX}
 #: What of a message's steps tells of whoever pays for it.
 _PAYERS = frozenset(
     {"billing_account_id", "cost", "cost_micros", "priced_by", "charge_version", "answer"}
@@ -98,7 +102,7 @@ def history_of(events: Iterable[Any], reader: Reader) -> list[EventView]:
 def entry_view(entry: Any, recorded_at: datetime) -> EntryView:
     """Return a ledger entry as the account that pays sees it."""
     facts = {key: value for key, value in _facts(entry).items() if key not in _COLUMNS}
-    message_id = getattr(entry, "message_id", None) or getattr(entry, "reservation_id", None)
+    message_id = message_of(entry)
     customer_id = getattr(entry, "sub_account_id", None)
     posted, reserved = entry.posted_after_micros, entry.reserved_after_micros
     limit = entry.credit_limit_after_micros
@@ -115,7 +119,7 @@ def entry_view(entry: Any, recorded_at: datetime) -> EntryView:
         reserved_after_micros=reserved,
         credit_limit_after_micros=limit,
         available_after_micros=posted - reserved + limit,
-        message_id=message_id and format_id(MESSAGE_PREFIX, message_id),
+        message_id=None if message_id is None else format_id(MESSAGE_PREFIX, message_id),
         customer_id=customer_id and format_id(ACCOUNT_PREFIX, customer_id),
         price_micros=getattr(entry, "price_micros", None),
         data=_public(facts),
@@ -124,10 +128,10 @@ def entry_view(entry: Any, recorded_at: datetime) -> EntryView:
 
 def movement_view(entry: Any, recorded_at: datetime) -> EntryView:
     """Return a ledger entry as the customer sees it for whom its agent pays."""
-    message_id = _message_of(entry)
+    message_id = message_of(entry)
     price = entry.price_micros
     return EntryView(
-        id=_movement_id(message_id, entry),
+        id=_movement_id(entry),
         entry=None,
         name=public_name(entry),
         at=entry.timestamp,
@@ -139,7 +143,7 @@ def movement_view(entry: Any, recorded_at: datetime) -> EntryView:
         reserved_after_micros=None,
         credit_limit_after_micros=None,
         available_after_micros=None,
-        message_id=format_id(MESSAGE_PREFIX, message_id),
+        message_id=None if message_id is None else format_id(MESSAGE_PREFIX, message_id),
         customer_id=None,
         price_micros=price,
         data={},
@@ -173,7 +177,7 @@ def _sponsored_view(sequence: int, event: Any) -> EventView:
     if isinstance(event, CreditAccount.Event):
         # The id of the entry would tell whose credits these are, and how many entries they have.
         shown = {key: value for key, value in facts.items() if key in _CUSTOMERS}
-        return _shown(sequence, event, _movement_id(_message_of(event), event), shown)
+        return _shown(sequence, event, _movement_id(event), shown)
     shown = {key: value for key, value in facts.items() if key not in _PAYERS}
     return _shown(sequence, event, public_event_id(event), _without_provider(shown))
 
@@ -202,23 +206,32 @@ def public_event_id(event: Any) -> str:
     return f"{EVENT_PREFIX}{event.originator_id.hex}_{event.originator_version}"
 
 
-def _movement_id(message_id: UUID, entry: Any) -> str:
-    return f"{EVENT_PREFIX}{message_id.hex}_{public_name(entry).replace('.', '_')}"
+def _movement_id(entry: Any) -> str:
+    about = getattr(entry, "message_id", None) or entry.reservation_id
+    return f"{EVENT_PREFIX}{about.hex}_{public_name(entry).replace('.', '_')}"
 
 
-def _message_of(entry: Any) -> UUID:
-    message_id: UUID = getattr(entry, "message_id", None) or entry.reservation_id
+def message_of(entry: Any) -> UUID | None:
+    """Return the message that a ledger entry is about; None where it is about none, or many."""
+    message_id: UUID | None = getattr(entry, "message_id", None)
+    if message_id is None and getattr(entry, "campaign_id", None) is None:
+        message_id = getattr(entry, "reservation_id", None)
     return message_id
 
 
 def _facts(event: Any) -> dict[str, Any]:
-    return {key: value for key, value in vars(event).items() if key not in _ENVELOPE}
+    facts = {key: value for key, value in vars(event).items() if key not in _ENVELOPE}
+    if facts.get("campaign_id", event) is None:
+        # Most belong to none, and say nothing of it.
+        del facts["campaign_id"]
+    return facts
 
 
 def _public(facts: Mapping[str, Any]) -> dict[str, Any]:
+    prefixes = _CAMPAIGN_PREFIXES if "campaign_id" in facts else _PREFIXES
     return {
-        key: format_id(_PREFIXES[key], value)
-        if key in _PREFIXES and value is not None
+        key: format_id(prefixes[key], value)
+        if key in prefixes and value is not None
         else msgspec.to_builtins(value, builtin_types=())
         for key, value in facts.items()
     }

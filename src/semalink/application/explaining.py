@@ -18,7 +18,7 @@ from semalink.domain.refunds import REFUNDED
 from semalink.domain.segments import measure
 
 _MILLISECOND = timedelta(milliseconds=1)
-_ENDINGS = (steps.Failed, steps.Rejected, steps.Expired, steps.Unknown)
+_ENDINGS = (steps.Failed, steps.Rejected, steps.Expired, steps.Unknown, steps.Cancelled)
 
 
 class Forced(msgspec.Struct, frozen=True):

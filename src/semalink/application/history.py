@@ -1,5 +1,6 @@
 """What auditors ask of the logs: who did what, when and why, refused commands included."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -7,8 +8,10 @@ from uuid import UUID
 
 import msgspec
 
+from semalink.application.event_view import message_of
 from semalink.domain.ids import (
     ACCOUNT_PREFIX,
+    CAMPAIGN_PREFIX,
     ENDPOINT_PREFIX,
     EVENT_PREFIX,
     MESSAGE_PREFIX,
@@ -27,6 +30,7 @@ KINDS = {
     "webhook_endpoint": "webhook_endpoint",
     "webhook_delivery": "webhook_delivery",
     "recovery": "recovery",
+    "campaign": "campaign",
     "dead_letter": "dead_letter",
     "dead_letter_job": "dead_letter_job",
     "route": "route",
@@ -71,9 +75,11 @@ _PREFIXES = {
     "counterpart_id": ACCOUNT_PREFIX,
     "reservation_id": MESSAGE_PREFIX,
     "message_id": MESSAGE_PREFIX,
+    "campaign_id": CAMPAIGN_PREFIX,
     "endpoint_id": ENDPOINT_PREFIX,
     "secret_id": SECRET_PREFIX,
 }
+_CAMPAIGN_PREFIXES = {**_PREFIXES, "reservation_id": CAMPAIGN_PREFIX}
 
 #: What is asked without an id that leads to a time goes back so far.
 DEFAULT_SPAN = timedelta(hours=24)
@@ -190,7 +196,7 @@ def recorded_event(
     kind, step, _ = event.TOPIC.split(".")
     version = event.originator_version
     reason = getattr(event, "reason", None) or getattr(event, "failure_code", None)
-    message_id = getattr(event, "message_id", None) or getattr(event, "reservation_id", None)
+    message_id = message_of(event)
     own_id = event.originator_id if kind in _OF_ACCOUNTS else None
     return Recorded(
         place=place,
@@ -211,14 +217,18 @@ def recorded_event(
 
 def public_facts(event: Any) -> dict[str, Any]:
     """Return what an event says beside who, when and why; nothing private."""
-    return {name: _shown(name, fact) for name, fact in vars(event).items() if name not in _ENVELOPE}
+    facts = {name: fact for name, fact in vars(event).items() if name not in _ENVELOPE}
+    if facts.get("campaign_id", event) is None:
+        del facts["campaign_id"]
+    prefixes = _CAMPAIGN_PREFIXES if "campaign_id" in facts else _PREFIXES
+    return {name: _shown(name, fact, prefixes) for name, fact in facts.items()}
 
 
-def _shown(name: str, fact: Any) -> Any:
+def _shown(name: str, fact: Any, prefixes: Mapping[str, str]) -> Any:
     if name in _PRIVATE:
         return REDACTED
-    if name in _PREFIXES and isinstance(fact, UUID):
-        return format_id(_PREFIXES[name], fact)
+    if name in prefixes and isinstance(fact, UUID):
+        return format_id(prefixes[name], fact)
     return msgspec.to_builtins(fact)
 
 

@@ -65,6 +65,7 @@ class EntryState(msgspec.Struct, gc=False):
     remaining_micros: int = 0
     credit_limit_micros: int = 0
     reservation_id: UUID | None = None
+    message_id: UUID | None = None
 
 
 decode_state = msgspec.json.Decoder(EntryState).decode
@@ -137,7 +138,7 @@ class AccountAudit:
         if (
             state.originator_version != version
             or state.originator_id != self._account_id
-            or state.reservation_id != message_id
+            or (state.message_id or state.reservation_id) != message_id
         ):
             self._find(Kind.MISFILED_ENTRY, "its columns differ from what is sealed", version)
         self._date(row, state)

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from semalink.domain.failure_codes import describe
-from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
+from semalink.domain.ids import ACCOUNT_PREFIX, CAMPAIGN_PREFIX, MESSAGE_PREFIX, format_id
 from semalink.domain.message import Message
 
 
@@ -63,6 +64,11 @@ def failure_of(code: str | None) -> Failure | None:
     return Failure(code, known.detail, known.who_can_fix.value, known.retryable)
 
 
+def campaign_of(campaign_id: UUID | None) -> str | None:
+    """Return a campaign's id as it is shown, or None for None."""
+    return None if campaign_id is None else format_id(CAMPAIGN_PREFIX, campaign_id)
+
+
 def view_of(message: Message) -> MessageView:
     """Return what customers see of a message."""
     asked = message.asked
@@ -85,7 +91,7 @@ def view_of(message: Message) -> MessageView:
         route=route,
         failure=failure_of(message.failure_code),
         metadata=asked.metadata,
-        campaign_id=None,
+        campaign_id=campaign_of(asked.campaign_id),
         account_id=format_id(ACCOUNT_PREFIX, asked.account_id),
         accepted_at=message.created_on,
         submitted_at=message.submitted_at,

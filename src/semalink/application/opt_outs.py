@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from semalink.application.ledger import Books, Needs, PlainCommand
+from semalink.application.message_money import end_unsent
 from semalink.application.opt_out_reading import OptOutView, view_of
-from semalink.application.submission import Job, Next, Settled, end_unsent
+from semalink.application.submission import Job, Next, Settled
 from semalink.domain import message_steps
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Mode

@@ -258,12 +258,13 @@ class Relay:
         return not failed
 
 
-class JobPayload(msgspec.Struct, frozen=True):
+class JobPayload(msgspec.Struct, frozen=True, omit_defaults=True):
     """What travels through a work queue: ids only, never a text or a number."""
 
     message_id: UUID
     account_id: UUID
     billing_account_id: UUID
+    campaign_id: UUID | None = None
 
 
 class ReportPayload(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -282,7 +283,7 @@ def _lane_of(mark: StreamMark) -> str:
 
 def _outgoing_job(pending: PendingJob, suffix: str) -> Outgoing:
     job = pending.job
-    payload = JobPayload(job.message_id, job.account_id, job.billing_account_id)
+    payload = JobPayload(job.message_id, job.account_id, job.billing_account_id, job.campaign_id)
     return Outgoing(
         QUEUE_OF_LANE[pending.lane],
         msgspec.json.encode(payload),

@@ -48,6 +48,8 @@ class Owner:
 
     message_id: UUID
     billing_account_id: UUID
+    #: Whose reservation pays; None: the message has one of its own, or it is charged already.
+    campaign_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,12 @@ class ReportProcessor:
     async def _apply(self, parsed: ParsedReport, owner: Owner) -> None:
         cause = Cause(f"aggregator:{parsed.aggregator}", self._now(), f"rpt_{parsed.report_id.hex}")
         command = RecordReport(
-            owner.message_id, owner.billing_account_id, parsed.aggregator, parsed.report, cause
+            owner.message_id,
+            owner.billing_account_id,
+            parsed.aggregator,
+            parsed.report,
+            cause,
+            owner.campaign_id,
         )
         if parsed.report.opted_out:
             # First, because a report that was applied is not applied again.

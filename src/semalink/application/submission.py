@@ -14,15 +14,15 @@ from semalink.application.choosing import (
     rests_until,
 )
 from semalink.application.ledger import Books, Needs, PlainCommand
+from semalink.application.message_money import end_unsent, take_receipt
 from semalink.application.ports import Receipt, SendFailed, Submission
 from semalink.application.unwanted import Unwanted
 from semalink.domain import message_steps
 from semalink.domain.cause import Cause
-from semalink.domain.draft import Lane, Mode
+from semalink.domain.draft import Lane
 from semalink.domain.failure_codes import submit_failure_code
 from semalink.domain.ids import MessageId
 from semalink.domain.message import Message
-from semalink.domain.networks import network_of_code
 from semalink.domain.retry_schedule import postponement
 from semalink.domain.route import route_id
 from semalink.domain.routing import DEFAULT_ORDER, Board, Reason, Routes
@@ -47,6 +47,13 @@ class Job:
     message_id: UUID
     account_id: UUID
     billing_account_id: UUID
+    #: Whose reservation pays; None: the message has one of its own.
+    campaign_id: UUID | None = None
+
+    @property
+    def reservation_id(self) -> UUID:
+        """What pays for the message."""
+        return self.campaign_id or self.message_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,57 +320,6 @@ def await_or_give_up(message: Message, policy: Policy, cause: Cause) -> Next:
     return TryAgain() if _may_risk_a_duplicate(message) else Settled()
 
 
-def take_receipt(
-    books: Books,
-    message: Message,
-    attempt: int,
-    aggregator: str,
-    receipt: Receipt,
-    cause: Cause,
-) -> None:
-    """Record a receipt, and charge the reservation at most once.
-
-    A message that was sent on two routes has two receipts, and reports may come to either.
-    """
-    if message.reference == receipt.reference:
-        return
-    charged_micros, charge_version = 0, None
-    if message.asked.mode == Mode.LIVE:
-        credit_account = books.credit_account(message.asked.billing_account_id)
-        if message.id in credit_account.open_reservations:
-            charge = credit_account.charge(message.id, cause)
-            # What the sender pays, which is not what an agent pays for its customer.
-            charged_micros, charge_version = charge.price_micros, charge.version
-    message.record_receipt(
-        attempt,
-        aggregator,
-        receipt.reference,
-        cause,
-        charged_micros=charged_micros,
-        network=network_of_code(receipt.network),
-        cost=receipt.cost,
-        charge_version=charge_version,
-        answer=receipt.answer,
-    )
-
-
-def end_unsent(
-    books: Books,
-    message: Message,
-    ending: type[message_steps.Rejected]
-    | type[message_steps.Expired]
-    | type[message_steps.Unknown],
-    failure_code: str,
-    cause: Cause,
-) -> None:
-    """End a message that nobody was charged for and give its credits back."""
-    if message.asked.mode == Mode.LIVE:
-        credit_account = books.credit_account(message.asked.billing_account_id)
-        if message.id in credit_account.open_reservations:
-            credit_account.release(message.id, cause)
-    message.end(ending, failure_code, cause)
-
-
 def _ready(message: Message, probes: str | None = None) -> Ready:
     asked = message.asked
     assert message.aggregator is not None, "a started submission has a route"
@@ -382,7 +338,7 @@ def _ready(message: Message, probes: str | None = None) -> Ready:
 def _need_all(job: Job, needs: Needs) -> None:
     needs.messages.add(job.message_id)
     needs.credit_accounts.add(job.billing_account_id)
-    needs.reservations.add(job.message_id)
+    needs.reservations.add(job.reservation_id)
 
 
 def _may_risk_a_duplicate(message: Message) -> bool:

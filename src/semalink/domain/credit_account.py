@@ -160,6 +160,7 @@ class CreditAccount(Aggregate):
         *,
         expires_at: datetime | None = None,
         on_behalf: OnBehalf | None = None,
+        campaign_id: UUID | None = None,
     ) -> None:
         """Set credits aside until they are charged, released, or the time is up."""
         assert amount_micros > 0, "the rate card prices no message at nothing"
@@ -174,6 +175,7 @@ class CreditAccount(Aggregate):
             reservation_id=reservation_id,
             amount_micros=amount_micros,
             expires_at=expires_at,
+            campaign_id=campaign_id,
             **_facts_of(on_behalf),
         )
         self._warn_if_low(cause)
@@ -213,6 +215,7 @@ class CreditAccount(Aggregate):
             message_id=message_id,
             price_released_micros=unasked,
             spending_month=on_behalf.month if on_behalf else None,
+            campaign_id=reservation.campaign_id,
         )
         return Charge(amount, amount if price is None else price, self.version)
 
@@ -338,6 +341,7 @@ class CreditAccount(Aggregate):
             reserved_by=-reservation.amount_micros,
             reservation_id=reservation_id,
             amount_micros=reservation.amount_micros,
+            campaign_id=reservation.campaign_id,
             **_facts_of(reservation.on_behalf),
         )
         return reservation.amount_micros

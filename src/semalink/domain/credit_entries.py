@@ -29,6 +29,8 @@ class Reservation:
     amount_micros: int
     expires_at: datetime | None = None
     on_behalf: OnBehalf | None = None
+    #: The campaign whose messages are charged to it one by one; None: it is for one message.
+    campaign_id: UUID | None = None
 
 
 class Books(Protocol):
@@ -92,12 +94,13 @@ class Reserved(Entry):
     sub_account_id: UUID | None = None
     price_micros: int | None = None
     spending_month: str | None = None
+    campaign_id: UUID | None = None
 
     def apply(self, account: Books) -> None:
         """Open the reservation."""
         super().apply(account)
         on_behalf = on_behalf_of(self)
-        reservation = Reservation(self.amount_micros, self.expires_at, on_behalf)
+        reservation = Reservation(self.amount_micros, self.expires_at, on_behalf, self.campaign_id)
         account.open_reservations[self.reservation_id] = reservation
         account.count_spending(on_behalf, self.price_micros or 0)
 
@@ -117,6 +120,7 @@ class Charged(Entry):
     #: What the customer had set aside and was not asked for, with the last part.
     price_released_micros: int = 0
     spending_month: str | None = None
+    campaign_id: UUID | None = None
 
     def apply(self, account: Books) -> None:
         """Resolve the reservation, or lessen it."""
@@ -138,6 +142,7 @@ class _GivenBack(Entry):
     sub_account_id: UUID | None = None
     price_micros: int | None = None
     spending_month: str | None = None
+    campaign_id: UUID | None = None
 
     def apply(self, account: Books) -> None:
         """Resolve the reservation."""
@@ -246,4 +251,4 @@ def lessened(before: Reservation, amount_micros: int, price_micros: int | None) 
     if on_behalf is not None:
         left = on_behalf.price_micros - (price_micros or 0)
         on_behalf = OnBehalf(on_behalf.sub_account_id, left, on_behalf.month)
-    return Reservation(amount_micros, before.expires_at, on_behalf)
+    return Reservation(amount_micros, before.expires_at, on_behalf, before.campaign_id)

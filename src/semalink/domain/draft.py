@@ -44,3 +44,5 @@ class Draft:
     priced_by: str = ""
     #: Final states that give a charge back; None: as the platform does.
     refunded_on: tuple[str, ...] | None = None
+    #: The campaign whose reservation pays for it; None: it has one of its own.
+    campaign_id: UUID | None = None

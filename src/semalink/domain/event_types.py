@@ -11,6 +11,7 @@ MESSAGE_EVENTS = (
     "message.rejected",
     "message.expired",
     "message.unknown",
+    "message.cancelled",
 )
 #: What may happen to credits.
 CREDIT_EVENTS = (

@@ -18,6 +18,7 @@ ENDPOINT_PREFIX = "whe_"
 DELIVERY_PREFIX = "whk_"
 RECOVERY_PREFIX = "rcv_"
 OPT_OUT_PREFIX = "opt_"
+CAMPAIGN_PREFIX = "cmp_"
 SECRET_PREFIX = "whs_"  # noqa: S105
 
 _HEX_LENGTH = 32

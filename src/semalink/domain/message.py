@@ -45,6 +45,8 @@ class Message(Aggregate):
         priced_by: str = ""
         #: Final states that give a charge back; None: as the platform does.
         refunded_on: tuple[str, ...] | None = None
+        #: The campaign whose reservation pays for it; None: it has one of its own.
+        campaign_id: UUID | None = None
 
         def apply(self, message: "Message") -> None:
             """Stand the message up."""
@@ -97,6 +99,7 @@ class Message(Aggregate):
     Rejected = steps.Rejected
     Expired = steps.Expired
     Unknown = steps.Unknown
+    Cancelled = steps.Cancelled
 
     @classmethod
     def accept(cls, message_id: UUID, draft: Draft, cause: Cause) -> Self:
@@ -125,12 +128,18 @@ class Message(Aggregate):
             cost_micros=draft.cost_micros,
             priced_by=draft.priced_by,
             refunded_on=draft.refunded_on,
+            campaign_id=draft.campaign_id,
         )
 
     @property
     def is_final(self) -> bool:
         """True once nothing more is expected."""
         return self.status in FINAL_STATUSES
+
+    @property
+    def reservation_id(self) -> UUID:
+        """What pays for it: a reservation of its own, or its campaign's."""
+        return self.asked.campaign_id or self.id
 
     @property
     def is_waiting(self) -> bool:
@@ -241,6 +250,13 @@ class Message(Aggregate):
         if self.status is not Status.DELIVERED:
             self._add(self.Delivered, cause, description=description, network=network)
 
+    def cancel(self, cause: Cause) -> bool:
+        """Give up on a message that no aggregator may have; False when one may, or it has ended."""
+        if not self.is_waiting or self.outcome_unknown:
+            return False
+        self.end(self.Cancelled, "campaign_cancelled", cause)
+        return True
+
     def may_end(self) -> bool:
         """Whether an end short of delivery would still be news."""
         return not self.is_final or self.status is Status.UNKNOWN
@@ -278,5 +294,5 @@ class Message(Aggregate):
         self.finished_at = at
 
 
-#: The four ends short of delivery.
-Ending = type[steps.Failed | steps.Rejected | steps.Expired | steps.Unknown]
+#: The five ends short of delivery.
+Ending = type[steps.Failed | steps.Rejected | steps.Expired | steps.Unknown | steps.Cancelled]

@@ -194,3 +194,10 @@ class Unknown(_Ending, Step):
 
     TOPIC = "message.unknown.1"
     STATUS = Status.UNKNOWN
+
+
+class Cancelled(_Ending, Step):
+    """Its campaign was cancelled before any aggregator had it."""
+
+    TOPIC = "message.cancelled.1"
+    STATUS = Status.CANCELLED

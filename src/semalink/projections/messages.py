@@ -1,7 +1,7 @@
 """The read model ``messages``: one row a message, for lists.
 
 - ``message_id``, ``account_id``: the message and who sent it.
-- ``status``: accepted, submitted, delivered, failed, rejected, expired or unknown.
+- ``status``: accepted, submitted, delivered, failed, rejected, expired, cancelled or unknown.
 - ``mode``, ``recipient``, ``sender``, ``lane``, ``country``, ``encoding``, ``segments``,
   ``metadata``, ``accepted_at``, ``expires_at``: as it was accepted.
 - ``network``: as told last by the numbering plan, the aggregator or a report.
@@ -14,6 +14,7 @@
   micros of that currency; null where it said nothing readable.
 - ``failure_code``: why it was not delivered.
 - ``submitted_at``, ``finished_at``: when it was taken, and when its state became final.
+- ``campaign_id``: the campaign that it belongs to; null for one that was sent by itself.
 - ``version``: of its last event.
 """
 
@@ -26,7 +27,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection
 
-from semalink.application.message_view import MessageView, Route, failure_of
+from semalink.application.message_view import MessageView, Route, campaign_of, failure_of
 from semalink.domain import message_steps
 from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
 from semalink.domain.message import Message
@@ -37,7 +38,8 @@ from semalink.projections.projection import Projection, Recorded, Table, Target
 MESSAGE_COLUMNS = (
     "message_id, account_id, status, mode, recipient, sender, lane, country, network, encoding,"
     " segments, price_micros, charged_micros, refunded_micros, possible_duplicate, aggregator,"
-    " reference, failure_code, metadata, accepted_at, submitted_at, finished_at, expires_at"
+    " reference, failure_code, metadata, accepted_at, submitted_at, finished_at, expires_at,"
+    " campaign_id"
 )
 
 _ALL_COLUMNS = f"{MESSAGE_COLUMNS}, cost_micros, provider_cost_micros, provider_currency, version"
@@ -49,7 +51,7 @@ _RECORD = """(
     possible_duplicate boolean, aggregator text, reference text, failure_code text,
     metadata text, accepted_at timestamptz, submitted_at timestamptz,
     finished_at timestamptz, expires_at timestamptz, cost_micros bigint,
-    provider_cost_micros bigint, provider_currency text, version bigint)"""
+    provider_cost_micros bigint, provider_currency text, version bigint, campaign_id uuid)"""
 
 _VALUES = _ALL_COLUMNS.replace("metadata", "CAST(metadata AS json)")
 
@@ -127,6 +129,7 @@ def _(event: Message.Created, changes: Changes) -> None:
         "metadata": msgspec.json.encode(event.metadata).decode(),
         "accepted_at": event.timestamp,
         "expires_at": event.expires_at,
+        "campaign_id": event.campaign_id,
         "version": event.originator_version,
     }
 
@@ -171,6 +174,7 @@ def _(event: message_steps.Delivered, changes: Changes) -> None:
 @fold.register(message_steps.Rejected)
 @fold.register(message_steps.Expired)
 @fold.register(message_steps.Unknown)
+@fold.register(message_steps.Cancelled)
 def _(event: Any, changes: Changes) -> None:
     row = changes.row(event)
     row["status"] = event.STATUS.value
@@ -233,7 +237,7 @@ def view_from_row(row: Sequence[Any]) -> MessageView:
     (
         message_id, account_id, status, mode, recipient, sender, lane, country, network, encoding,
         segments, price, charged, refunded, possible_duplicate, aggregator, reference,
-        failure_code, metadata, accepted_at, submitted_at, finished_at, expires_at,
+        failure_code, metadata, accepted_at, submitted_at, finished_at, expires_at, campaign_id,
     ) = row  # fmt: skip
     return MessageView(
         id=format_id(MESSAGE_PREFIX, message_id),
@@ -253,7 +257,7 @@ def view_from_row(row: Sequence[Any]) -> MessageView:
         route=Route(aggregator, reference) if aggregator else None,
         failure=failure_of(failure_code),
         metadata=metadata,
-        campaign_id=None,
+        campaign_id=campaign_of(campaign_id),
         account_id=format_id(ACCOUNT_PREFIX, account_id),
         accepted_at=accepted_at,
         submitted_at=submitted_at,
@@ -291,11 +295,13 @@ _TABLE = Table(
     version bigint NOT NULL,
     cost_micros bigint NOT NULL,
     provider_cost_micros bigint,
-    provider_currency text""",
+    provider_currency text,
+    campaign_id uuid""",
     ("message_id",),
     {
         "messages_by_account": "(account_id, mode, message_id DESC)",
         "messages_by_recipient": "(account_id, recipient, message_id DESC)",
+        "messages_by_campaign": "(campaign_id, message_id) WHERE campaign_id IS NOT NULL",
     },
     "fillfactor = 80",
 )

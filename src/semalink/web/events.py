@@ -30,6 +30,7 @@ MEANINGS = {
     "message.rejected": "An aggregator or operator would not carry it.",
     "message.expired": "Its validity passed before it was delivered.",
     "message.unknown": "Nobody could say in time what became of it.",
+    "message.cancelled": "Its campaign was cancelled before any aggregator had it.",
     "credit.topped_up": "Credits were bought.",
     "credit.adjusted": "The balance was corrected.",
     "credit.limit_set": "The credit limit was changed.",

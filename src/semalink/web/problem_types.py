@@ -1,11 +1,13 @@
 """Every error that a client can meet: its status, its title and what to do about it."""
 
+from semalink.web.campaign_problem_types import CAMPAIGN_PROBLEMS
 from semalink.web.edge_problem_types import EDGE_PROBLEMS
 from semalink.web.opt_out_problem_types import OPT_OUT_PROBLEMS
 from semalink.web.problem_type import ProblemType
 
 #: What the platform refuses for good reason, one for each DomainError.
 REFUSALS = (
+    *CAMPAIGN_PROBLEMS,
     ProblemType(
         "orphan_report_not_found",
         404,

@@ -3,15 +3,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from semalink.domain import errors, opt_out_errors, report_errors, webhook_errors
-from semalink.domain.errors import DomainError, FieldRefusal
-
-MODULES = (
-    errors.__name__,
-    report_errors.__name__,
-    webhook_errors.__name__,
-    opt_out_errors.__name__,
+from semalink.domain import (
+    campaign_errors,
+    errors,
+    opt_out_errors,
+    report_errors,
 )
+from semalink.domain.errors import DomainError, FieldRefusal
 
 REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.AccountNotFound(), "account_not_found", None),
@@ -73,12 +71,18 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (opt_out_errors.OptOutNotFound(), "opt_out_not_found", None),
     (opt_out_errors.ConsentRequired(), "consent_required", "/consent"),
     (opt_out_errors.RecipientOptedOut(), "recipient_opted_out", "/to"),
+    (campaign_errors.CampaignNotFound(), "campaign_not_found", None),
+    (
+        campaign_errors.CampaignStateConflict(state="draft", wanted="paused"),
+        "campaign_state_conflict",
+        None,
+    ),
 ]
 
 
 def refusal_classes(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
     for refusal in base.__subclasses__():
-        if refusal.__module__ in MODULES and refusal is not FieldRefusal:
+        if refusal.__module__.startswith("semalink.domain.") and refusal is not FieldRefusal:
             yield refusal
         yield from refusal_classes(refusal)
 
