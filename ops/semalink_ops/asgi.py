@@ -45,6 +45,7 @@ from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_adapters.postgres.route_reads import PostgresRouteReads
 from semalink_adapters.webhooks.secret_making import SealedSecrets
+from semalink_ops.archiving.reading import archived_events
 from semalink_ops.bootstrap import Core, Poker, open_core
 from semalink_ops.dedicated_routes import load_dedicated_routes
 from semalink_ops.limiting import open_limiter
@@ -101,7 +102,7 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
             AdminDependencies(
                 edge=_edge(core, ("database", "ledger"), stop),
                 reads=core.reads,
-                history=PostgresHistory(core.pool),
+                history=PostgresHistory(core.pool, archived=archived_events(settings, core.pool)),
                 checkpoints=PostgresCheckpoints(core.pool),
                 dead_letters=PostgresDeadLetters(core.pool),
                 ledger=core.ledger,

@@ -27,6 +27,7 @@ from semalink_adapters.jetstream.streams import Topology, check_drift, ensure
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.queries import open_pool
 from semalink_adapters.postgres.reads import PostgresReads
+from semalink_ops.archiving.reading import archived_events
 from semalink_ops.dedicated_routes import DedicatedRoute, load_dedicated_routes
 from semalink_ops.observability import tracing
 from semalink_ops.observability.bus_observer import BusMetrics
@@ -124,7 +125,8 @@ async def open_core(
         watching = asyncio.create_task(watch_loop(metrics))
         stack.callback(watching.cancel)
         yield Core(
-            settings, metrics, traces, pool, PostgresReads(pool), ledger, connection, bus,
+            settings, metrics, traces, pool,
+            PostgresReads(pool, archived=archived_events(settings, pool)), ledger, connection, bus,
             bus_metrics,
         )  # fmt: skip
 

@@ -118,6 +118,14 @@ HttpUrl = Annotated[
     str,
     _kind("an http or https address", "http://127.0.0.1:8081", pattern=r"^https?://[^\s/]+"),
 ]
+ArchiveUrl = Annotated[
+    str,
+    _kind(
+        "file:/// and the path of a folder, or s3://, a bucket and a prefix",
+        "s3://semalink-archive/production",
+        pattern=r"^(file:///[^\s?#]+|s3://[^\s/?#@:]+(/[^\s?#]*)?)$",
+    ),
+]
 HttpUrls = Annotated[
     tuple[HttpUrl, ...],
     _kind("http or https addresses with commas between", "http://a:8222,http://b:8222"),

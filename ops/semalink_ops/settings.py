@@ -8,6 +8,7 @@ from typing import Any, Self, get_args, get_origin
 import msgspec
 
 from semalink_ops.setting_types import (
+    ArchiveUrl,
     BrokerUrl,
     Count,
     DatabaseUrl,
@@ -129,6 +130,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Further routes that single accounts have for themselves, with their credentials; unset, none.
     dedicated_routes_path: TomlPath | None = None
 
+    #: Where months of the logs are archived: a folder, or a bucket of S3 with a prefix; unset, they
+    #: stay in the database.
+    archive_url: ArchiveUrl | None = None
+    #: Where S3 is found, when it is not that of AWS.
+    archive_endpoint: HttpUrl | None = None
+    #: The region of the bucket.
+    archive_region: Name | None = None
+    #: Who we are at S3; unset, what the machine or its environment says.
+    archive_access_key_id: ProviderKey | None = None
+    #: The secret that goes with it.
+    archive_secret_access_key: ProviderKey | None = None
+
     #: Sender ids that every account may use.
     shared_senders: SenderIds = ("SEMALINK",)
     #: Prices by country and network.
@@ -207,10 +220,11 @@ def find_unknown(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-#: Set together or not at all: with a part of them an aggregator would be half there.
-_AGGREGATOR_SETTINGS = (
+#: Set together or not at all: with a part of them, what they lead to would be half there.
+_SETTINGS_TOGETHER = (
     ("celcom_partner_id", "celcom_api_key", "celcom_dlr_secret"),
     ("africastalking_username", "africastalking_api_key", "africastalking_dlr_secret"),
+    ("archive_access_key_id", "archive_secret_access_key"),
 )
 
 
@@ -227,7 +241,7 @@ def _text(value: Any) -> str:
 
 def _half_set(values: Mapping[str, Any]) -> list[str]:
     problems = []
-    for group in _AGGREGATOR_SETTINGS:
+    for group in _SETTINGS_TOGETHER:
         missing = [variable(name) for name in group if name not in values]
         if 0 < len(missing) < len(group):
             present = ", ".join(variable(name) for name in group if name in values)

@@ -1,6 +1,7 @@
 """An auditor's history: the logs, walked in slices of time, a bounded piece for a page."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from semalink.application.archive import ArchivedEvents, NothingArchived
 from semalink.application.history import (
     HistoryFilter,
     HistoryPage,
@@ -19,10 +21,13 @@ from semalink.application.history import (
     window_of,
 )
 from semalink_adapters.postgres.history_sources import (
+    ARCHIVED,
     Source,
     parameters_of,
+    read_archived,
     sources_of,
     span_parameters,
+    table_of,
 )
 from semalink_adapters.postgres.queries import Queries
 
@@ -74,8 +79,10 @@ class PostgresHistory(Queries):
         *,
         slice_rows_max: int = SLICE_ROWS_MAX,
         scanned_rows_max: int = SCANNED_ROWS_MAX,
+        archived: ArchivedEvents | None = None,
     ) -> None:
         super().__init__(pool, seconds_max=READ_SECONDS_MAX)
+        self._archived = archived or NothingArchived()
         self._slice_rows_max = slice_rows_max
         self._scanned_rows_max = scanned_rows_max
 
@@ -84,6 +91,7 @@ class PostgresHistory(Queries):
         return await self._answered(lambda: self._page(asked, after, limit))
 
     async def _page(self, asked: HistoryFilter, after: Place | None, limit: int) -> HistoryPage:
+        archived = await self._from_archive(asked)
         async with self._connection() as connection, connection.transaction():
             await connection.execute("SET TRANSACTION READ ONLY")
             await connection.execute(_AS_LOGGED_IN)
@@ -98,8 +106,23 @@ class PostgresHistory(Queries):
                 window=window_of(asked, horizon),
                 slice_rows_max=self._slice_rows_max,
                 scanned_rows_max=self._scanned_rows_max,
+                archived=archived,
             )
             return await walk.page(after, limit)
+
+    async def _from_archive(self, asked: HistoryFilter) -> list[Recorded]:
+        """Return the archived events of what is asked for by its id; a search finds none."""
+        if asked.subject_id is None:
+            return []
+        return [
+            recorded
+            for number in ARCHIVED
+            for recorded in read_archived(
+                number,
+                asked.subject_id,
+                await self._archived.stream(table_of(number), asked.subject_id),
+            )
+        ]
 
 
 async def _one(connection: psycopg.AsyncConnection[Any], statement: str, values: Any) -> Any:
@@ -118,6 +141,8 @@ class _Walk:
     window: tuple[datetime, datetime]
     slice_rows_max: int
     scanned_rows_max: int
+    #: Of the months that are not in the database.
+    archived: list[Recorded]
     scanned: int = 0
 
     async def page(self, after: Place | None, limit: int) -> HistoryPage:
@@ -198,10 +223,22 @@ class _Walk:
                 # There may be more of this log before what other logs tell of later.
                 nearest = max if newest_first else min
                 edge = nearest(edge, of_source[-1].place)
+        rows += self._archived_in(slice_, place)
         rows.sort(key=lambda one: one.place, reverse=newest_first)
         if newest_first:
             return [one for one in rows if one.place >= edge], edge
         return [one for one in rows if one.place <= edge], edge
+
+    def _archived_in(
+        self, slice_: tuple[datetime, datetime], place: Place | None
+    ) -> Iterator[Recorded]:
+        """Yield what the archive has in a slice behind a place."""
+        for one in self.archived:
+            is_behind = place is None or (
+                one.place < place if self.asked.is_newest_first else one.place > place
+            )
+            if is_behind and slice_[0] <= one.place.at < slice_[1]:
+                yield one
 
     async def _plan_for(self, source: Source) -> None:
         await self.connection.execute(_BITMAPS, ("on" if source.goes_by_time else "off",))

@@ -1,5 +1,6 @@
 """Where an auditor's history comes from: each log, its cheap conditions, and its rows."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from semalink.application.archive import ArchivedEvent
 from semalink.application.history import (
     KINDS,
     REFUSAL_PREFIX,
@@ -22,6 +24,8 @@ from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.partitions import first_id_of
 
 LEDGER, MESSAGES, ADMIN, REFUSALS, WEBHOOKS = 1, 2, 3, 4, 5
+#: Those whose months may be in the archive.
+ARCHIVED = (MESSAGES, WEBHOOKS)
 
 #: Entries that people make, which have an index of their own (migration 0005).
 HAND_TOPICS = frozenset(
@@ -123,6 +127,7 @@ _KINDS_OF = {
         "account",
         "adjustment",
         "accounting_month",
+        "archived_month",
         "dead_letter",
         "dead_letter_job",
         "opt_out",
@@ -192,6 +197,21 @@ class Source:
         """Return what a row says."""
         place = Place(row[2].astimezone(UTC), self.number, row[0], row[1])
         return _refusal(place, row) if self.number == REFUSALS else _event(place, row)
+
+
+def table_of(number: int) -> str:
+    """Return the table of a log."""
+    return _TABLES[number]
+
+
+def read_archived(
+    number: int, stream_id: UUID, events: Sequence[ArchivedEvent]
+) -> Iterator[Recorded]:
+    """Yield what the archived events of a stream say; whose it is, is told by the first."""
+    owner = next((event.state for event in events if event.version == 1), None)
+    for event in events:
+        place = Place(event.recorded_at.astimezone(UTC), number, stream_id, event.version)
+        yield _event(place, (None, None, None, event.topic, event.state, owner, None))
 
 
 def span_parameters(start: datetime, end: datetime) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from psycopg_pool import AsyncConnectionPool
+
+from semalink.application.archive import ArchivedEvents, NothingArchived
 from semalink.application.event_view import Reader, history_of, reader_of
 from semalink.application.explaining import Explanation, explain
 from semalink.application.message_view import MessageView, view_of
@@ -30,6 +33,7 @@ from semalink.projections.messages import MESSAGE_COLUMNS, view_from_row
 from semalink_adapters.postgres.credit_reads import PostgresCreditReads
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.partitions import first_id_of
+from semalink_adapters.postgres.queries import READ_SECONDS_MAX
 
 SELECT_CALLER = """
 SELECT k.account_id, a.billing_account_id, k.api_key_id, k.mode, k.scopes, a.tier,
@@ -82,6 +86,16 @@ _LAST_MOMENT = datetime(9999, 1, 1, tzinfo=UTC)
 class PostgresReads(PostgresCreditReads):
     """Reads over a pool; each raises ReadsUnavailable at once while the database is away."""
 
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Any],
+        *,
+        seconds_max: float = READ_SECONDS_MAX,
+        archived: ArchivedEvents | None = None,
+    ) -> None:
+        super().__init__(pool, seconds_max=seconds_max)
+        self._archived = archived or NothingArchived()
+
     async def caller(self, key_hash: bytes) -> Caller | None:
         """Return who a key that was not revoked speaks for, by its keyed hash."""
         rows = await self._all(SELECT_CALLER, (key_hash,))
@@ -103,7 +117,8 @@ class PostgresReads(PostgresCreditReads):
     async def message(self, message_id: UUID, account_id: UUID | None) -> MessageView | None:
         """Return one message from its own events; None for another account's."""
         message: Any = None
-        for topic, state in await self._all(SELECT_STREAM, (message_id,)):
+        rows = await self._all(SELECT_STREAM, (message_id,))
+        for topic, state in rows or await self._archived_rows(message_id):
             message = EventMapper.read(topic, state).mutate(message)
         if message is None or account_id not in (None, message.asked.account_id):
             return None
@@ -125,10 +140,18 @@ class PostgresReads(PostgresCreditReads):
         """Return all events of a message in order, and who reads them."""
         rows = await self._all(SELECT_HISTORY, {"id": message_id})
         events = [EventMapper.read(topic, state) for topic, state in rows]
+        if not any(isinstance(event, Message.Event) for event in events):
+            archived = await self._archived_rows(message_id)
+            events += [EventMapper.read(topic, state) for topic, state in archived]
         asked = next((event for event in events if type(event) is Message.Created), None)
         if asked is None or account_id not in (None, asked.account_id):
             return None
         return list(_in_order(events)), reader_of(account_id, asked.billing_account_id)
+
+    async def _archived_rows(self, message_id: UUID) -> list[tuple[str, bytes]]:
+        """Return the events of a message that is not in the log: topics and states."""
+        found = await self._archived.stream("message_events", message_id)
+        return [(event.topic, event.state) for event in found]
 
     async def messages(
         self, account_id: UUID, wanted: MessageFilter, *, before: UUID | None, limit: int

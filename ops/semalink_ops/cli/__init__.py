@@ -49,6 +49,16 @@ _COMMANDS = {
         "outage",
         "Switch an aggregator of the sandbox off and on, or show which is off.",
     ),
+    "partitions": Place(
+        "semalink_ops.cli.partitions",
+        "partitions",
+        "Make the monthly partitions of the logs ahead, and list them.",
+    ),
+    "archive": Place(
+        "semalink_ops.cli.archive",
+        "archive",
+        "Move old months of events into object storage, and back.",
+    ),
     "doctor": Place(
         "semalink_ops.cli.doctor", "doctor", "Check the installation and say how to mend it."
     ),

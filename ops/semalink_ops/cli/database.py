@@ -18,6 +18,7 @@ from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.queries import open_pool
 from semalink_adapters.postgres.reads import PostgresReads
+from semalink_ops.archiving.reading import archived_events
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.failures import fail
 from semalink_ops.cli.quiet import silence_logs
@@ -42,7 +43,7 @@ class Database:
 
     def cause(self) -> Cause:
         """Return what the events of this command record: whoever is at the terminal, now."""
-        return Cause(f"cli:{_os_user()}", utc_now(), new_request_id(REQUEST_PREFIX))
+        return cause_of_terminal()
 
     async def account_id(self, text: str) -> UUID:
         """Return the id of an account that exists."""
@@ -53,6 +54,11 @@ class Database:
                 exit_codes.NOT_FOUND,
             )
         return account_id
+
+
+def cause_of_terminal() -> Cause:
+    """Return whoever is at the terminal, now."""
+    return Cause(f"cli:{_os_user()}", utc_now(), new_request_id(REQUEST_PREFIX))
 
 
 def run_on_database(data_dir: Path, work: Callable[[Database], Awaitable[T]]) -> T:
@@ -74,7 +80,10 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     await pool.open(wait=False)
     try:
         async with GroupCommit(url, application_name=_APPLICATION_NAME) as ledger:
-            yield Database(settings, PostgresReads(pool), PostgresHistory(pool), ledger, pool)
+            archived = archived_events(settings, pool)
+            reads = PostgresReads(pool, archived=archived)
+            history = PostgresHistory(pool, archived=archived)
+            yield Database(settings, reads, history, ledger, pool)
     finally:
         await pool.close()
 

@@ -25,6 +25,18 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
+def shown_rows(title: str) -> Iterator[Callable[[int], None]]:
+    """Yield what is told how many rows went by; nothing is shown but on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"))
+    with Progress(*columns, _Rate(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda row_count: bar.advance(task, row_count)
+
+
+@contextmanager
 def shown_progress(title: str) -> Iterator[Callable[[Standing], None]]:
     """Yield what is told of each page; nothing is shown but on a terminal."""
     if not sys.stderr.isatty():

@@ -109,6 +109,7 @@ class Platform:
             servers={
                 **self._servers.variables(),
                 variable("dedicated_routes_path"): str(routes_path),
+                variable("archive_url"): (self._plan.data_dir.absolute() / "archive").as_uri(),
             },
         )
         write_private(

@@ -27,6 +27,7 @@ KINDS = {
     "account": "account",
     "adjustment": "adjustment",
     "accounting_month": "month",
+    "archived_month": "archived_month",
     "webhook_endpoint": "webhook_endpoint",
     "webhook_delivery": "webhook_delivery",
     "recovery": "recovery",

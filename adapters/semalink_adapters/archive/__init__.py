@@ -1,0 +1,1 @@
+"""Months of logs as Parquet files in object storage."""

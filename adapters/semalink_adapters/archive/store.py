@@ -1,0 +1,161 @@
+"""Object storage: a folder, or whatever speaks S3."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, S3Store
+
+#: What takes longer is answered as being away; a request is tried again within it.
+RETRY_SECONDS_MAX = 20
+READ_SECONDS_MAX = 60
+
+
+class ArchiveUnavailable(Exception):
+    """The object storage does not answer, or refuses us."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"The archive cannot be used ({what}). Check SEMALINK_ARCHIVE_URL, its endpoint and"
+            " its credentials, and run the same command again."
+        )
+
+
+class ArchivedFileMissing(Exception):
+    """A file is not in the archive."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is missing in the archive.")
+
+
+class Store(Protocol):
+    """Files by their paths; each method raises ArchiveUnavailable."""
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a whole file; it is there when this returns."""
+        ...
+
+    def get(self, path: str) -> bytes:
+        """Return a whole file; raises ArchivedFileMissing."""
+        ...
+
+    def ranges(self, path: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of a file, each from its start to before its end."""
+        ...
+
+    def paths(self, prefix: str) -> list[str]:
+        """Return the paths below a folder, in order."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Delete a file; none is no fault."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How an S3-compatible store is reached; unset, as the environment of AWS says."""
+
+    endpoint: str | None = None
+    region: str | None = None
+    access_key_id: str | None = field(default=None, repr=False)
+    secret_access_key: str | None = field(default=None, repr=False)
+
+
+class ObjectStorage:
+    """A store below one address."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a whole file; large ones in parts, of which none is seen before the last."""
+        try:
+            obstore.put(self._store, path, content)
+        except (BaseError, OSError) as refused:
+            raise ArchiveUnavailable(type(refused).__name__) from refused
+
+    def get(self, path: str) -> bytes:
+        """Return a whole file."""
+        try:
+            return bytes(obstore.get(self._store, path).bytes())
+        except FileNotFoundError as missing:
+            raise ArchivedFileMissing(path) from missing
+        except (BaseError, OSError) as refused:
+            raise ArchiveUnavailable(type(refused).__name__) from refused
+
+    def ranges(self, path: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of a file; those that lie close together are fetched as one."""
+        try:
+            found = obstore.get_ranges(
+                self._store,
+                path,
+                starts=[start for start, _ in spans],
+                ends=[end for _, end in spans],
+            )
+            return [bytes(part) for part in found]
+        except FileNotFoundError as missing:
+            raise ArchivedFileMissing(path) from missing
+        except (BaseError, OSError) as refused:
+            raise ArchiveUnavailable(type(refused).__name__) from refused
+
+    def paths(self, prefix: str) -> list[str]:
+        """Return the paths below a folder, in order."""
+        try:
+            found = obstore.list(self._store, prefix).collect()
+            return sorted(entry["path"] for entry in found)
+        except (BaseError, OSError) as refused:
+            raise ArchiveUnavailable(type(refused).__name__) from refused
+
+    def delete(self, path: str) -> None:
+        """Delete a file; none is no fault."""
+        try:
+            obstore.delete(self._store, path)
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as refused:
+            raise ArchiveUnavailable(type(refused).__name__) from refused
+
+
+def open_store(url: str, access: Access) -> ObjectStorage:
+    """Return the store below ``file:///folder`` or ``s3://bucket/prefix``; a folder is made."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        try:
+            Path(parts.path).mkdir(parents=True, exist_ok=True)
+            return ObjectStorage(LocalStore(prefix=parts.path))
+        except OSError as refused:
+            raise ArchiveUnavailable(type(refused).__name__) from refused
+    assert parts.scheme == "s3", "the setting takes file:// and s3:// only"
+    return ObjectStorage(
+        S3Store(
+            parts.netloc,
+            prefix=parts.path.strip("/") or None,
+            config=_config(access),
+            client_options={
+                "timeout": timedelta(seconds=READ_SECONDS_MAX),
+                "connect_timeout": timedelta(seconds=5),
+                # Only for an endpoint that says so itself, such as one on this machine.
+                "allow_http": (access.endpoint or "").startswith("http://"),
+            },
+            retry_config={
+                "max_retries": 5,
+                "retry_timeout": timedelta(seconds=RETRY_SECONDS_MAX),
+            },
+        )
+    )
+
+
+def _config(access: Access) -> Any:
+    given = {
+        "endpoint": access.endpoint,
+        "region": access.region,
+        "access_key_id": access.access_key_id,
+        "secret_access_key": access.secret_access_key,
+    }
+    return {name: value for name, value in given.items() if value is not None}

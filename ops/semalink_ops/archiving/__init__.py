@@ -1,0 +1,1 @@
+"""Moves months of logs into the archive and back."""
