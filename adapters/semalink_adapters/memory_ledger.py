@@ -26,8 +26,8 @@ from semalink.domain import message_steps
 from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
-from semalink.domain.campaign import Campaign
 from semalink.domain.archived_month import ArchivedMonth
+from semalink.domain.campaign import Campaign
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import Reservation
 from semalink.domain.dead_letter import DeadLetter
