@@ -103,10 +103,14 @@ def _refund(books: Books, message: Message, cause: Cause) -> None:
     if asked.account_id != asked.billing_account_id:
         month = month_of(message.created_on)
         on_behalf = OnBehalf(asked.account_id, asked.price_micros, month)
+    of_campaign = {}
+    if asked.campaign_id is not None:
+        of_campaign = {"message_id": message.id, "campaign_id": asked.campaign_id}
     books.credit_account(asked.billing_account_id).refund(
-        message.id,
+        message.reservation_id,
         asked.price_micros if asked.cost_micros is None else asked.cost_micros,
         cause,
         charge_version=message.charge_version,
         on_behalf=on_behalf,
+        **of_campaign,
     )

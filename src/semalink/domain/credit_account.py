@@ -233,10 +233,14 @@ class CreditAccount(Aggregate):
         amount_micros: int,
         cause: Cause,
         *,
-        charge_version: int | None = None,
         on_behalf: OnBehalf | None = None,
+        **charge: Any,
     ) -> None:
-        """Give back what was charged; the message that was charged decides it, once."""
+        """Give back what was charged; the message that was charged decides it, once.
+
+        Of the charge are told ``charge_version`` and, in a campaign, ``message_id`` and
+        ``campaign_id``.
+        """
         assert amount_micros > 0, "a refund of nothing is no refund"
         self._enter(
             self.Refunded,
@@ -244,7 +248,7 @@ class CreditAccount(Aggregate):
             posted_by=amount_micros,
             reservation_id=reservation_id,
             amount_micros=amount_micros,
-            charge_version=charge_version,
+            **charge,
             **_facts_of(on_behalf),
         )
 

@@ -177,6 +177,9 @@ class Refunded(_Gain):
     sub_account_id: UUID | None = None
     price_micros: int | None = None
     spending_month: str | None = None
+    #: The message that was charged, where the reservation was a campaign's.
+    message_id: UUID | None = None
+    campaign_id: UUID | None = None
 
     def apply(self, account: Books) -> None:
         """Take the balance over, and what the customer spent back."""

@@ -8,6 +8,7 @@
   after the entry.
 - ``reservation_id``: the reservation that it is about; for one message it is the message's id.
 - ``message_id``: the message, where the reservation is for many.
+- ``campaign_id``: the campaign that it is about; null for what is about none.
 - ``sub_account_id``, ``price_micros``: the agent's customer on whose behalf it happened, and what
   that customer pays; null when it happened for the billing account itself.
 - ``actor``, ``request_id``: who caused it, in which request.
@@ -38,12 +39,13 @@ _COLUMNS = """
     price_micros bigint,
     actor text NOT NULL,
     request_id text NOT NULL,
-    facts json NOT NULL"""
+    facts json NOT NULL,
+    campaign_id uuid"""
 
 ENTRY_COLUMNS = (
     "account_id, version, recorded_at, name, amount_micros, posted_after_micros,"
     " reserved_after_micros, credit_limit_after_micros, reservation_id, message_id,"
-    " sub_account_id, price_micros, actor, request_id, facts"
+    " sub_account_id, price_micros, actor, request_id, facts, campaign_id"
 )
 
 _VALUES = ENTRY_COLUMNS.replace("facts", "CAST(facts AS json)")
@@ -54,12 +56,13 @@ SELECT {_VALUES} FROM json_to_recordset(CAST(:rows AS json)) AS n (
     account_id uuid, version bigint, recorded_at timestamptz, name text, amount_micros bigint,
     posted_after_micros bigint, reserved_after_micros bigint, credit_limit_after_micros bigint,
     reservation_id uuid, message_id uuid, sub_account_id uuid, price_micros bigint, actor text,
-    request_id text, facts text)
+    request_id text, facts text, campaign_id uuid)
 ON CONFLICT (account_id, version) DO NOTHING"""  # noqa: S608 - constants
 
 _OWN_COLUMNS = (
     "amount_micros", "posted_after_micros", "reserved_after_micros", "credit_limit_after_micros",
     "reservation_id", "message_id", "sub_account_id", "price_micros", "actor", "request_id",
+    "campaign_id",
 )  # fmt: skip
 
 #: Of every event: they are columns under other names, or the clock of the process.
@@ -103,7 +106,10 @@ ENTRIES = Projection(
             {
                 "entries_by_customer": (
                     "(sub_account_id, account_id, version) WHERE sub_account_id IS NOT NULL"
-                )
+                ),
+                "entries_by_campaign": (
+                    "(campaign_id, account_id, version) WHERE campaign_id IS NOT NULL"
+                ),
             },
         ),
     ),

@@ -2,8 +2,9 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ ANY_SPLIT = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 SEEDS = st.integers(0, 2**32)
-ENDS = ("delivered", "failed", "rejected", "expired", "unknown")
+ENDS = ("delivered", "failed", "rejected", "expired", "cancelled", "unknown")
 
 
 def _pages(dice: random.Random, log: Sequence[Any]) -> Iterator[list[Recorded]]:
@@ -58,7 +59,15 @@ def _replayed(log: Sequence[Any]) -> dict[Any, Any]:
     return replayed
 
 
-def _usage_of(messages: Sequence[Message]) -> dict[tuple[Any, ...], Counter[str]]:
+def _key_of(message: Message, actors: Mapping[UUID, str]) -> str:
+    if message.asked.campaign_id is not None:
+        return "campaign"
+    return actors[message.id].removeprefix("key:") if "key:" in actors[message.id] else ""
+
+
+def _usage_of(
+    messages: Sequence[Message], keys: Mapping[UUID, str]
+) -> dict[tuple[Any, ...], Counter[str]]:
     expected: dict[tuple[Any, ...], Counter[str]] = {}
     for message in messages:
         asked = message.asked
@@ -70,6 +79,7 @@ def _usage_of(messages: Sequence[Message]) -> dict[tuple[Any, ...], Counter[str]
             message.network or "",
             asked.sender,
             message.aggregator or "",
+            _key_of(message, keys),
         )
         counts = expected.setdefault(slot, Counter())
         counts["accepted"] += 1
@@ -93,7 +103,8 @@ def test_usage_equals_replay(
     rows = _projected(engine, usage.project, dice, world.log, "SELECT * FROM usage")
 
     listed = {tuple(row.pop(name) for name in usage.Slot._fields): Counter(row) for row in rows}
-    assert listed == _usage_of(list(_replayed(world.log).values()))
+    actors = {one.originator_id: one.actor for one in world.log if type(one) is Message.Created}
+    assert listed == _usage_of(list(_replayed(world.log).values()), actors)
     for counts in listed.values():
         assert counts["accepted"] >= sum(counts[end] for end in ENDS)
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from semalink_adapters.postgres.mapper import EventMapper
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
 ROUTES = ("celcom", "africastalking")
 ENDINGS = (Message.Failed, Message.Rejected, Message.Expired, Message.Unknown)
+ACTORS = ("key:key_0198c0de5ca17000800000000000000b", "worker:fan-out")
 NETWORKS = (None, "safaricom", "airtel")
 
 #: One way on for a message, and whether it is open to it.
@@ -70,6 +72,10 @@ def _end(message: Message, dice: random.Random, cause: Cause) -> None:
     message.end(dice.choice(ENDINGS), code, cause, refunded_micros=refunded_micros)
 
 
+def _cancel(message: Message, _: random.Random, cause: Cause) -> None:
+    message.cancel(cause)
+
+
 STEPS: Sequence[Step] = (
     (lambda message: message.is_waiting, _start),
     (lambda message: message.attempt > 0 and message.reference is None, _take_receipt),
@@ -78,10 +84,11 @@ STEPS: Sequence[Step] = (
     (lambda _: True, _note),
     (lambda _: True, _deliver),
     (lambda message: message.may_end(), _end),
+    (lambda message: message.is_waiting, _cancel),
 )
 
 
-def draft_of(dice: random.Random, account_id: UUID) -> Draft:
+def draft_of(dice: random.Random, account_id: UUID, campaign_id: UUID | None = None) -> Draft:
     return Draft(
         account_id=account_id,
         billing_account_id=account_id,
@@ -97,6 +104,7 @@ def draft_of(dice: random.Random, account_id: UUID) -> Draft:
         price_micros=800_000,
         expires_at=START + timedelta(hours=24),
         metadata=dice.choice(({}, {"b": "2", "a": "1"}, {"a\0b": "\0", "quote": '"\\u0000'})),
+        campaign_id=campaign_id,
     )
 
 
@@ -107,8 +115,13 @@ class MessageWorld:
         self._dice = dice
         self._seconds = 0
         account_id = uuid7()
+        campaigns = (None, uuid7(), uuid7())
         self.messages = [
-            Message.accept(uuid7(), draft_of(dice, account_id), self._cause())
+            Message.accept(
+                uuid7(),
+                draft_of(dice, account_id, dice.choice(campaigns)),
+                replace(self._cause(), actor=dice.choice(ACTORS)),
+            )
             for _ in range(message_count)
         ]
         self.log: list[Any] = []
@@ -128,7 +141,7 @@ class MessageWorld:
             rest = rest[size:]
 
     def _cause(self) -> Cause:
-        self._seconds += 1
+        self._seconds += 13
         return Cause("worker:sms", START + timedelta(seconds=self._seconds), "job_1")
 
     def _collect(self) -> None:
