@@ -40,6 +40,7 @@ from semalink_adapters.postgres.delivery_reads import PostgresDeliveryReads
 from semalink_adapters.postgres.endpoint_reads import PostgresEndpointReads, PostgresFeedReads
 from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.months import PostgresMonths
+from semalink_adapters.postgres.opt_outs import PostgresOptOuts
 from semalink_adapters.postgres.orphan_reports import PostgresOrphans
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
@@ -82,6 +83,7 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 months=_months(core),
                 deliveries=PostgresDeliveryReads(core.pool),
                 endpoints=PostgresEndpointReads(core.pool),
+                opt_outs=PostgresOptOuts(core.pool),
                 feed=PostgresFeedReads(core.pool),
                 webhooks=webhook_rules(settings),
                 key_ring=key_ring,
@@ -112,6 +114,7 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 months=_months(core),
                 deliveries=PostgresDeliveryReads(core.pool),
                 endpoints=PostgresEndpointReads(core.pool),
+                opt_outs=PostgresOptOuts(core.pool),
                 orphans=PostgresOrphans(core.pool),
                 routes=_routes(core),
                 on_key_revoked=lambda _: revoked.poke(),

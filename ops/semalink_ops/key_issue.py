@@ -18,6 +18,8 @@ CUSTOMER_SCOPES = (
     "messages:send",
     "webhooks:read",
     "webhooks:write",
+    "opt_outs:read",
+    "opt_outs:write",
 )
 #: What a key of an operator may be allowed: the roles.
 OPERATOR_SCOPES = (ADMIN, *sorted(ANYONE - {ADMIN}))

@@ -15,6 +15,7 @@ from semalink.web.admin.history import history_routes
 from semalink.web.admin.ledger_entries import any_ledger_routes
 from semalink.web.admin.messages import any_message_routes
 from semalink.web.admin.months import month_routes
+from semalink.web.admin.opt_outs import any_opt_out_routes
 from semalink.web.admin.orphan_reports import orphan_routes
 from semalink.web.admin.rate_limits import rate_limit_routes
 from semalink.web.admin.reconciliation import reconciliation_routes
@@ -37,6 +38,7 @@ from semalink.web.message_reading import reading_routes
 from semalink.web.messages import sending_routes
 from semalink.web.openapi import describe
 from semalink.web.operation import operations
+from semalink.web.opt_outs import opt_out_routes
 from semalink.web.pages import page_routes
 from semalink.web.prices import price_routes
 from semalink.web.quote import quote_routes
@@ -65,6 +67,7 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *secret_routes(deps),
         *delivery_routes(deps),
         *recovery_routes(deps),
+        *opt_out_routes(deps),
         *health_routes(deps.edge.health),
     ]
     pages = _pages(
@@ -101,6 +104,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *orphan_routes(deps),
         *any_endpoint_routes(deps),
         *any_webhook_routes(deps),
+        *any_opt_out_routes(deps),
         *health_routes(deps.edge.health),
     ]
     pages = _pages(

@@ -15,6 +15,7 @@ from semalink.application.feed import FeedReads
 from semalink.application.history import History
 from semalink.application.ledger import Ledger
 from semalink.application.months import Months
+from semalink.application.opt_out_reading import OptOutReads
 from semalink.application.orphan_reports import Orphans
 from semalink.application.rate_limiting import Standing
 from semalink.application.reading import Caller
@@ -118,6 +119,7 @@ class ApiDependencies:
     months: Months
     deliveries: DeliveryReads
     endpoints: EndpointReads
+    opt_outs: OptOutReads
     feed: FeedReads
     webhooks: WebhookRules
     key_ring: KeyRing
@@ -147,6 +149,7 @@ class AdminDependencies:
     months: Months
     deliveries: DeliveryReads
     endpoints: EndpointReads
+    opt_outs: OptOutReads
     routes: RouteReading
     orphans: Orphans
     #: Told after a key was revoked, so that no process goes on trusting it.

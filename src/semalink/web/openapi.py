@@ -56,6 +56,7 @@ _TAGS = {
     "Health": "Whether this process works, and its figures.",
     "History": "Who did what, when and why, and what was refused.",
     "Messages": "Sending, pricing and following messages.",
+    "Opt-outs": "Who is not to be messaged, and who may be again.",
     "Webhooks": "Your endpoints, what was sent to them, and what is sent again.",
     "Routes": "How routes to aggregators do, and what operators say of them.",
     "Reference": "This document, and a page for every error.",

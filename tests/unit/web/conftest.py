@@ -50,6 +50,7 @@ from semalink_adapters.memory_endpoints import MemoryEndpoints, MemoryFeed
 from semalink_adapters.memory_history import MemoryHistory
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_months import MemoryMonths
+from semalink_adapters.memory_opt_outs import MemoryOptOuts
 from semalink_adapters.memory_recoveries import MemoryRecoveries
 from semalink_adapters.memory_reports import MemoryReports
 from semalink_adapters.memory_route_reads import MemoryRouteReads
@@ -65,6 +66,8 @@ CUSTOMER_SCOPES = [
     "ledger:read",
     "messages:read",
     "messages:send",
+    "opt_outs:read",
+    "opt_outs:write",
     "webhooks:read",
     "webhooks:write",
 ]
@@ -194,6 +197,7 @@ class Platform:
         self.dead_letters = MemoryDeadLetters(self.ledger)
         self.route_book = MemoryRoutes(self.ledger)
         self.endpoints = MemoryEndpoints(self.ledger, self.clock)
+        self.opt_outs = MemoryOptOuts(self.ledger)
         self.feed = MemoryFeed(self.ledger)
         #: None plays a platform without a key to seal secrets with.
         self.secrets: SealedSecrets | None = SealedSecrets(bytes(32))
@@ -265,6 +269,7 @@ class Platform:
                 months=self.months,
                 deliveries=self.deliveries,
                 endpoints=self.endpoints,
+                opt_outs=self.opt_outs,
                 feed=self.feed,
                 webhooks=WebhookRules(self.secrets, why_unfit),
                 key_ring=self.key_ring,
@@ -288,6 +293,7 @@ class Platform:
                 months=self.months,
                 deliveries=self.deliveries,
                 endpoints=self.endpoints,
+                opt_outs=self.opt_outs,
                 checkpoints=self.checkpoints,
                 dead_letters=self.dead_letters,
                 routes=RouteReading(

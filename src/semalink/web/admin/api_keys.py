@@ -34,6 +34,8 @@ CustomerScope = Literal[
     "customers:write",
     "webhooks:read",
     "webhooks:write",
+    "opt_outs:read",
+    "opt_outs:write",
 ]
 
 
@@ -41,7 +43,7 @@ class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key to be issued; operators' keys are made on the command line only."""
 
     name: Name
-    scopes: Annotated[list[CustomerScope], msgspec.Meta(min_length=1, max_length=8)]
+    scopes: Annotated[list[CustomerScope], msgspec.Meta(min_length=1, max_length=20)]
     mode: Literal["live", "test"]
 
 
