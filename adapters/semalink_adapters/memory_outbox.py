@@ -59,6 +59,11 @@ class MemoryOutbox:
         queued = await self.queued_jobs("priority", after=after, older_than_seconds=0, limit=limit)
         return [job for job in queued if job.round == 0]
 
+    def ids_read(self) -> set[UUID]:
+        """Return the messages that the cursor is beyond."""
+        read = self._ledger.log[: self._jobs_at]
+        return {event.originator_id for event in read if isinstance(event, Message.Created)}
+
     async def jobs_published(self, end: Position) -> None:
         """Move the cursor of accepted messages."""
         self._jobs_at = end.position

@@ -5,17 +5,20 @@ from datetime import datetime
 from uuid import UUID
 
 from semalink.application.outbox import PendingJob
+from semalink.application.sharing_out import SHARED_LANE
 from semalink_adapters.memory_ledger import MemoryLedger, Pending
+from semalink_adapters.memory_outbox import MemoryOutbox
 
 
 class MemoryTurns:
     """Turns beside a MemoryLedger."""
 
-    def __init__(self, ledger: MemoryLedger, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, ledger: MemoryLedger, outbox: MemoryOutbox, *, now: Callable[[], datetime]
+    ) -> None:
         self._ledger = ledger
+        self._outbox = outbox
         self._now = now
-        #: What a relay before this one left in the queue.
-        self.left_before: list[tuple[UUID, UUID]] = []
 
     async def hold(self, message_ids: Sequence[UUID]) -> None:
         """Make messages wait that would enter the queue now."""
@@ -49,7 +52,13 @@ class MemoryTurns:
 
     async def published_before(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Return account and message of what a relay before this one left in the queue."""
-        return self.left_before[:limit]
+        read = self._outbox.ids_read()
+        queued = [
+            (pending.job.account_id, message_id)
+            for message_id, pending in sorted(self._ledger.pending().items())
+            if pending.state == "queued" and pending.lane == SHARED_LANE and message_id in read
+        ]
+        return queued[:limit]
 
     def _waiting(self) -> list[Pending]:
         return [one for one in self._ledger.pending().values() if one.state == "waiting"]

@@ -11,6 +11,7 @@ import psycopg
 import structlog
 
 from semalink.application.bus import Delivery, NotReady, PoisonMessage
+from semalink.application.fitting import FittingWindow
 from semalink.application.relaying import POKE_SUBJECT, Relay, ReportPayload
 from semalink.application.reporting import ReportProcessor
 from semalink.application.route_watch import RouteWatch
@@ -308,9 +309,10 @@ async def _lead(
         if await wait_for_stop(stop, RETRY_SECONDS):
             return
     _log.info("relay_leads")
-    shares = Shares(PostgresTurns(connection), share=core.settings.normal_share)
-    relay = Relay(outbox, core.bus, shares)
     loop = asyncio.get_running_loop()
+    window = FittingWindow(core.settings.normal_share, now=loop.time)
+    shares = Shares(PostgresTurns(connection), window)
+    relay = Relay(outbox, core.bus, shares)
     repair_at = 0.0
     while not stop.is_set():
         if not core.connection.ready:
@@ -326,7 +328,7 @@ async def _lead(
         # Behind a transaction that stays open nothing can be read, and what waits there ages.
         oldest_at = relay.oldest_at or (None if moved else await outbox.oldest_unpublished_at())
         _tell_age(core, oldest_at)
-        if moved:
+        if moved or shares.waiting_accounts:
             await wait_for_stop(stop, LINGER_SECONDS)
         else:
             await _wait_for_poke(poked, stop)

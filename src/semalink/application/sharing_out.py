@@ -6,13 +6,11 @@ from itertools import zip_longest
 from typing import Protocol
 from uuid import UUID
 
+from semalink.application.fitting import FittingWindow
 from semalink.application.outbox import PendingJob
 
-#: The most that one account has in the queue, and that all who wait for turns have together.
-SHARE = 256
-
-#: So many shares fill the queue: then everybody takes turns.
-CROWD_SHARES = 4
+#: So many of the largest shares fill the queue: then everybody takes turns.
+CROWD_SHARES = 2
 
 #: The most that is dealt out at once, so that what is new never waits long for the relay.
 DEAL_MAX = 64
@@ -58,9 +56,10 @@ class Shares:
     it waits in the database and is dealt out in turns, to whoever has the fewest in the queue.
     """
 
-    def __init__(self, turns: Turns, *, share: int = SHARE) -> None:
+    def __init__(self, turns: Turns, window: FittingWindow) -> None:
         self._turns = turns
-        self._share = share
+        #: The most that one account has in the queue, and all who wait for turns together.
+        self._window = window
         #: What entered the queue and is not known to have left it, by account.
         self._inside: dict[UUID, set[UUID]] = {}
         self._inside_count = 0
@@ -93,8 +92,9 @@ class Shares:
         """Return what enters the queue next of what waits, one of each account after another."""
         await self._load()
         if not self._waiting:
+            self._window.begin_anew()
             return ()
-        await self._forget_what_left(self._waiting)
+        self._window.left(await self._forget_what_left(self._waiting))
         rooms = self._rooms()
         if not rooms:
             return ()
@@ -153,10 +153,10 @@ class Shares:
         return True
 
     def _is_crowded(self) -> bool:
-        return self._inside_count >= CROWD_SHARES * self._share
+        return self._inside_count >= CROWD_SHARES * self._window.most
 
     def _is_full(self, account_id: UUID) -> bool:
-        return len(self._inside.get(account_id, ())) >= self._share
+        return len(self._inside.get(account_id, ())) >= self._window.size
 
     def _enter(self, pending: PendingJob) -> None:
         self._note(pending.job.account_id, pending.job.message_id)
@@ -166,7 +166,9 @@ class Shares:
         self._inside_count += message_id not in mine
         mine.add(message_id)
 
-    async def _forget_what_left(self, account_ids: Iterable[UUID]) -> None:
+    async def _forget_what_left(self, account_ids: Iterable[UUID]) -> int:
+        """Ask what the queue need not hold any more, and return how many left it."""
+        before = self._inside_count
         known = {one: self._inside[one] for one in account_ids if one in self._inside}
         ids = [message_id for mine in known.values() for message_id in mine]
         for start in range(0, len(ids), PAGE_MAX):
@@ -178,6 +180,7 @@ class Shares:
         for account_id, mine in known.items():
             if not mine:
                 del self._inside[account_id]
+        return before - self._inside_count
 
     def _rooms(self) -> dict[UUID, int]:
         """Give each place that is free to the account with the fewest in the queue."""
@@ -185,7 +188,7 @@ class Shares:
             (len(self._inside.get(account_id, ())), place, account_id)
             for place, account_id in enumerate(self._waiting)
         ]
-        room = min(DEAL_MAX, self._share - sum(count for count, _, _ in line))
+        room = min(DEAL_MAX, self._window.size - sum(count for count, _, _ in line))
         heapify(line)
         rooms: dict[UUID, int] = {}
         for _ in range(room):

@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from semalink.application.fitting import FittingWindow
 from semalink.application.outbox import PendingJob
 from semalink.application.ports import FailureClass, SendFailed
 from semalink.application.sharing_out import Shares
@@ -142,7 +143,9 @@ async def test_next_relay_counts_what_one_before_it_published(
     fresh = await desk.accept_job(account_id)
 
     before = await turns.published_before(10)
-    entering = await Shares(turns, share=SHARE).admit([PendingJob(fresh, "normal", 0)])
+    entering = await Shares(turns, FittingWindow(SHARE, now=lambda: 0.0)).admit(
+        [PendingJob(fresh, "normal", 0)]
+    )
 
     assert sorted(before) == sorted((account_id, job.message_id) for job in read)
     assert entering == []

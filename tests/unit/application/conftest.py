@@ -11,6 +11,7 @@ import pytest
 
 from semalink.application.accounts import OpenAccount, TopUp
 from semalink.application.delivery_reports import RecordReport
+from semalink.application.fitting import FittingWindow
 from semalink.application.ports import (
     DeliveryReport,
     FailureClass,
@@ -45,6 +46,8 @@ from semalink_adapters.memory_aggregator import MemoryAggregator
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_observer import MemorySubmitObserver
+from semalink_adapters.memory_outbox import MemoryOutbox
+from semalink_adapters.memory_reports import MemoryReports
 from semalink_adapters.memory_routes import MemoryRoutes
 from semalink_adapters.memory_turns import MemoryTurns
 
@@ -98,9 +101,21 @@ def book(ledger: MemoryLedger) -> MemoryRoutes:
 
 
 @pytest.fixture
-def shares(ledger: MemoryLedger, clock: MemoryClock) -> Shares:
+def outbox(ledger: MemoryLedger, clock: MemoryClock, new_id: Callable[[], UUID]) -> MemoryOutbox:
+    """What the ledger says must be in the broker."""
+    return MemoryOutbox(ledger, MemoryReports(ledger, now=clock.now, new_id=new_id), now=clock.now)
+
+
+@pytest.fixture
+def turns(ledger: MemoryLedger, outbox: MemoryOutbox, clock: MemoryClock) -> MemoryTurns:
+    """Which of its messages wait for a turn of their account."""
+    return MemoryTurns(ledger, outbox, now=clock.now)
+
+
+@pytest.fixture
+def shares(turns: MemoryTurns) -> Shares:
     """Shares that nothing in these tests comes near."""
-    return Shares(MemoryTurns(ledger, now=clock.now))
+    return Shares(turns, FittingWindow(1_000, now=lambda: 0.0, fewest=1_000))
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from uuid import UUID
 
 import pytest
 
@@ -10,18 +9,9 @@ from semalink.application.submission import Job
 from semalink.domain.draft import Lane
 from semalink_adapters.jetstream.streams import SMS_PRIORITY
 from semalink_adapters.memory_bus import MemoryBus
-from semalink_adapters.memory_clock import MemoryClock
-from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_outbox import MemoryOutbox
-from semalink_adapters.memory_reports import MemoryReports
 
 Accept = Callable[..., Job]
-
-
-@pytest.fixture
-def outbox(ledger: MemoryLedger, clock: MemoryClock, new_id: Callable[[], UUID]) -> MemoryOutbox:
-    reports = MemoryReports(ledger, now=clock.now, new_id=new_id)
-    return MemoryOutbox(ledger, reports, now=clock.now)
 
 
 @pytest.fixture

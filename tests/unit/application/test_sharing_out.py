@@ -4,14 +4,15 @@ from uuid import UUID
 import pytest
 
 from semalink.application.accounts import OpenAccount, TopUp
+from semalink.application.fitting import FittingWindow
 from semalink.application.outbox import PendingJob
 from semalink.application.sharing_out import CROWD_SHARES, DEAL_MAX, Shares
 from semalink.application.submission import Job, Next
 from semalink.domain.account import Account, Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane
-from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
+from semalink_adapters.memory_outbox import MemoryOutbox
 from semalink_adapters.memory_turns import MemoryTurns
 
 SHARE = 4
@@ -21,13 +22,8 @@ Send = Callable[..., list[PendingJob]]
 
 
 @pytest.fixture
-def turns(ledger: MemoryLedger, clock: MemoryClock) -> MemoryTurns:
-    return MemoryTurns(ledger, now=clock.now)
-
-
-@pytest.fixture
 def shares(turns: MemoryTurns) -> Shares:
-    return Shares(turns, share=SHARE)
+    return Shares(turns, FittingWindow(SHARE, now=lambda: 0.0))
 
 
 @pytest.fixture
@@ -241,7 +237,8 @@ async def test_next_turns_serves_everybody_when_more_wait_than_there_is_room(
 
 
 async def test_next_turns_deals_a_few_at_a_time(turns: MemoryTurns, send: Send) -> None:
-    many = Shares(turns, share=DEAL_MAX * 2)
+    window = FittingWindow(DEAL_MAX * 2, now=lambda: 0.0, fewest=DEAL_MAX * 2)
+    many = Shares(turns, window)
     jobs = send(CROWD, DEAL_MAX + 1)
     await turns.hold([pending.job.message_id for pending in jobs])
 
@@ -265,13 +262,15 @@ async def test_next_turns_deals_again_what_the_broker_did_not_take(
 
 
 async def test_admit_counts_what_a_relay_before_left_in_the_queue(
-    turns: MemoryTurns, send: Send
+    turns: MemoryTurns, outbox: MemoryOutbox, send: Send
 ) -> None:
-    before = send(CROWD, SHARE)
-    turns.left_before = [(CROWD, pending.job.message_id) for pending in before]
+    send(CROWD, SHARE)
+    page = await outbox.next_jobs(100)
+    assert page.end is not None
+    await outbox.jobs_published(page.end)
     fresh = send(CROWD, 1)
 
-    entering = await Shares(turns, share=SHARE).admit(fresh)
+    entering = await Shares(turns, FittingWindow(SHARE, now=lambda: 0.0)).admit(fresh)
 
     assert entering == []
 
