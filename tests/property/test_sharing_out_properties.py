@@ -24,6 +24,7 @@ from semalink.application.submission import (
 from semalink.domain.account import Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft
+from semalink.domain.message import Message
 from semalink_adapters.jetstream.streams import SMS_NORMAL
 from semalink_adapters.memory_bus import MemoryBus
 from semalink_adapters.memory_clock import MemoryClock
@@ -157,6 +158,11 @@ class World:
                 self.ledger.decide(ExpireInQueue(job, late))
         del self.inside[:number]
 
+    def owner_of(self, message_id: UUID) -> UUID:
+        message = self.ledger.load(Message, message_id)
+        assert message is not None, "it was accepted"
+        return message.asked.account_id
+
     def inside_by_account(self) -> Counter[UUID]:
         return Counter(job.account_id for job in self.inside)
 
@@ -272,7 +278,7 @@ def test_accounts_of_which_messages_wait_are_served_in_turns(numbers: list[int])
 
     asyncio.run(run())
 
-    owners = [world.ledger.events_of(one)[0].account_id for one in world.published]
+    owners = [world.owner_of(message_id) for message_id in world.published]
     for account_id, number in zip(ACCOUNTS, numbers, strict=False):
         # Once it has its first share, it gets its turn before another has had two more shares.
         mine = [place for place, owner in enumerate(owners) if owner == account_id]

@@ -11,7 +11,6 @@ import pytest
 
 from semalink.application.accounts import OpenAccount, TopUp
 from semalink.application.delivery_reports import RecordReport
-from semalink.application.fitting import FittingWindow
 from semalink.application.ports import (
     DeliveryReport,
     FailureClass,
@@ -22,7 +21,6 @@ from semalink.application.ports import (
 from semalink.application.route_watch import RouteWatch
 from semalink.application.routes import TripRoute
 from semalink.application.sending import AcceptMessage
-from semalink.application.sharing_out import Shares
 from semalink.application.submission import (
     ConcludeUnknown,
     ExpireInQueue,
@@ -46,10 +44,7 @@ from semalink_adapters.memory_aggregator import MemoryAggregator
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_observer import MemorySubmitObserver
-from semalink_adapters.memory_outbox import MemoryOutbox
-from semalink_adapters.memory_reports import MemoryReports
 from semalink_adapters.memory_routes import MemoryRoutes
-from semalink_adapters.memory_turns import MemoryTurns
 
 ACCOUNT_ID = UUID(int=0xACC0)
 CREDITS_MICROS = 10_000_000
@@ -98,24 +93,6 @@ def ledger(clock: MemoryClock) -> MemoryLedger:
 def book(ledger: MemoryLedger) -> MemoryRoutes:
     """What workers tell one another of routes."""
     return MemoryRoutes(ledger)
-
-
-@pytest.fixture
-def outbox(ledger: MemoryLedger, clock: MemoryClock, new_id: Callable[[], UUID]) -> MemoryOutbox:
-    """What the ledger says must be in the broker."""
-    return MemoryOutbox(ledger, MemoryReports(ledger, now=clock.now, new_id=new_id), now=clock.now)
-
-
-@pytest.fixture
-def turns(ledger: MemoryLedger, outbox: MemoryOutbox, clock: MemoryClock) -> MemoryTurns:
-    """Which of its messages wait for a turn of their account."""
-    return MemoryTurns(ledger, outbox, now=clock.now)
-
-
-@pytest.fixture
-def shares(turns: MemoryTurns) -> Shares:
-    """Shares that nothing in these tests comes near."""
-    return Shares(turns, FittingWindow(1_000, now=lambda: 0.0, fewest=1_000))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from semalink.application.fitting import FittingWindow
 from semalink.application.outbox import StreamMark
 from semalink.application.relaying import (
     REFILLS_MAX,
@@ -24,6 +25,7 @@ from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_outbox import MemoryOutbox
 from semalink_adapters.memory_reports import MemoryReports
+from semalink_adapters.memory_turns import MemoryTurns
 
 Accept = Callable[..., Job]
 Do = Callable[..., Next]
@@ -37,6 +39,12 @@ def book(ledger: MemoryLedger, clock: MemoryClock, new_id: Callable[[], UUID]) -
 @pytest.fixture
 def outbox(ledger: MemoryLedger, book: MemoryReports, clock: MemoryClock) -> MemoryOutbox:
     return MemoryOutbox(ledger, book, now=clock.now)
+
+
+@pytest.fixture
+def shares(ledger: MemoryLedger, outbox: MemoryOutbox, clock: MemoryClock) -> Shares:
+    turns = MemoryTurns(ledger, outbox, now=clock.now)
+    return Shares(turns, FittingWindow(1_000, now=lambda: 0.0, fewest=1_000))
 
 
 @pytest.fixture

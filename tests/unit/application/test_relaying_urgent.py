@@ -1,17 +1,35 @@
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 
 from semalink.application.bus import PublishState, Unobserved
+from semalink.application.fitting import FittingWindow
 from semalink.application.relaying import URGENT_AFTER, Relay
 from semalink.application.sharing_out import Shares
 from semalink.application.submission import Job
 from semalink.domain.draft import Lane
 from semalink_adapters.jetstream.streams import SMS_PRIORITY
 from semalink_adapters.memory_bus import MemoryBus
+from semalink_adapters.memory_clock import MemoryClock
+from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_outbox import MemoryOutbox
+from semalink_adapters.memory_reports import MemoryReports
+from semalink_adapters.memory_turns import MemoryTurns
 
 Accept = Callable[..., Job]
+
+
+@pytest.fixture
+def outbox(ledger: MemoryLedger, clock: MemoryClock, new_id: Callable[[], UUID]) -> MemoryOutbox:
+    reports = MemoryReports(ledger, now=clock.now, new_id=new_id)
+    return MemoryOutbox(ledger, reports, now=clock.now)
+
+
+@pytest.fixture
+def shares(ledger: MemoryLedger, outbox: MemoryOutbox, clock: MemoryClock) -> Shares:
+    turns = MemoryTurns(ledger, outbox, now=clock.now)
+    return Shares(turns, FittingWindow(1_000, now=lambda: 0.0, fewest=1_000))
 
 
 @pytest.fixture

@@ -11,14 +11,27 @@ from semalink.application.submission import Job, Next
 from semalink.domain.account import Account, Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane
+from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.memory_outbox import MemoryOutbox
+from semalink_adapters.memory_reports import MemoryReports
 from semalink_adapters.memory_turns import MemoryTurns
 
 SHARE = 4
 CROWD, SMALL, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 
 Send = Callable[..., list[PendingJob]]
+
+
+@pytest.fixture
+def outbox(ledger: MemoryLedger, clock: MemoryClock, new_id: Callable[[], UUID]) -> MemoryOutbox:
+    reports = MemoryReports(ledger, now=clock.now, new_id=new_id)
+    return MemoryOutbox(ledger, reports, now=clock.now)
+
+
+@pytest.fixture
+def turns(ledger: MemoryLedger, outbox: MemoryOutbox, clock: MemoryClock) -> MemoryTurns:
+    return MemoryTurns(ledger, outbox, now=clock.now)
 
 
 @pytest.fixture
