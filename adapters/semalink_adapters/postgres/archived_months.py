@@ -14,6 +14,9 @@ ARCHIVE_LOCK = 7_230_045
 #: In these states the archive answers for the month.
 IN_ARCHIVE = ("verified", "dropped", "archived", "restoring", "attached")
 
+#: In these, only the archive has the month.
+IN_ARCHIVE_ONLY = ("dropped", "archived", "restoring")
+
 _COLUMNS = (
     "log, month, state, generation, folder, files, row_count, byte_count, content_sha256,"
     " manifest_path, manifest_sha256, changed_at, changed_by, archived_at"
@@ -114,6 +117,13 @@ class MonthBook:
     def _rows(self, statement: LiteralString, parameters: Any) -> list[ArchivedRow]:
         with self._connection.cursor(row_factory=class_row(ArchivedRow)) as cursor:
             return cursor.execute(statement, parameters).fetchall()
+
+
+def open_owner(database_url: str) -> psycopg.Connection[Any]:
+    """Connect as the owner of the tables, each statement a transaction."""
+    return psycopg.connect(
+        database_url, autocommit=True, connect_timeout=5, application_name="semalink-archive"
+    )
 
 
 def take_lock(connection: psycopg.Connection[Any], projections: Sequence[str]) -> None:

@@ -215,13 +215,6 @@ def projections_of_messages() -> list[str]:
     return [one.name for one in PROJECTIONS if one.log == "message_events"]
 
 
-def open_owner(database_url: str) -> psycopg.Connection[Any]:
-    """Connect as the owner of the tables, each statement a transaction."""
-    return psycopg.connect(
-        database_url, autocommit=True, connect_timeout=5, application_name="semalink-archive"
-    )
-
-
 def _facts(row: ArchivedRow) -> ArchiveFacts:
     assert row.manifest_path is not None, "an archived month has a manifest"
     return ArchiveFacts(

@@ -1,6 +1,7 @@
 """Opens the archive for processes that read from it."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from semalink.application.archive import (
     NothingArchived,
     month_of_id,
 )
+from semalink.projections.log_pages import ArchivedStreams as ArchivedLogs
 from semalink_adapters.archive.store import Access, ObjectStorage, open_store
 from semalink_adapters.postgres.archive_lookup import PostgresArchivedMonths
+from semalink_adapters.postgres.archived_months import IN_ARCHIVE_ONLY, MonthBook, open_owner
 from semalink_ops.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,3 +72,26 @@ def store_of(settings: Settings) -> ObjectStorage:
 def archived_events(settings: Settings, pool: AsyncConnectionPool[Any]) -> ArchivedEvents:
     """Return what reads single streams of archived months."""
     return NothingArchived() if settings.archive_url is None else ArchivedStreams(settings, pool)
+
+
+def archived_pages(settings: Settings) -> ArchivedLogs | None:
+    """Return what rebuilds read of archived months; None when there are none.
+
+    Raises NoArchiveUrl when there are some and the settings do not say where.
+    """
+    with closing(open_owner(settings.database_url.reveal())) as connection:
+        rows = [row for row in MonthBook(connection).all() if row.state in IN_ARCHIVE_ONLY]
+    if not rows:
+        return None
+    from semalink_adapters.archive.manifest import read_manifest  # noqa: PLC0415
+    from semalink_adapters.archive.stream_pages import ArchivedPages  # noqa: PLC0415
+
+    store = store_of(settings)
+    return ArchivedPages(
+        store,
+        [
+            read_manifest(store, row.manifest_path, row.manifest_sha256)
+            for row in rows
+            if row.manifest_path is not None and row.manifest_sha256 is not None
+        ],
+    )

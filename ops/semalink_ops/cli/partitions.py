@@ -5,8 +5,8 @@ from pathlib import Path
 
 import rich_click as click
 
+from semalink_adapters.postgres.archived_months import open_owner
 from semalink_adapters.postgres.partition_keeping import ensure_partitions, list_partitions
-from semalink_ops.archiving.months import open_owner
 from semalink_ops.cli.output import json_option, say, show_json, show_table
 from semalink_ops.cli.settings_source import data_dir_option, read_settings
 from semalink_ops.runtime import utc_now

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import rich_click as click
 from sqlalchemy import Engine, NullPool, create_engine
 
 from semalink.projections.comparing import Comparison, LiveStandsStill
+from semalink.projections.log_pages import ArchivedStreams
 from semalink.projections.projection import Projection
 from semalink.projections.rebuilding import Rebuild, open_rebuild
 from semalink.projections.registry import BY_NAME, PROJECTIONS
@@ -16,6 +18,7 @@ from semalink.projections.standing import standings
 from semalink.projections.verifying import verify as verify_projection
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.migrate import sqlalchemy_url
+from semalink_ops.archiving.reading import archived_pages
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.failures import end_with, fail
 from semalink_ops.cli.load_progress import shown_progress
@@ -90,7 +93,10 @@ def rebuild(  # noqa: PLR0913 - one argument an option
                 f"Rebuild {name} beside the live one and swap them?", abort=True, err=True
             )
         try:
-            found = _rebuild(engine, projection, rate, accept_differences=accept_differences)
+            archived = archived_pages(read_settings(data_dir))
+            found = _rebuild(
+                engine, projection, Pace(rate), archived, accept_differences=accept_differences
+            )
         except KeyboardInterrupt:
             say(
                 "What was built is kept. Go on with: "
@@ -127,8 +133,12 @@ def verify(
 
     The replay goes into tables of its own, which are dropped at the end.
     """
+    archived = archived_pages(read_settings(data_dir))
     with _engine(data_dir) as engine, shown_progress(f"verify {name}") as tell:
-        found = verify_projection(engine, BY_NAME[name], EventMapper.read, Pace(rate, tell), sample)
+        pace = Pace(rate, tell)
+        found = verify_projection(
+            engine, BY_NAME[name], EventMapper.read, pace, sample, archived=archived
+        )
     _show(name, found, as_json=as_json)
     if found.difference_count:
         end_with(exit_codes.DIFFERENCES)
@@ -146,11 +156,18 @@ def _engine(data_dir: Path) -> Iterator[Engine]:
 
 
 def _rebuild(
-    engine: Engine, projection: Projection, rate: int | None, *, accept_differences: bool
+    engine: Engine,
+    projection: Projection,
+    pace: Pace,
+    archived: ArchivedStreams | None,
+    *,
+    accept_differences: bool,
 ) -> Comparison | None:
     with (
         shown_progress(f"rebuild {projection.name}") as tell,
-        open_rebuild(engine, projection, EventMapper.read, Pace(rate, tell)) as opened,
+        open_rebuild(
+            engine, projection, EventMapper.read, replace(pace, tell=tell), archived=archived
+        ) as opened,
     ):
         assert opened is not None, "a new one is begun when there is none"
         if opened.is_resumed:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
@@ -12,6 +12,15 @@ from semalink.projections.projection import Recorded
 Read = Callable[[str, bytes], Any]
 #: Stream, version, time of the insert, topic and state.
 StreamRow = tuple[UUID, int, datetime, str, bytes]
+
+
+class ArchivedStreams(Protocol):
+    """The events of months that are not in the database any more."""
+
+    def page(self, log: str, after: tuple[UUID, int], size: int) -> Sequence[StreamRow]:
+        """Return the next rows behind a stream and version; fewer only at the end."""
+        ...
+
 
 #: How often a page that cuts a stream out of order is doubled before that is called a fault.
 GROWTHS_MAX = 6

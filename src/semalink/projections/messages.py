@@ -313,4 +313,5 @@ MESSAGES = Projection(
     project,
     loads_whole_streams=True,
     stream_column="message_id",
+    counts_archived=False,
 )

@@ -87,6 +87,9 @@ class Projection:
     #: The column, in every table, that holds the id of the stream that made a row; None when a row
     #: is made of many streams, so that no sample of streams can be compared.
     stream_column: str | None = None
+    #: Whether it still counts the events of months that were archived; otherwise its rows of a
+    #: month are deleted when that is archived.
+    counts_archived: bool = True
 
     def schema_hash(self) -> str:
         """Return what tells the tables of one release from those of another."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from semalink.projections.comparing import Comparison, compare
-from semalink.projections.log_pages import Place, Read, horizon
+from semalink.projections.log_pages import ArchivedStreams, Place, Read, horizon
 from semalink.projections.projection import Projection, create_tables
 from semalink.projections.runner import ProjectionRunner, move_cursor, read_cursor
 from semalink.projections.shadow import Pace, Progress, Shadow
@@ -156,7 +156,13 @@ class Rebuild:
 
 @contextmanager
 def open_rebuild(
-    engine: Engine, projection: Projection, read: Read, pace: Pace, *, is_new_allowed: bool = True
+    engine: Engine,
+    projection: Projection,
+    read: Read,
+    pace: Pace,
+    *,
+    is_new_allowed: bool = True,
+    archived: ArchivedStreams | None = None,
 ) -> Iterator[Rebuild | None]:
     """Begin a rebuild or go on with the one that was begun; None when there is none to go on with.
 
@@ -170,7 +176,12 @@ def open_rebuild(
             if row is None and is_new_allowed:
                 _begin(tx, projection)
                 row = tx.execute(_UNDER_WAY, {"name": projection.name}).one()
-        yield None if row is None else _opened(engine, projection, read, pace, row, is_resumed)
+        if row is None:
+            yield None
+            return
+        opened = _opened(engine, projection, read, pace, row, is_resumed)
+        opened.shadow.archived = archived
+        yield opened
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from semalink.projections.log_pages import (
     GROWTHS_MAX,
     LOOK_UP_BY_KEY,
     START,
+    ArchivedStreams,
     LogOutOfOrder,
     LogReader,
     Place,
@@ -72,6 +73,8 @@ class Shadow:
     pace: Pace = field(default_factory=Pace)
     #: Only these streams; None: all.
     only: Sequence[UUID] | None = None
+    #: What was archived, for read models that count it.
+    archived: ArchivedStreams | None = None
 
     def load(self) -> None:
         """Read the log stream by stream to where it was at the beginning; can be gone on with."""
@@ -149,7 +152,7 @@ class Shadow:
     def _read_streams(self, tx: Connection, log: LogReader, size: int) -> Sequence[StreamRow]:
         for growth in range(GROWTHS_MAX):
             limit = size << growth
-            rows = log.streams(tx, self.progress.loaded, self.progress.until, limit, self.only)
+            rows = self._next_streams(tx, log, limit)
             if len(rows) < limit or not self.projection.loads_whole_streams:
                 return rows
             # The last stream may go on beyond the page.
@@ -159,9 +162,22 @@ class Shadow:
                 return whole
         raise LogOutOfOrder(self.projection.log)
 
+    def _next_streams(self, tx: Connection, log: LogReader, limit: int) -> Sequence[StreamRow]:
+        loaded, until = self.progress.loaded, self.progress.until
+        live = log.streams(tx, loaded, until, limit, self.only)
+        if self.archived is None or not self.projection.counts_archived:
+            return live
+        # A month that was restored lies between others that were not.
+        rows = sorted([*self.archived.page(log.log, loaded, limit), *live], key=_key)
+        return rows[:limit]
+
     def _keep_pace(self, count: int, started: float) -> None:
         self.pace.tell(self.progress)
         if self.pace.rate is not None:
             left = count / self.pace.rate - (time.monotonic() - started)
             if left > 0:
                 self.pace.sleep(left)
+
+
+def _key(row: StreamRow) -> tuple[UUID, int]:
+    return row[0], row[1]

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 
 from semalink.projections.comparing import Comparison, compare
-from semalink.projections.log_pages import Read, horizon
+from semalink.projections.log_pages import ArchivedStreams, Read, horizon
 from semalink.projections.projection import Projection, create_tables
 from semalink.projections.rebuilding import count_events, drop_tables, only_here
 from semalink.projections.runner import ProjectionRunner
@@ -26,7 +26,12 @@ class NoSample(Exception):
 
 
 def verify(
-    engine: Engine, projection: Projection, read: Read, pace: Pace, sample_size: int | None = None
+    engine: Engine,
+    projection: Projection,
+    read: Read,
+    pace: Pace,
+    sample_size: int | None = None,
+    archived: ArchivedStreams | None = None,
 ) -> Comparison:
     """Replay the log, or a sample of its streams, into tables of its own and compare every row."""
     if sample_size is not None and projection.stream_column is None:
@@ -42,6 +47,7 @@ def verify(
             expected = count_events(tx, projection.log) if only is None else 0
             progress = Progress(horizon(tx), expected)
         shadow = Shadow(engine, projection, read, _SUFFIX, progress, pace=pace, only=only)
+        shadow.archived = archived if only is None else None
         try:
             shadow.load()
             return compare(shadow)

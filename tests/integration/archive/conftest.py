@@ -10,7 +10,8 @@ import pytest
 
 from semalink.domain.cause import Cause
 from semalink_adapters.archive.store import Access, ObjectStorage, open_store
-from semalink_ops.archiving.months import Archiver, open_owner
+from semalink_adapters.postgres.archived_months import open_owner
+from semalink_ops.archiving.months import Archiver
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from semalink_adapters.postgres.archived_months import MonthBook
-from semalink_ops.archiving.months import open_owner
+from semalink_adapters.postgres.archived_months import MonthBook, open_owner
 from semalink_ops.cli.archive.running import item_of
 from semalink_ops.cli.output import json_option, say, show_json, show_table
 from semalink_ops.cli.settings_source import data_dir_option, read_settings

@@ -7,9 +7,9 @@ from pathlib import Path
 import rich_click as click
 
 from semalink.application.archive import ARCHIVED_LOGS, RecordArchiving, RecordRestoring
-from semalink_adapters.postgres.archived_months import take_lock
+from semalink_adapters.postgres.archived_months import open_owner, take_lock
 from semalink_ops.archiving.calendar import LogMonth, checked_month
-from semalink_ops.archiving.months import Archiver, open_owner, projections_of_messages
+from semalink_ops.archiving.months import Archiver, projections_of_messages
 from semalink_ops.archiving.pace import Pace
 from semalink_ops.archiving.reading import store_of
 from semalink_ops.cli.database import Database, cause_of_terminal, run_on_database
