@@ -9,6 +9,7 @@ import msgspec
 from semalink.application.ports import (
     DeliveryReport,
     FetchedReport,
+    OptOutNotice,
     OutcomeUnknown,
     Receipt,
     ReportNotFetched,
@@ -21,6 +22,7 @@ from semalink.application.ports import (
 Outcome = Receipt | SendFailed | OutcomeUnknown
 
 _decoder = msgspec.json.Decoder(list[DeliveryReport])
+_notices = msgspec.json.Decoder(list[OptOutNotice])
 
 
 class MemoryAggregator:
@@ -85,6 +87,14 @@ class MemoryAggregator:
             msg = "The report is not a list of reports."
             raise UnreadableReport(msg) from unreadable
 
+    def parse_opt_outs(self, body: bytes, content_type: str) -> Sequence[OptOutNotice]:
+        """Read what ``write_opt_outs`` wrote; raises UnreadableReport."""
+        try:
+            return _notices.decode(body)
+        except msgspec.MsgspecError as unreadable:
+            msg = "The body is not a list of opt-outs."
+            raise UnreadableReport(msg) from unreadable
+
     def _next(self, submission: Submission) -> Outcome:
         self.submissions.append(submission)
         if self.outcomes:
@@ -95,3 +105,8 @@ class MemoryAggregator:
 def write_reports(*reports: DeliveryReport) -> bytes:
     """Write reports as MemoryAggregator reads them."""
     return msgspec.json.encode(reports)
+
+
+def write_opt_outs(*notices: OptOutNotice) -> bytes:
+    """Write opt-outs as MemoryAggregator reads them."""
+    return msgspec.json.encode(notices)

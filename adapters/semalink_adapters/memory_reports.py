@@ -15,6 +15,7 @@ from semalink.application.reporting import (
     RawReport,
 )
 from semalink.application.submission import Job
+from semalink.domain.account import Account
 from semalink.domain.message import Message
 from semalink.domain.orphan_report import OrphanReport, orphan_id_of
 from semalink_adapters.memory_ledger import MemoryLedger
@@ -76,6 +77,16 @@ class MemoryReports:
         self._require_available()
         known = self._ledger.references
         return {each: Owner(*known[each]) for each in references if each in known}
+
+    async def owners_of_sender(self, sender: str) -> Sequence[UUID]:
+        """Return the accounts that may send under it, in upper or lower case; two at most."""
+        self._require_available()
+        loaded = [self._ledger.load(Account, one) for one in self._ledger.ids(Account)]
+        return [
+            one.id
+            for one in loaded
+            if one is not None and sender.lower() in {own.lower() for own in one.senders}
+        ][:2]
 
     async def finish(self, report_ids: Sequence[UUID], shelved: Sequence[ParsedReport]) -> None:
         """Shelve what matches no message yet and strike the reports off the work list."""

@@ -183,6 +183,7 @@ async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
             aggregators,
             now=utc_now,
             observe=core.metrics.report_received,
+            shared_senders=frozenset(core.settings.shared_senders),
         )
 
         handler = ReportHandler(processor)

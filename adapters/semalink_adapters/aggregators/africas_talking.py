@@ -13,6 +13,7 @@ import structlog
 from semalink.application.ports import (
     DeliveryReport,
     FetchedReport,
+    OptOutNotice,
     Receipt,
     Submission,
 )
@@ -22,7 +23,7 @@ from semalink_adapters.aggregators.africas_talking_answers import (
     is_worth_splitting,
     read_reply,
 )
-from semalink_adapters.aggregators.africas_talking_reports import parse_reports
+from semalink_adapters.aggregators.africas_talking_reports import parse_opt_outs, parse_reports
 from semalink_adapters.aggregators.batches import (
     Batch,
     Outcome,
@@ -166,6 +167,10 @@ class AfricasTalking:
     def parse_reports(self, body: bytes, content_type: str) -> Sequence[DeliveryReport]:
         """Read one pushed form."""
         return parse_reports(self._name, body)
+
+    def parse_opt_outs(self, body: bytes, content_type: str) -> Sequence[OptOutNotice]:
+        """Read a pushed opt-out; raises UnreadableReport."""
+        return parse_opt_outs(body)
 
     async def _submit_batch(self, batch: Batch) -> Sequence[Outcome]:
         if len(batch) == 1:

@@ -8,7 +8,13 @@ from urllib.parse import parse_qsl
 
 import structlog
 
-from semalink.application.ports import DeliveryReport, ReportState, UnreadableReport
+from semalink.application.ports import (
+    DeliveryReport,
+    OptOutNotice,
+    ReportState,
+    UnreadableReport,
+)
+from semalink.domain.content_check import is_sender_id
 from semalink_adapters.aggregators.wording import folded, reference_of, scrub, scrub_code
 
 _log = structlog.get_logger()
@@ -63,16 +69,29 @@ _REASONED = frozenset({ReportState.FAILED, ReportState.REJECTED})
 
 def parse_reports(aggregator: str, body: bytes) -> Sequence[DeliveryReport]:
     """Read one pushed form; raises UnreadableReport."""
-    try:
-        pairs = parse_qsl(body.decode(errors="replace"), max_num_fields=_FIELDS_MAX)
-    except ValueError:
-        raise UnreadableReport("The body is not the form of a delivery report.") from None
-    fields = dict(pairs)
+    fields = _fields(body)
     reference = reference_of(fields.get("id"))
     status = fields.get("status", "").strip()
     if reference is None or not status:
         raise UnreadableReport("A delivery report lacks the message id or the status.")
     return (_read(aggregator, reference, status, fields),)
+
+
+def parse_opt_outs(body: bytes) -> Sequence[OptOutNotice]:
+    """Read one pushed opt-out; raises UnreadableReport."""
+    fields = _fields(body)
+    sender = fields.get("senderId", "").strip()
+    number = _number(fields.get("phoneNumber", ""))
+    if number is None or not is_sender_id(sender):
+        raise UnreadableReport("An opt-out lacks the sender id or the number.")
+    return (OptOutNotice(sender, number),)
+
+
+def _fields(body: bytes) -> Mapping[str, str]:
+    try:
+        return dict(parse_qsl(body.decode(errors="replace"), max_num_fields=_FIELDS_MAX))
+    except ValueError:
+        raise UnreadableReport("The body is not the form of a callback.") from None
 
 
 def _read(

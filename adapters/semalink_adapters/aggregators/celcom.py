@@ -12,9 +12,11 @@ import structlog
 from semalink.application.ports import (
     DeliveryReport,
     FetchedReport,
+    OptOutNotice,
     Receipt,
     ReportNotFetched,
     Submission,
+    UnreadableReport,
 )
 from semalink_adapters.aggregators.batches import (
     Batch,
@@ -176,6 +178,10 @@ class Celcom:
     def parse_reports(self, body: bytes, content_type: str) -> Sequence[DeliveryReport]:
         """Read a pushed report, of the shape of a push or of getdlr."""
         return parse_reports(self._name, body)
+
+    def parse_opt_outs(self, body: bytes, content_type: str) -> Sequence[OptOutNotice]:
+        """Read nothing: Celcom documents no such callback; raises UnreadableReport."""
+        raise UnreadableReport("Celcom pushes no opt-outs that anybody documented.")
 
     async def _submit_batch(self, batch: Batch) -> Sequence[Outcome]:
         if len(batch) == 1:

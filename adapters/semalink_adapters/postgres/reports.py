@@ -39,6 +39,10 @@ SHELVE = """
 INSERT INTO report_shelf (report_id, part, aggregator, reference, recipient, report)
 VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 
+OWNERS_OF_SENDER = """
+SELECT account_id FROM approved_senders WHERE lower(sender) = lower(%s)
+ORDER BY account_id LIMIT 2"""
+
 STRIKE_OFF = "DELETE FROM pending_reports WHERE report_id = ANY(%b)"
 
 MATCHED_ON_SHELF = """
@@ -145,6 +149,12 @@ class PostgresReports:
             cursor = await connection.execute(OWNERS, columns, prepare=True, binary=True)
             rows = await cursor.fetchall()
         return {(row[0], row[1]): Owner(row[2], row[3]) for row in rows}
+
+    async def owners_of_sender(self, sender: str) -> Sequence[UUID]:
+        """Return the accounts that may send under it, in upper or lower case; two at most."""
+        async with self._connection() as connection:
+            cursor = await connection.execute(OWNERS_OF_SENDER, (sender,), binary=True)
+            return [row[0] for row in await cursor.fetchall()]
 
     async def finish(self, report_ids: Sequence[UUID], shelved: Sequence[ParsedReport]) -> None:
         """Shelve what matches no message yet and strike the reports off the work list."""

@@ -130,6 +130,15 @@ class DeliveryReport:
     reported_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OptOutNotice:
+    """A recipient told an aggregator not to hear of a sender id any more."""
+
+    sender: str
+    #: E.164 with the plus sign.
+    number: str
+
+
 class UnreadableReport(Exception):
     """A delivery report that lacks what any report must have; it stays stored as it came."""
 
@@ -178,4 +187,8 @@ class Aggregator(Protocol):
 
     def parse_reports(self, body: bytes, content_type: str) -> Sequence[DeliveryReport]:
         """Read a pushed report; raises UnreadableReport."""
+        ...
+
+    def parse_opt_outs(self, body: bytes, content_type: str) -> Sequence[OptOutNotice]:
+        """Read a pushed opt-out; raises UnreadableReport, also where the provider pushes none."""
         ...

@@ -1,7 +1,7 @@
 """The DLR worker's use case: raw reports to what they change, and the shelf for early ones."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -12,6 +12,11 @@ import structlog
 from semalink.application.bus import NotReady, PoisonMessage
 from semalink.application.delivery_reports import RecordReport
 from semalink.application.ledger import Command, Ledger, LedgerUnavailable
+from semalink.application.opt_out_callbacks import (
+    OPT_OUT_DOOR,
+    OptOutCallbacks,
+    SenderOwners,
+)
 from semalink.application.opt_outs import NameRecipient, RecordOptOuts
 from semalink.application.ports import (
     Aggregator,
@@ -63,7 +68,7 @@ class ParsedReport:
     report: DeliveryReport
 
 
-class ReportBook(Protocol):
+class ReportBook(SenderOwners, Protocol):
     """Stored reports and what they belong to; raises NotReady while the database is away."""
 
     async def load(self, payloads: Sequence[ReportPayload]) -> Sequence[RawReport]:
@@ -116,18 +121,29 @@ class ReportProcessor:
         *,
         now: Callable[[], datetime],
         observe: Callable[[str, str], None],
+        shared_senders: Container[str] = frozenset(),
     ) -> None:
         self._ledger = ledger
         self._book = book
         self._aggregators = aggregators
         self._now = now
         self._observe = observe
+        self._opt_outs = OptOutCallbacks(
+            ledger, book, aggregators, shared_senders=shared_senders, now=now
+        )
 
     async def process(self, payloads: Sequence[ReportPayload]) -> None:
         """Apply a batch; raises PoisonMessage for a report that nobody can read."""
         raw_reports = await self._book.load(payloads)
+        callbacks = [raw for raw in raw_reports if raw.aggregator.endswith(OPT_OUT_DOOR)]
         try:
-            parsed = [report for raw in raw_reports for report in self._parse(raw)]
+            parsed = [
+                report for raw in raw_reports if raw not in callbacks for report in self._parse(raw)
+            ]
+            notices = [
+                self._opt_outs.parse(raw.aggregator, raw.body, raw.content_type)
+                for raw in callbacks
+            ]
         except PoisonMessage:
             # Of several each is handed over alone afterwards, so only the bad one ends here. It
             # leaves the work list, from which the relay would publish it again for ever.
@@ -145,6 +161,8 @@ class ReportProcessor:
                 shelved.append(report)
             else:
                 matched.append((report, owner))
+        for raw, told in zip(callbacks, notices, strict=True):
+            await self._opt_outs.apply(raw.report_id, raw.aggregator, told)
         await asyncio.gather(*(self._apply(report, owner) for report, owner in matched))
         await self._book.finish([payload.report_id for payload in payloads], shelved)
 

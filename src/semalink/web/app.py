@@ -122,7 +122,7 @@ def create_intake(deps: IntakeDependencies) -> EdgeApp:
     pages = _pages(
         routes,
         title="SemaLink report intake",
-        description="Where aggregators hand in delivery reports.",
+        description="Where aggregators hand in delivery reports and opt-outs.",
         keys="",
     )
     return EdgeApp(deps.edge, [*routes, *pages], key_ring=None)

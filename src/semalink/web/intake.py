@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from semalink.application.opt_out_callbacks import OPT_OUT_DOOR
 from semalink.application.report_intake import ReportStoreUnavailable
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_body
@@ -49,8 +51,24 @@ STORE_REPORT = Operation(
 )
 
 
+STORE_OPT_OUT = replace(
+    STORE_REPORT,
+    path="/opt-out/{aggregator:str}/{secret:str}",
+    operation_id="storeOptOut",
+    tag="Opt-outs",
+    summary="Hand in an opt-out",
+    description=(
+        "For aggregators whose subscribers stop a sender id there. The body is stored as it is "
+        "and read later. The secret is that of the aggregator's delivery reports."
+    ),
+    path_examples={"aggregator": "africastalking", "secret": "made-when-it-was-set-up"},
+    body_examples={"form": "senderId=ACME&phoneNumber=%2B254712345678"},
+    success=Success(200, "The opt-out is on disk.", Stored, {"status": "stored"}),
+)
+
+
 class Intake:
-    """Takes reports in."""
+    """Takes reports and opt-outs in."""
 
     def __init__(self, deps: IntakeDependencies) -> None:
         self._store = deps.store
@@ -60,6 +78,13 @@ class Intake:
 
     async def take(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Store one report, then say so; nothing of it is read."""
+        return await self._store_as(request, "")
+
+    async def take_opt_out(self, request: Request[Any, Any, Any]) -> ASGIApp:
+        """Store one opt-out, then say so; nothing of it is read."""
+        return await self._store_as(request, OPT_OUT_DOOR)
+
+    async def _store_as(self, request: Request[Any, Any, Any], door: str) -> ASGIApp:
         aggregator = request.path_params["aggregator"]
         accepted = self._secrets.get(aggregator, self._nobody)
         if not _is_accepted(request.path_params["secret"], accepted):
@@ -68,7 +93,7 @@ class Intake:
         content_type = arrival_of(request.scope).headers.get(b"content-type", b"")
         shown = content_type[:_CONTENT_TYPE_LENGTH_MAX].decode("latin-1")
         try:
-            await self._store.store(aggregator, shown, body)
+            await self._store.store(f"{aggregator}{door}", shown, body)
         except ReportStoreUnavailable:
             raise EdgeRefusal(
                 "service_unavailable",
@@ -79,8 +104,9 @@ class Intake:
 
 
 def intake_routes(deps: IntakeDependencies) -> list[HTTPRouteHandler]:
-    """Return the route that takes reports in."""
-    return [route(STORE_REPORT, Intake(deps).take)]
+    """Return the routes that take in what aggregators tell."""
+    intake = Intake(deps)
+    return [route(STORE_REPORT, intake.take), route(STORE_OPT_OUT, intake.take_opt_out)]
 
 
 def _digests(secrets: Sequence[str]) -> list[bytes]:

@@ -54,3 +54,21 @@ async def test_observed_route_holds_no_secret(intake: Any, platform: Any) -> Non
     await intake.post("/dlr/celcom/new-secret", content=b"{}")
 
     assert platform.observer.ended[0]["route"] == "/dlr/{aggregator}/{secret}"
+
+
+async def test_opt_out_is_stored_apart_from_reports(intake: Any, platform: Any) -> None:
+    body = b"senderId=ACME&phoneNumber=%2B254712345678"
+
+    answer = await intake.post("/opt-out/africastalking/at-secret", content=body)
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "stored"})
+    assert platform.reports.stored == [("africastalking/opt-out", "", body)]
+
+
+async def test_opt_out_is_not_found_a_place_when_secret_is_wrong(
+    intake: Any, platform: Any
+) -> None:
+    answer = await intake.post("/opt-out/africastalking/old-secret", content=b"{}")
+
+    assert answer.status_code == 404
+    assert platform.reports.stored == []

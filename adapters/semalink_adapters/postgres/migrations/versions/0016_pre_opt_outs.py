@@ -60,5 +60,6 @@ def upgrade() -> None:
     op.execute("CREATE INDEX opt_outs_of_account ON opt_outs (account_id, position DESC)")
     op.execute(_SENDER)
     op.execute(_FILL)
+    op.execute("CREATE INDEX approved_senders_by_name ON approved_senders (lower(sender))")
     op.execute(_NETWORKS)
     op.execute("CREATE INDEX number_networks_learned ON number_networks (learned_at)")
