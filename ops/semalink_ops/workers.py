@@ -2,35 +2,27 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import msgspec
-import nats.errors
 import psycopg
 import structlog
 
 from semalink.application.bus import Delivery, NotReady, PoisonMessage
-from semalink.application.fitting import FittingWindow
-from semalink.application.relaying import POKE_SUBJECT, Relay, ReportPayload
+from semalink.application.relaying import POKE_SUBJECT, ReportPayload
 from semalink.application.reporting import ReportProcessor
 from semalink.application.route_watch import RouteWatch
-from semalink.application.sharing_out import Shares
 from semalink.application.submission import Policy
 from semalink.application.submitting import Submitter
 from semalink.domain.route_health import Diagnosis
 from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE
 from semalink_adapters.jetstream.consumer import Limits, consume_batches, consume_each
 from semalink_adapters.jetstream.lanes import PriorityGate
-from semalink_adapters.jetstream.marks import read_marks
 from semalink_adapters.jetstream.source import JetStreamSource
-from semalink_adapters.jetstream.streams import DLR_INBOUND, QUEUES, SMS_NORMAL, SMS_PRIORITY
+from semalink_adapters.jetstream.streams import DLR_INBOUND, SMS_NORMAL, SMS_PRIORITY
 from semalink_adapters.postgres.housekeeping import keep_house
-from semalink_adapters.postgres.outbox import PostgresOutbox
 from semalink_adapters.postgres.reports import PostgresReports
 from semalink_adapters.postgres.routes import PostgresRoutes
-from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
-from semalink_adapters.postgres.turns import PostgresTurns
 from semalink_ops.bootstrap import Core, open_aggregators
 from semalink_ops.checkpointing import sign_checkpoints
 from semalink_ops.dead_letter_keeping import keep_dead_letters
@@ -39,6 +31,7 @@ from semalink_ops.observability.step_log import LoggedLedger
 from semalink_ops.preferences import CachedWishes
 from semalink_ops.provider_balances import note_balances
 from semalink_ops.recoveries import run_recoveries
+from semalink_ops.relay_leading import carry_on
 from semalink_ops.report_waiting import (
     ask_for_reports,
     count_awaited_reports,
@@ -48,7 +41,6 @@ from semalink_ops.route_watching import watch_routes
 from semalink_ops.runtime import (
     FINISH_SECONDS,
     background,
-    ends_after_stop,
     new_request_id,
     utc_now,
     wait_for_stop,
@@ -59,18 +51,8 @@ from semalink_ops.task_publishing import publish_tasks
 from semalink_ops.webhook_dispatch import dispatch_webhooks
 
 SWEEP_SECONDS = 1.0
-POLL_SECONDS = 0.1
-#: Lets a page fill while the one before is on its way.
-LINGER_SECONDS = 0.01
-REPAIR_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 3_600.0
 RETRY_SECONDS = 0.5
-#: A relay that takes longer gives its lock up to another one.
-STEP_SECONDS_MAX = 30.0
-#: From the stop on it has so long: the broker may be away, and the page is published again.
-STEP_SECONDS_AFTER_STOP = 10.0
-
-QUEUE_BY_STREAM = {queue.stream: queue.name for queue in QUEUES}
 
 _log = structlog.get_logger(__name__)
 _reports = msgspec.json.Decoder(ReportPayload)
@@ -260,7 +242,7 @@ async def run_relay(core: Core, stop: asyncio.Event) -> None:
         watch_for_stalls(core, stop),
         finish_seconds=FINISH_SECONDS,
     ):
-        await _relay(core, poked, stop)
+        await carry_on(core, poked, stop)
 
 
 async def _keep_house(core: Core, stop: asyncio.Event) -> None:
@@ -276,96 +258,3 @@ async def _keep_house(core: Core, stop: asyncio.Event) -> None:
         else:
             _log.info("house_kept", partitions=made, rows_dropped=dropped)
             pause_seconds = HOUSEKEEPING_SECONDS
-
-
-async def _relay(core: Core, poked: asyncio.Event, stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        try:
-            connection = await psycopg.AsyncConnection.connect(
-                core.settings.database_url.reveal(),
-                autocommit=True,
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                application_name="semalink-relay",
-                options=BOUNDED,
-                **KEEPALIVES,
-            )
-            try:
-                await _lead(core, connection, poked, stop)
-            finally:
-                # Not as a context, which would ask a server that hangs to roll back.
-                await connection.close()
-        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError):
-            _log.warning("relay_lost_database")
-            await wait_for_stop(stop, RETRY_SECONDS)
-
-
-async def _lead(
-    core: Core,
-    connection: psycopg.AsyncConnection[Any],
-    poked: asyncio.Event,
-    stop: asyncio.Event,
-) -> None:
-    outbox = PostgresOutbox(connection)
-    while not await outbox.try_lead():
-        if await wait_for_stop(stop, RETRY_SECONDS):
-            return
-    _log.info("relay_leads")
-    loop = asyncio.get_running_loop()
-    window = FittingWindow(core.settings.normal_share, now=loop.time)
-    shares = Shares(PostgresTurns(connection), window)
-    relay = Relay(outbox, core.bus, shares)
-    repair_at = 0.0
-    while not stop.is_set():
-        if not core.connection.ready:
-            # What waits for the broker ages; no page is read meanwhile that would tell.
-            _tell_age(core, await outbox.oldest_unpublished_at())
-            await wait_for_stop(stop, RETRY_SECONDS)
-            continue
-        if loop.time() >= repair_at:
-            repair_at = loop.time() + REPAIR_SECONDS
-            await _repair(core, relay)
-        poked.clear()
-        moved = await _step(relay, stop)
-        # Behind a transaction that stays open nothing can be read, and what waits there ages.
-        oldest_at = relay.oldest_at or (None if moved else await outbox.oldest_unpublished_at())
-        _tell_age(core, oldest_at)
-        if moved or shares.waiting_accounts:
-            await wait_for_stop(stop, LINGER_SECONDS)
-        else:
-            await _wait_for_poke(poked, stop)
-
-
-async def _step(relay: Relay, stop: asyncio.Event) -> bool:
-    moved = False
-
-    async def take() -> None:
-        nonlocal moved
-        moved = await relay.step()
-
-    async with asyncio.timeout(STEP_SECONDS_MAX):
-        await ends_after_stop(take(), stop, STEP_SECONDS_AFTER_STOP)
-    return moved
-
-
-def _tell_age(core: Core, oldest_at: datetime | None) -> None:
-    core.metrics.outbox_aged((utc_now() - oldest_at).total_seconds() if oldest_at else 0.0)
-
-
-async def _repair(core: Core, relay: Relay) -> None:
-    try:
-        marks = await read_marks(core.connection.js)
-    except (nats.errors.Error, TimeoutError):
-        return
-    for mark in marks:
-        core.metrics.queue_measured(QUEUE_BY_STREAM[mark.stream], mark.waiting_count)
-    await relay.repair(marks)
-
-
-async def _wait_for_poke(poked: asyncio.Event, stop: asyncio.Event) -> None:
-    if stop.is_set():
-        return
-    try:
-        async with asyncio.timeout(POLL_SECONDS):
-            await poked.wait()
-    except TimeoutError:
-        return

@@ -61,6 +61,8 @@ CROSS JOIN (
 JOIN message_events AS e ON e.originator_id = p.message_id AND e.originator_version = 1
 WHERE c.name = 'relay.messages' AND (e.xid, e.notification_id) <= (c.xid, c.position)"""
 
+COUNT_WAITING = "SELECT count(*) FROM pending_submissions WHERE state = 'waiting'"
+
 
 class PostgresTurns:
     """The turns over the connection of the relay that leads."""
@@ -91,6 +93,11 @@ class PostgresTurns:
     async def still_queued(self, message_ids: Sequence[UUID]) -> Collection[UUID]:
         """Return those that a queue must hold."""
         return {row[0] for row in await self._all(STILL_QUEUED, (list(message_ids),))}
+
+    async def count_waiting(self) -> int:
+        """Count the messages that wait for a turn."""
+        [(count,)] = await self._all(COUNT_WAITING, ())
+        return int(count)
 
     async def published_before(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Return account and message of what a relay before this one left in the queue."""

@@ -292,6 +292,22 @@ RATE_LEASE_FAILURES = Declared(
     "Leases that the database did not answer; the process then limits by itself for a second.",
 )
 
+TURNS_WAITING = Declared(
+    "semalink_turns_waiting_messages",
+    Kind.GAUGE,
+    "Normal messages that wait for a turn of their account; the active relay counts them.",
+)
+TURNS_ACCOUNTS = Declared(
+    "semalink_turns_waiting_accounts",
+    Kind.GAUGE,
+    "Accounts of which normal messages wait for a turn.",
+)
+TURNS_SHARE = Declared(
+    "semalink_turns_share",
+    Kind.GAUGE,
+    "Normal messages that one account has in the queue at most, as the workers keep up.",
+)
+
 DECLARED = (
     ACCOUNTS_LOW,
     RESERVATIONS_EXPIRED,
@@ -305,6 +321,9 @@ DECLARED = (
     OUTBOX_OLDEST_AGE_SECONDS,
     OUTBOX_PUBLISHED,
     PUBLISH_FAILURES,
+    TURNS_WAITING,
+    TURNS_ACCOUNTS,
+    TURNS_SHARE,
     PROJECTION_LAG_SECONDS,
     PROJECTION_FAILING,
     FEED_EVENTS,

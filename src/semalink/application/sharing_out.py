@@ -72,6 +72,11 @@ class Shares:
         """How many accounts have messages that wait for a turn."""
         return len(self._waiting)
 
+    @property
+    def share(self) -> int:
+        """How many messages of one account may be in the queue now."""
+        return self._window.size
+
     async def admit(self, jobs: Iterable[PendingJob]) -> list[PendingJob]:
         """Return those that enter the queue now; the others are made to wait before that."""
         await self._load()

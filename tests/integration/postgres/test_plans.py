@@ -77,6 +77,7 @@ BY_KEY = [
     pytest.param(turns.HOLD, ([SOME_ID],), id="held"),
     pytest.param(turns.ACCOUNTS_WAITING, (), id="accounts_waiting"),
     pytest.param(turns.FIRST_WAITING, ([SOME_ID], [8]), id="first_waiting"),
+    pytest.param(turns.COUNT_WAITING, (), id="count_waiting"),
     pytest.param(turns.DEALT_OUT, ([SOME_ID],), id="dealt_out"),
     pytest.param(turns.STILL_QUEUED, ([SOME_ID],), id="still_queued"),
     pytest.param(turns.PUBLISHED_BEFORE, (100,), id="published_before"),

@@ -57,10 +57,11 @@ async def test_held_messages_wait_in_order_and_are_dealt_out(
 
     await turns.hold([job.message_id for each in jobs.values() for job in reversed(each)])
     waiting = await turns.accounts_waiting()
+    waiting_count = await turns.count_waiting()
     first = await turns.first_waiting({accounts[0]: 2, accounts[1]: 1})
     await turns.dealt_out([pending.job.message_id for pending in first])
 
-    assert waiting == accounts
+    assert (waiting, waiting_count) == (accounts, 6)
     assert {pending.job for pending in first} == {*jobs[accounts[0]][:2], jobs[accounts[1]][0]}
     assert {(pending.lane, pending.round) for pending in first} == {("normal", 0)}
     assert [_state(books, job.message_id)[0] for job in jobs[accounts[0]]] == [
