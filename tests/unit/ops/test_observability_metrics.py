@@ -11,8 +11,8 @@ from semalink_ops.observability.bus_observer import BusMetrics
 from semalink_ops.observability.declarations import DECLARED, OF_THE_PROCESS, reference_page
 from semalink_ops.observability.feed_metrics import FeedMetrics
 from semalink_ops.observability.limit_metrics import LimitMetrics
-from semalink_ops.observability.metrics import Metrics
-from semalink_ops.observability.turn_metrics import TurnMetrics, watch_loop
+from semalink_ops.observability.metrics import Metrics, watch_loop
+from semalink_ops.observability.turn_metrics import TurnMetrics
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
