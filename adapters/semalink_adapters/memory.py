@@ -24,6 +24,7 @@ from semalink.domain.ids import (
 from semalink.domain.message import Message
 from semalink.domain.price_list import PriceList, Terms
 from semalink.domain.rate_limit import Limits, limit_of
+from semalink_adapters.memory_content import approved_in, promotional_in
 from semalink_adapters.memory_credit_reads import MemoryCreditReads
 from semalink_adapters.memory_ledger import MemoryLedger
 
@@ -44,16 +45,18 @@ class MemoryReads(MemoryCreditReads):
         self.caller_count += 1
         for account, issued in self._keys():
             if issued.key_hash == key_hash.hex() and issued.api_key_id in account.live_keys:
+                senders = approved_in(self._ledger, account)
                 return Caller(
                     account.id,
                     account.billing_account_id,
                     issued.api_key_id,
                     issued.mode,
                     frozenset(issued.scopes),
-                    frozenset(account.senders),
+                    frozenset(senders),
                     account.tier.value,
                     self._terms(account),
                     self._limits(account, issued),
+                    promotional_in(self._ledger, senders),
                 )
         return None
 

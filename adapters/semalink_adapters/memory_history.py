@@ -24,6 +24,7 @@ from semalink.application.reading import ReadsUnavailable
 from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
+from semalink.domain.content_rule import ContentRule
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.dead_letter import DeadLetter
 from semalink.domain.dead_letter_job import DeadLetterJob
@@ -33,6 +34,7 @@ from semalink.domain.opt_out import OptOut
 from semalink.domain.orphan_report import OrphanReport
 from semalink.domain.recovery import Recovery
 from semalink.domain.route import Route
+from semalink.domain.sender_id import SenderId
 from semalink.domain.sender_route import SenderRoute
 from semalink.domain.webhook_delivery import WebhookDelivery
 from semalink.domain.webhook_endpoint import WebhookEndpoint
@@ -51,6 +53,8 @@ _SOURCES: dict[type[Any], int] = {
     DeadLetterJob: 3,
     Route: 3,
     SenderRoute: 3,
+    SenderId: 3,
+    ContentRule: 3,
     WebhookEndpoint: 3,
     WebhookDelivery: 5,
 }

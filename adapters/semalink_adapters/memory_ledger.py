@@ -28,6 +28,7 @@ from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.archived_month import ArchivedMonth
 from semalink.domain.campaign import Campaign
+from semalink.domain.content_rule import ContentRule
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import Reservation
 from semalink.domain.dead_letter import DeadLetter
@@ -38,6 +39,7 @@ from semalink.domain.opt_out import OptOut
 from semalink.domain.orphan_report import OrphanReport
 from semalink.domain.recovery import Recovery
 from semalink.domain.route import Route
+from semalink.domain.sender_id import SenderId
 from semalink.domain.sender_route import SenderRoute
 from semalink.domain.webhook_delivery import WebhookDelivery
 from semalink.domain.webhook_endpoint import WebhookEndpoint
@@ -127,6 +129,7 @@ class MemoryLedger:
             Adjustment: {},
             Campaign: {},
             ArchivedMonth: {},
+            ContentRule: {},
             CreditAccount: {},
             DeadLetter: {},
             DeadLetterJob: {},
@@ -137,6 +140,7 @@ class MemoryLedger:
             WebhookEndpoint: {},
             Route: {},
             OptOut: {},
+            SenderId: {},
             SenderRoute: {},
         }
         #: Every event, in the order of the commits.

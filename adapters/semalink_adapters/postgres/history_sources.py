@@ -73,6 +73,7 @@ _OWNERS = {
         "(SELECT a.account_id FROM adjustments AS a WHERE a.adjustment_id = s.originator_id),"
         " (SELECT w.account_id FROM webhook_endpoints AS w"
         " WHERE w.endpoint_id = s.originator_id),"
+        " (SELECT i.account_id FROM sender_ids AS i WHERE i.sender_id = s.originator_id),"
         " (SELECT r.account_id FROM recoveries AS r WHERE r.recovery_id = s.originator_id))"
     ),
     WEBHOOKS: (
@@ -105,6 +106,7 @@ _BY_ACCOUNT_IN_ADMIN = (
     " WHERE a.account_id = %(account_id)s"
     " UNION ALL SELECT w.endpoint_id FROM webhook_endpoints AS w"
     " WHERE w.account_id = %(account_id)s"
+    " UNION ALL SELECT i.sender_id FROM sender_ids AS i WHERE i.account_id = %(account_id)s"
     " UNION ALL SELECT r.recovery_id FROM webhook_endpoints AS w"
     " JOIN recoveries AS r ON r.endpoint_id = w.endpoint_id"
     " WHERE w.account_id = %(account_id)s"
@@ -135,6 +137,8 @@ _KINDS_OF = {
         "recovery",
         "route",
         "sender_route",
+        "sender_id",
+        "content_rule",
         "webhook_endpoint",
     ),
     WEBHOOKS: ("webhook_delivery",),

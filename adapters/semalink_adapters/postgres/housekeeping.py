@@ -95,6 +95,14 @@ DELETE FROM route_seconds WHERE second < extract(epoch FROM %s::timestamptz)"""
 
 _DELETE_ROUTE_HOURS = "DELETE FROM route_hours WHERE hour < %s"
 
+#: How long it is known what content rules found.
+MATCHES_KEPT = timedelta(days=90)
+
+_DELETE_MATCHES = """
+DELETE FROM content_rule_matches WHERE (rule, matched_at, match_id) IN (
+    SELECT rule, matched_at, match_id FROM content_rule_matches WHERE matched_at < %s LIMIT %s
+)"""
+
 _CHUNK = 5_000
 
 
@@ -111,6 +119,7 @@ def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
             (_DELETE_SHELVED, (partitions.first_id_of(now - SHELVED_KEPT),)),
             (_DELETE_REFERENCES, (now - REFERENCES_KEPT,)),
             (_DELETE_LETTERS, (now - LETTERS_KEPT,)),
+            (_DELETE_MATCHES, (now - MATCHES_KEPT,)),
             (_DELETE_SECRETS, (now - SECRETS_KEPT,)),
             (_DELETE_SECRETS_OF_REMOVED, (now - SECRETS_KEPT,)),
             (_DELETE_RECOVERED, (now - EVENTS_KEPT,)),

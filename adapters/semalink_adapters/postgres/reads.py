@@ -42,7 +42,11 @@ SELECT k.account_id, a.billing_account_id, k.api_key_id, k.mode, k.scopes, a.tie
        COALESCE(a.refunded_on, p.refunded_on),
        a.rate_per_second, a.burst, k.rate_per_second, k.burst,
        (SELECT count(*) FROM api_keys AS o
-        WHERE o.account_id = k.account_id AND o.mode = k.mode AND o.revoked_at IS NULL)
+        WHERE o.account_id = k.account_id AND o.mode = k.mode AND o.revoked_at IS NULL),
+       (SELECT json_object_agg(s.sender, s.opt_out_text) FROM approved_senders AS s
+        WHERE s.account_id = k.account_id AND EXISTS (
+            SELECT FROM approved_senders AS o
+            WHERE o.sender = s.sender AND o.class = 'promotional'))
 FROM api_keys AS k
 JOIN accounts AS a ON a.account_id = k.account_id
 JOIN accounts AS p ON p.account_id = a.billing_account_id
@@ -102,6 +106,7 @@ class PostgresReads(PostgresCreditReads):
         if not rows:
             return None
         account_id, billing_account_id, api_key_id, mode, scopes, tier, senders, *more = rows[0]
+        promotional = more.pop() or {}
         return Caller(
             account_id,
             billing_account_id,
@@ -112,6 +117,7 @@ class PostgresReads(PostgresCreditReads):
             tier,
             _terms(billing_account_id, *more[:2]),
             _limits(tier, *more[2:]),
+            promotional,
         )
 
     async def message(self, message_id: UUID, account_id: UUID | None) -> MessageView | None:

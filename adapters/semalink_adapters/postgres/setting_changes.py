@@ -10,6 +10,7 @@ from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.orphan_report import OrphanReport
 from semalink_adapters.postgres.campaign_changes import CAMPAIGN_CHANGES
+from semalink_adapters.postgres.content_changes import CONTENT_CHANGES
 from semalink_adapters.postgres.dead_letter_changes import DEAD_LETTER_CHANGES
 from semalink_adapters.postgres.opt_out_changes import OPT_OUT_CHANGES
 from semalink_adapters.postgres.route_changes import ROUTE_CHANGES
@@ -26,8 +27,6 @@ INSERT INTO api_keys (key_hash, api_key_id, account_id, name, scopes, mode, last
 VALUES (decode(%s, 'hex'), %s, %s, %s, %s, %s, %s)"""
 
 REVOKE_KEY = "UPDATE api_keys SET revoked_at = %s WHERE api_key_id = %s"
-
-INSERT_SENDER = "INSERT INTO approved_senders (account_id, sender) VALUES (%s, %s)"
 
 PREFER_ROUTE = "UPDATE accounts SET preferred_aggregator = %s WHERE account_id = %s"
 
@@ -87,10 +86,6 @@ def _key_issued(event: Account.ApiKeyIssued) -> Sequence[Statement]:
 
 def _key_revoked(event: Account.ApiKeyRevoked) -> Sequence[Statement]:
     return [(REVOKE_KEY, (event.timestamp, event.api_key_id))]
-
-
-def _sender_approved(event: Account.SenderApproved) -> Sequence[Statement]:
-    return [(INSERT_SENDER, (event.originator_id, event.sender))]
 
 
 def _route_preferred(event: Account.RoutePreferred) -> Sequence[Statement]:
@@ -165,7 +160,6 @@ SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     Account.Created: _account_created,
     Account.ApiKeyIssued: _key_issued,
     Account.ApiKeyRevoked: _key_revoked,
-    Account.SenderApproved: _sender_approved,
     Account.RoutePreferred: _route_preferred,
     Account.SpendingCapSet: _cap_set,
     Account.PriceListSet: _prices_set,
@@ -180,5 +174,6 @@ SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     **DEAD_LETTER_CHANGES,
     **ROUTE_CHANGES,
     **OPT_OUT_CHANGES,
+    **CONTENT_CHANGES,
     OrphanReport.Created: _report_settled,
 }

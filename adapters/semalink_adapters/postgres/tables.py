@@ -22,6 +22,13 @@ from semalink_adapters.postgres.arrays import (
 )
 from semalink_adapters.postgres.awaited_changes import AwaitedChanges
 from semalink_adapters.postgres.bundle import Bundle
+from semalink_adapters.postgres.content_changes import (
+    INSERT_MATCHES,
+    MATCH,
+    MatchRow,
+    matches_in,
+    shadow_matches,
+)
 from semalink_adapters.postgres.recovery_changes import RecoveryChanges
 from semalink_adapters.postgres.setting_changes import SETTING_CHANGES, Statement
 from semalink_adapters.postgres.webhook_changes import WebhookChanges
@@ -122,6 +129,8 @@ class RowChanges:
     lessened: dict[UUID, tuple[int, int]] = field(default_factory=dict)
     done: set[UUID] = field(default_factory=set)
     references: list[tuple[str, str, UUID, UUID]] = field(default_factory=list)
+    #: What content rules found in accepted messages.
+    matches: list[MatchRow] = field(default_factory=list)
     awaited: AwaitedChanges = field(init=False)
     #: Rare changes, one statement each.
     single: list[Statement] = field(default_factory=list)
@@ -145,13 +154,15 @@ class RowChanges:
 
     def add_to(self, bundle: Bundle) -> None:
         """Add what touches only rows that nothing else in the batch touches."""
+        refusals = [_refusal_row(one) for one in self.refusals]
         for statement, packers, rows in (
             (INSERT_RESERVATIONS, _RESERVATION, [(k, *v) for k, v in self.reservations.items()]),
             (LESSEN_RESERVATIONS, _LESSENED, [(k, *v) for k, v in self.lessened.items()]),
             (INSERT_PENDING, _PENDING, [(k, *v) for k, v in self.pending.items()]),
             (INSERT_REFERENCES, _REFERENCE, self.references),
             (ADD_SPENDING, _SPENDING, [(*k, v) for k, v in self.spending.items()]),
-            (INSERT_REFUSALS, _REFUSAL, [_refusal_row(one) for one in self.refusals]),
+            (INSERT_REFUSALS, _REFUSAL, refusals),
+            (INSERT_MATCHES, MATCH, [*self.matches, *matches_in(refusals)]),
         ):
             if rows:
                 bundle.add(statement, pack_columns(packers, rows))

@@ -185,19 +185,6 @@ class RevokeApiKey(OfAccount):
 
 
 @dataclass(frozen=True, slots=True)
-class ApproveSender(OfAccount):
-    """Let an account send under a sender id."""
-
-    account_id: UUID
-    sender: str
-    cause: Cause
-
-    def decide(self, books: Books) -> None:
-        """Approve it."""
-        books.account(self.account_id).approve_sender(self.sender, self.cause)
-
-
-@dataclass(frozen=True, slots=True)
 class PreferRoute(OfAccount):
     """Choose the aggregator that an account's messages try first."""
 

@@ -36,6 +36,8 @@ KINDS = {
     "dead_letter_job": "dead_letter_job",
     "route": "route",
     "sender_route": "sender",
+    "sender_id": "sender_id",
+    "content_rule": "content_rule",
     "orphan_report": "orphan_report",
     "opt_out": "opt_out",
 }

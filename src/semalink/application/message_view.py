@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from semalink.domain.draft import Alteration
 from semalink.domain.failure_codes import describe
 from semalink.domain.ids import ACCOUNT_PREFIX, CAMPAIGN_PREFIX, MESSAGE_PREFIX, format_id
 from semalink.domain.message import Message
@@ -28,7 +29,27 @@ class Failure(msgspec.Struct, frozen=True):
     retryable: bool
 
 
-class MessageView(msgspec.Struct, frozen=True):
+class ReplacementView(msgspec.Struct, frozen=True):
+    """A character that gave way to one that looks like it."""
+
+    character: str
+    replacement: str
+    #: Every index of it in the text as it came, counted in code points from 0.
+    positions: tuple[int, ...]
+
+
+class AlterationView(msgspec.Struct, frozen=True):
+    """What was done to the text before it was accepted, and what that saves."""
+
+    opt_out_text: str | None
+    replaced: list[ReplacementView]
+    saved_segments: int
+    saved_micros: int
+    #: Whether it is a test message that a live one could not be at this hour.
+    outside_sending_window: bool
+
+
+class MessageView(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message. Money is in micros of a credit: 1 credit = 1,000,000 micros."""
 
     id: str
@@ -54,6 +75,24 @@ class MessageView(msgspec.Struct, frozen=True):
     submitted_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime
+    #: What was done to the text; only where it is accepted, and only if there was anything.
+    altered: AlterationView | None = None
+
+
+def alteration_view(alteration: Alteration | None) -> AlterationView | None:
+    """Return what customers see of what was done to a text."""
+    if alteration is None:
+        return None
+    return AlterationView(
+        alteration.opt_out_text,
+        [
+            ReplacementView(one.character, one.replacement, one.positions)
+            for one in alteration.replacements
+        ],
+        alteration.saved_segments,
+        alteration.saved_micros,
+        alteration.outside_sending_window,
+    )
 
 
 def failure_of(code: str | None) -> Failure | None:
@@ -69,8 +108,8 @@ def campaign_of(campaign_id: UUID | None) -> str | None:
     return None if campaign_id is None else format_id(CAMPAIGN_PREFIX, campaign_id)
 
 
-def view_of(message: Message) -> MessageView:
-    """Return what customers see of a message."""
+def view_of(message: Message, alteration: Alteration | None = None) -> MessageView:
+    """Return what customers see of a message, with what was done to it as it was accepted."""
     asked = message.asked
     route = Route(message.aggregator, message.reference) if message.aggregator else None
     return MessageView(
@@ -97,6 +136,7 @@ def view_of(message: Message) -> MessageView:
         submitted_at=message.submitted_at,
         finished_at=message.finished_at,
         expires_at=asked.expires_at,
+        altered=alteration_view(alteration),
     )
 
 

@@ -1,7 +1,7 @@
 """What is read: callers, messages, histories and balances."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -35,6 +35,8 @@ class Caller:
     terms: Terms = OWN_TERMS
     #: How fast it may send.
     limits: Limits = STARTER_LIMITS
+    #: The promotional ones among its sender ids, each with an opt-out text of its own if it has.
+    promotional: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def is_paid_by_agent(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from semalink.application.ledger import Answer, Books, Idempotency, Ledger, Need
 from semalink.application.message_view import MessageView, decode_view, encode_view, view_of
 from semalink.domain.calendar import month_of
 from semalink.domain.cause import Cause
+from semalink.domain.content_errors import OutsideSendingWindow
 from semalink.domain.credit_entries import OnBehalf
 from semalink.domain.draft import Draft, Mode
 from semalink.domain.errors import DomainError
@@ -25,12 +26,14 @@ RESERVED_BEYOND_VALIDITY = timedelta(days=7)
 Checked = Draft | DomainError
 
 
-class ItemRefused(msgspec.Struct, frozen=True):
+class ItemRefused(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why one message of a batch was not accepted."""
 
     code: str
     detail: str
     pointer: str | None
+    #: When it may be sent, if only the hour stands against it.
+    earliest_send_at: datetime | None = None
 
 
 class BatchItem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -134,8 +137,7 @@ class AcceptBatch:
                 items.append(BatchItem(index, message=view))
             except DomainError as refusal:
                 books.parts_refused.append((index, refusal))
-                refused = ItemRefused(refusal.code, str(refusal), refusal.pointer)
-                items.append(BatchItem(index, refused=refused))
+                items.append(BatchItem(index, refused=_refused(refusal)))
         accepted_count = sum(item.message is not None for item in items)
         return BatchOutcome(accepted_count, len(items) - accepted_count, items)
 
@@ -204,7 +206,14 @@ def _accept(books: Books, message_id: UUID, draft: Draft, cause: Cause) -> Messa
         )
     message = Message.accept(message_id, draft, cause)
     books.add(message)
-    return view_of(message)
+    return view_of(message, draft.alteration)
+
+
+def _refused(refusal: DomainError) -> ItemRefused:
+    earliest_at = (
+        refusal.earliest_send_at if isinstance(refusal, OutsideSendingWindow) else None
+    )
+    return ItemRefused(refusal.code, str(refusal), refusal.pointer, earliest_at)
 
 
 def _on_behalf(draft: Draft, cause: Cause) -> OnBehalf | None:

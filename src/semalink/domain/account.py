@@ -120,7 +120,7 @@ class Account(Aggregate):
             account.key_limits.pop(self.api_key_id, None)
 
     class SenderApproved(Event):
-        """The account may send under this sender id."""
+        """The account may send under this sender id; written before these had streams."""
 
         TOPIC = "account.sender_approved.1"
         sender: str
@@ -284,11 +284,6 @@ class Account(Aggregate):
         if api_key_id not in self.live_keys:
             raise ApiKeyNotFound
         self._add(self.ApiKeyRevoked, cause, api_key_id=api_key_id)
-
-    def approve_sender(self, sender: str, cause: Cause) -> None:
-        """Let the account send under a sender id; approving twice changes nothing."""
-        if sender not in self.senders:
-            self._add(self.SenderApproved, cause, sender=sender)
 
     def prefer_route(self, aggregator: str | None, cause: Cause) -> None:
         """Choose the aggregator that is tried first; choosing it twice changes nothing."""

@@ -3,11 +3,19 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Self
 from unicodedata import normalize
 
-_RULE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_LITERAL_LENGTH_MAX = 100
+from semalink.domain.lookalikes import unified
+
+#: Names and lengths that hold for rules of a file and for those that operators manage.
+RULE_NAME_PATTERN = r"[a-z][a-z0-9_]*"
+LITERAL_LENGTH_MAX = 100
+REASON_LENGTH_MAX = 300
+
+_RULE_NAME = re.compile(RULE_NAME_PATTERN)
+_OF_RULE = frozenset({"phrases", "words", "mode", "reason"})
 _NEVER = re.compile(r"(?!)")
 
 
@@ -16,6 +24,14 @@ class InvalidBlocklist(ValueError):
 
     def __init__(self, fault: str) -> None:
         super().__init__(f"blocklist: {fault}")
+
+
+class RuleMode(StrEnum):
+    """What a rule does with a text that it finds fault with."""
+
+    BLOCK = "block"
+    #: Takes note of what it would have blocked, and lets it pass.
+    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,9 @@ class BlocklistRule:
     phrases: tuple[str, ...]
     #: Found only where no letter or digit goes on before or after.
     words: tuple[str, ...]
+    mode: RuleMode = RuleMode.BLOCK
+    #: A sentence for whoever wrote the text; "" for none.
+    reason: str = ""
     _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -67,17 +86,26 @@ class Blocklist:
             raise InvalidBlocklist("rules must be tables, as [rules.pin_theft].")
         return cls(tuple(_read_rule(name, table) for name, table in tables.items()))
 
-    def broken_rules(self, text: str) -> list[str]:
-        """Return the names of the rules that forbid a text, in their order."""
+    def with_rules(self, rules: Sequence[BlocklistRule]) -> "Blocklist":
+        """Return the list with more rules; one of a name that it has takes the place of that."""
+        named = {rule.name: rule for rule in (*self.rules, *rules)}
+        return Blocklist(tuple(named.values()))
+
+    def matches(self, text: str) -> Sequence[BlocklistRule]:
+        """Return the rules that find fault with a text, in their order, whatever their mode."""
         folded = _fold(text)
         if not self._suspicion.search(folded):
-            return []
-        return [rule.name for rule in self.rules if rule.blocks(folded)]
+            return ()
+        return [rule for rule in self.rules if rule.blocks(folded)]
+
+    def broken_rules(self, text: str) -> list[str]:
+        """Return the names of the rules that forbid a text, in their order."""
+        return [rule.name for rule in self.matches(text) if rule.mode is RuleMode.BLOCK]
 
 
 def _fold(text: str) -> str:
-    """Bring letters that look alike together: case, and the wide or styled forms of a letter."""
-    return (text if text.isascii() else normalize("NFKC", text)).casefold()
+    """Bring letters that look alike together: case, styled forms, and those of other scripts."""
+    return (text if text.isascii() else unified(normalize("NFKC", text))).casefold()
 
 
 def _blanks_merged(literal: str) -> str:
@@ -108,13 +136,20 @@ def _read_rule(name: object, table: object) -> BlocklistRule:
     where = f"rules.{name}"
     if not isinstance(name, str) or not _RULE_NAME.fullmatch(name):
         raise InvalidBlocklist(f"{where} must be named in lower snake case.")
-    if not isinstance(table, Mapping) or not table or table.keys() - {"phrases", "words"}:
-        raise InvalidBlocklist(f"{where} must hold phrases, words or both.")
+    if not isinstance(table, Mapping) or not table or table.keys() - _OF_RULE:
+        raise InvalidBlocklist(
+            f"{where} must hold phrases, words or both, and may hold mode and reason."
+        )
     phrases = _read_literals(f"{where}.phrases", table.get("phrases", []))
     words = _read_literals(f"{where}.words", table.get("words", []))
     if not phrases and not words:
         raise InvalidBlocklist(f"{where} lists nothing.")
-    return BlocklistRule(name, phrases, words)
+    mode, reason = table.get("mode", "block"), table.get("reason", "")
+    if mode not in tuple(RuleMode):
+        raise InvalidBlocklist(f'{where}.mode must be "block" or "shadow".')
+    if not isinstance(reason, str) or len(reason) > REASON_LENGTH_MAX:
+        raise InvalidBlocklist(f"{where}.reason must be a sentence, not too long.")
+    return BlocklistRule(name, phrases, words, RuleMode(mode), reason)
 
 
 def _read_literals(where: str, literals: object) -> tuple[str, ...]:
@@ -123,8 +158,8 @@ def _read_literals(where: str, literals: object) -> tuple[str, ...]:
     for literal in literals:
         if not isinstance(literal, str) or not literal.strip():
             raise InvalidBlocklist(f"{where} holds something that is not a text, or empty.")
-        if len(literal) > _LITERAL_LENGTH_MAX:
+        if len(literal) > LITERAL_LENGTH_MAX:
             raise InvalidBlocklist(
-                f"{where} holds a text of more than {_LITERAL_LENGTH_MAX} characters."
+                f"{where} holds a text of more than {LITERAL_LENGTH_MAX} characters."
             )
     return tuple(literals)

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from semalink.domain.lookalikes import Replacement
+
 
 class Lane(StrEnum):
     """How soon a message is served; priority before normal."""
@@ -18,6 +20,20 @@ class Mode(StrEnum):
 
     LIVE = "live"
     TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """What was done to a text before it was accepted, for whoever wrote it."""
+
+    #: What was added at the end of a promotional message; None: nothing.
+    opt_out_text: str | None = None
+    #: Look-alikes that gave way, as was asked for.
+    replacements: tuple[Replacement, ...] = ()
+    saved_segments: int = 0
+    saved_micros: int = 0
+    #: Whether it is a test message that a live one could not be at this hour.
+    outside_sending_window: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +62,7 @@ class Draft:
     refunded_on: tuple[str, ...] | None = None
     #: The campaign whose reservation pays for it; None: it has one of its own.
     campaign_id: UUID | None = None
+    #: None: nothing.
+    alteration: Alteration | None = None
+    #: Content rules in shadow mode that would have blocked it.
+    shadow_rules: tuple[str, ...] = ()

@@ -291,9 +291,9 @@ class ContentBlocked(FieldRefusal):
     code = "content_blocked"
     field = "text"
 
-    def __init__(self, rule: str) -> None:
+    def __init__(self, rule: str, reason: str = "") -> None:
         self.rule = rule
-        super().__init__(f"The text is blocked by the content rule {rule!r}.")
+        super().__init__(f"The text is blocked by the content rule {rule!r}. {reason}".rstrip())
 
 
 class SpendingCapReached(DomainError):

@@ -47,6 +47,8 @@ class Message(Aggregate):
         refunded_on: tuple[str, ...] | None = None
         #: The campaign whose reservation pays for it; None: it has one of its own.
         campaign_id: UUID | None = None
+        #: Content rules in shadow mode that would have blocked it.
+        shadow_rules: tuple[str, ...] = ()
 
         def apply(self, message: "Message") -> None:
             """Stand the message up."""
@@ -129,6 +131,7 @@ class Message(Aggregate):
             priced_by=draft.priced_by,
             refunded_on=draft.refunded_on,
             campaign_id=draft.campaign_id,
+            shadow_rules=draft.shadow_rules,
         )
 
     @property

@@ -8,6 +8,7 @@ from semalink.web.admin.accounts import account_routes
 from semalink.web.admin.adjustments import adjustment_routes
 from semalink.web.admin.api_keys import api_key_routes
 from semalink.web.admin.checkpoints import checkpoint_routes
+from semalink.web.admin.content_rules import content_rule_routes
 from semalink.web.admin.credits import credit_routes
 from semalink.web.admin.dead_letter_jobs import dead_letter_job_routes
 from semalink.web.admin.dead_letters import dead_letter_routes
@@ -20,6 +21,7 @@ from semalink.web.admin.orphan_reports import orphan_routes
 from semalink.web.admin.rate_limits import rate_limit_routes
 from semalink.web.admin.reconciliation import reconciliation_routes
 from semalink.web.admin.routes import route_routes
+from semalink.web.admin.sender_ids import any_sender_id_routes
 from semalink.web.admin.sending import sending_settings_routes
 from semalink.web.admin.terms import term_routes
 from semalink.web.admin.webhook_endpoints import any_endpoint_routes
@@ -43,6 +45,7 @@ from semalink.web.pages import page_routes
 from semalink.web.prices import price_routes
 from semalink.web.quote import quote_routes
 from semalink.web.recoveries import recovery_routes
+from semalink.web.sender_ids import sender_id_routes
 from semalink.web.statements import statement_routes
 from semalink.web.webhook_deliveries import delivery_routes
 from semalink.web.webhook_endpoints import endpoint_routes
@@ -57,6 +60,7 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *reading_routes(deps),
         *explaining_routes(deps),
         *quote_routes(deps),
+        *sender_id_routes(deps),
         *balance_routes(deps),
         *ledger_routes(deps),
         *customer_routes(deps),
@@ -93,6 +97,8 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *rate_limit_routes(deps),
         *any_ledger_routes(deps),
         *sending_settings_routes(deps),
+        *any_sender_id_routes(deps),
+        *content_rule_routes(deps),
         *route_routes(deps),
         *any_message_routes(deps),
         *reconciliation_routes(deps.reconciliation),

@@ -2,16 +2,17 @@
 
 from collections.abc import Container
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
 
 from semalink.application.reading import Caller
 from semalink.application.sending import Checked
+from semalink.domain.blocklist import RuleMode
 from semalink.domain.content_check import CheckedContent, Content, Rules, check, collect
-from semalink.domain.draft import Draft
-from semalink.domain.errors import DomainError
+from semalink.domain.draft import Alteration, Draft, Mode
+from semalink.domain.errors import ContentBlocked, DomainError
 from semalink.domain.price_list import Price, price_message
 from semalink.web.arrival import Arrival
 from semalink.web.dependencies import ApiDependencies
@@ -25,6 +26,8 @@ CONTENT_PROBLEMS = (
     "text_too_long",
     "content_blocked",
 )
+#: Codes of what the check of a message can refuse that is to be sent now.
+SENDING_PROBLEMS = (*CONTENT_PROBLEMS, "outside_sending_window")
 TTL_SECONDS_MIN = 30
 TTL_SECONDS_MAX = 259_200
 _NO_NUL = r"^[^\u0000]*$"
@@ -41,6 +44,12 @@ class Quote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sender: Annotated[
         str, msgspec.Meta(min_length=1, max_length=64, description="An approved sender id.")
     ]
+    replace_lookalikes: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether characters that force UCS-2 give way to those that look like them."
+        ),
+    ] = False
 
 
 class SendMessage(Quote, frozen=True, forbid_unknown_fields=True):
@@ -85,29 +94,53 @@ def rules_for(caller: Caller, rules: Rules) -> Rules:
     """Return the rules with the account's own senders beside the shared ones."""
     if not caller.senders:
         return rules
+    promotional = rules.promotional
+    if caller.promotional:
+        own = {
+            sender: text or rules.opt_out_text for sender, text in caller.promotional.items()
+        }
+        promotional = {**promotional, **own}
     return Rules(
         EitherSenders(rules.senders, caller.senders),
         rules.rate_card,
         rules.blocklist,
         rules.segments_max,
         rules.default_country,
+        promotional,
+        rules.windows,
+        rules.opt_out_text,
     )
+
+
+def content_of(asked: Quote) -> Content:
+    """Return what is to be checked of a request."""
+    return Content(asked.to, asked.text, asked.sender, asked.replace_lookalikes)
 
 
 def price_of(checked: CheckedContent, caller: Caller, rules: Rules) -> Price:
     """Return what a checked content is sold to this caller for, and what it costs who pays."""
+    return price_segments(checked, checked.segments, caller, rules)
+
+
+def price_segments(checked: CheckedContent, segments: int, caller: Caller, rules: Rules) -> Price:
+    """Return what so many segments are sold for where a checked content goes."""
     return price_message(
-        rules.rate_card, caller.terms, checked.country, checked.network, checked.segments
+        rules.rate_card, caller.terms, checked.country, checked.network, segments
     )
 
 
 def check_message(asked: SendMessage, arrival: Arrival, deps: ApiDependencies) -> Checked:
     """Return a draft that may be accepted, or why it may not; the arrival learns every reason."""
-    content = Content(asked.to, asked.text, asked.sender)
+    content = content_of(asked)
     rules = rules_for(arrival.caller, deps.rules())
     checked = draft_of(asked, content, rules, arrival, deps.default_ttl)
     if isinstance(checked, DomainError):
-        arrival.refusals = collect(content, rules)
+        arrival.refusals = collect(content, rules, _hour_for(arrival))
+        if isinstance(checked, ContentBlocked):
+            deps.on_rule(checked.rule, RuleMode.BLOCK)
+    else:
+        for rule in checked.shadow_rules:
+            deps.on_rule(rule, RuleMode.SHADOW)
     return checked
 
 
@@ -116,13 +149,14 @@ def draft_of(
 ) -> Checked:
     """Return the draft of a message, or the refusal that counts."""
     try:
-        checked = check(content, rules)
+        checked = check(content, rules, _hour_for(arrival))
     except DomainError as refusal:
         return refusal
     caller = arrival.caller
     price = price_of(checked, caller, rules)
     seconds = asked.ttl_seconds
     ttl = default_ttl if seconds is None else timedelta(seconds=seconds)
+    is_plain = not checked.is_promotional and checked.replaced is None
     return Draft(
         account_id=caller.account_id,
         billing_account_id=caller.billing_account_id,
@@ -130,7 +164,7 @@ def draft_of(
         to=checked.to,
         country=checked.country,
         network=checked.network,
-        text=asked.text,
+        text=checked.text,
         sender=asked.sender,
         lane=asked.lane,
         encoding=checked.encoding.value,
@@ -141,4 +175,26 @@ def draft_of(
         cost_micros=price.cost_micros,
         priced_by=price.priced_by,
         refunded_on=caller.terms.refunded_on,
+        alteration=None if is_plain else alteration_of(checked, rules, arrival),
+        shadow_rules=checked.shadow_rules,
     )
+
+
+def alteration_of(checked: CheckedContent, rules: Rules, arrival: Arrival) -> Alteration | None:
+    """Return what was done to a content, and what that saves; None when nothing was."""
+    replaced = checked.replaced
+    is_late = checked.is_promotional and not rules.windows.is_open(arrival.at, checked.country)
+    saved = 0 if replaced is None else replaced.saved_segments
+    alteration = Alteration(
+        checked.opt_out_text,
+        () if replaced is None else replaced.replacements,
+        saved,
+        price_segments(checked, saved, arrival.caller, rules).price_micros,
+        is_late,
+    )
+    return None if alteration == Alteration() else alteration
+
+
+def _hour_for(arrival: Arrival) -> datetime | None:
+    # Whoever tries things out at night reaches nobody's telephone.
+    return None if arrival.caller.mode == Mode.TEST else arrival.at

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from semalink.application.checkpoint_reading import Checkpoints
+from semalink.application.content_reading import ContentRuleReads, SenderIdReads
 from semalink.application.dead_letter_reading import DeadLetters
 from semalink.application.delivery_reading import DeliveryReads
 from semalink.application.endpoint_reading import EndpointReads
@@ -23,6 +24,7 @@ from semalink.application.reconciliation import Reconciliation
 from semalink.application.route_reading import RouteReading
 from semalink.application.sending import Sending
 from semalink.application.webhooks import SecretMaker
+from semalink.domain.blocklist import BlocklistRule
 from semalink.domain.content_check import Rules
 from semalink.web.auth import KeyRing
 
@@ -121,6 +123,7 @@ class ApiDependencies:
     endpoints: EndpointReads
     opt_outs: OptOutReads
     feed: FeedReads
+    sender_ids: SenderIdReads
     webhooks: WebhookRules
     key_ring: KeyRing
     #: The rules of now; their senders are those that every account may use.
@@ -129,6 +132,8 @@ class ApiDependencies:
     key_pepper: bytes
     default_ttl: timedelta = timedelta(hours=24)
     limiter: Limiter = UNLIMITED
+    #: Told of each content rule that found fault with a message, and of the mode of the rule.
+    on_rule: Callable[[str, str], None] = lambda rule, mode: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,10 @@ class AdminDependencies:
     opt_outs: OptOutReads
     routes: RouteReading
     orphans: Orphans
+    sender_ids: SenderIdReads
+    content_rules: ContentRuleReads
+    #: The content rules of the platform's file.
+    rules_of_file: Sequence[BlocklistRule]
     #: Told after a key was revoked, so that no process goes on trusting it.
     on_key_revoked: Callable[[UUID], None]
 

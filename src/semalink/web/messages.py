@@ -12,7 +12,7 @@ from semalink.application.message_view import MessageView, encode_view
 from semalink.web import examples
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
-from semalink.web.content import CONTENT_PROBLEMS, SendMessage, check_message
+from semalink.web.content import SENDING_PROBLEMS, SendMessage, check_message
 from semalink.web.dependencies import ApiDependencies
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
 from semalink.web.limiting import admit_messages
@@ -50,7 +50,7 @@ SEND = Operation(
         headers={"Location": "Where the message can be read.", **REPLAYED_NOTE},
     ),
     problems=(
-        *CONTENT_PROBLEMS,
+        *SENDING_PROBLEMS,
         "recipient_opted_out",
         "insufficient_credits",
         "spending_cap_reached",

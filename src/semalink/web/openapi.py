@@ -49,6 +49,7 @@ _TAGS = {
     "Finance": "Months, statements, and what aggregators charged.",
     "Accounts": "Accounts, their keys, senders and routes.",
     "Customers": "An agent's customers: their caps, their prices, the margin.",
+    "Content rules": "What no message may say, and what was found.",
     "Credits": "What is paid for, and what is left.",
     "Dead letters": "What no worker could handle, and what is done about it.",
     "Delivery reports": "What aggregators say became of messages.",
@@ -59,6 +60,7 @@ _TAGS = {
     "Opt-outs": "Who is not to be messaged, and who may be again.",
     "Webhooks": "Your endpoints, what was sent to them, and what is sent again.",
     "Routes": "How routes to aggregators do, and what operators say of them.",
+    "Sender ids": "Names that messages are sent under, their class, and their approval.",
     "Reference": "This document, and a page for every error.",
 }
 

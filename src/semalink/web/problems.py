@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from litestar.types import ExceptionHandlersMap
 
 from semalink.application.ledger import LedgerUnavailable, OutcomeInDoubt, StoredRefusal
 from semalink.application.reading import ReadsUnavailable
+from semalink.domain.content_errors import OutsideSendingWindow, earliest_in
 from semalink.domain.errors import DomainError
 from semalink.web.arrival import arrival_of
 from semalink.web.problem_types import PROBLEM_TYPES
@@ -42,7 +44,7 @@ class FieldProblem(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """What went wrong, for programs and for people (RFC 9457)."""
 
     #: Path of the page that explains this kind of problem.
@@ -57,6 +59,8 @@ class Problem(msgspec.Struct, frozen=True):
     #: Whether the very same request may succeed later.
     retryable: bool
     errors: list[FieldProblem]
+    #: When it may be sent; only where the hour alone stands against a message.
+    earliest_send_at: datetime | None = None
 
 
 class EdgeRefusal(Exception):
@@ -109,6 +113,8 @@ def _respond(
         request_id=request_id,
         retryable=known.retryable,
         errors=list(errors),
+        # Told by the sentence, so that a refusal that is given again tells it as well.
+        earliest_send_at=earliest_in(detail) if code == OutsideSendingWindow.code else None,
     )
     return Response(
         content=msgspec.json.encode(problem),

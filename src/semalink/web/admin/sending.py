@@ -7,8 +7,9 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from semalink.application.accounts import ApproveSender, PreferRoute
-from semalink.domain.content_check import is_sender_id
+from semalink.application.accounts import PreferRoute
+from semalink.application.sender_ids import ApproveSender
+from semalink.domain.sender_id import SenderClass
 from semalink.web import examples
 from semalink.web.admin.ids import account_id_of
 from semalink.web.admin.roles import OPERATIONS
@@ -16,21 +17,24 @@ from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.dependencies import AdminDependencies
 from semalink.web.operation import Operation, Success, route
-from semalink.web.problems import EdgeRefusal, FieldProblem
 from semalink.web.reply import Reply
+from semalink.web.sender_id_shapes import (
+    Class,
+    OptOutText,
+    SenderText,
+    invalid_field,
+    read_opt_out_text,
+    read_sender,
+)
 
 
 class NewSender(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sender id to be approved."""
 
-    sender: Annotated[
-        str,
-        msgspec.Meta(
-            min_length=1,
-            max_length=11,
-            description="Up to 11 characters with a letter among them, or a short code.",
-        ),
-    ]
+    sender: SenderText
+    sender_class: Class = msgspec.field(default="transactional", name="class")
+    reason: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[^\u0000-\u001f\u007f]*$")] = ""
+    opt_out_text: OptOutText = None
 
 
 class PreferredRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,12 +53,28 @@ APPROVE_SENDER = Operation(
     operation_id="approveSender",
     tag="Accounts",
     summary="Approve a sender id",
-    description="Lets an account send under a sender id; approving it twice changes nothing.",
+    description=(
+        "Lets an account send under a sender id, whether it asked for it or not; approving it "
+        "twice changes nothing. Unless a class is given, it is transactional."
+    ),
     scopes=OPERATIONS,
     path_examples=_OF_ACCOUNT,
     body=NewSender,
-    body_examples={"name": {"sender": "ACME"}, "short code": {"sender": "40123"}},
-    success=Success(201, "The sender id is approved.", NewSender, {"sender": "ACME"}),
+    body_examples={
+        "name": {"sender": "ACME"},
+        "short code": {"sender": "40123"},
+        "promotional": {
+            "sender": "ACMEDEALS",
+            "class": "promotional",
+            "reason": "Letter of 3 November.",
+        },
+    },
+    success=Success(
+        201,
+        "The sender id is approved.",
+        NewSender,
+        {"sender": "ACME", "class": "transactional", "reason": "", "opt_out_text": None},
+    ),
     problems=("account_not_found",),
 )
 PREFER_ROUTE = Operation(
@@ -84,10 +104,15 @@ class SendingSettings:
         """Approve a sender id."""
         account_id = account_id_of(request)
         asked = await read_json(request, _sender_decoder)
-        if not is_sender_id(asked.sender):
-            raise _invalid("sender", "This can be no sender id on the air.")
-        cause = arrival_of(request.scope).cause
-        await self._ledger.execute(ApproveSender(account_id, asked.sender, cause))
+        command = ApproveSender(
+            account_id,
+            read_sender(asked.sender),
+            arrival_of(request.scope).cause,
+            SenderClass(asked.sender_class),
+            asked.reason,
+            read_opt_out_text(asked.opt_out_text),
+        )
+        await self._ledger.execute(command)
         return Reply(201, msgspec.json.encode(asked))
 
     async def prefer_route(self, request: Request[Any, Any, Any]) -> ASGIApp:
@@ -96,15 +121,10 @@ class SendingSettings:
         asked = await read_json(request, _route_decoder)
         if asked.aggregator is not None and asked.aggregator not in self._aggregators:
             known = ", ".join(sorted(self._aggregators))
-            raise _invalid("aggregator", f"The aggregators are {known}.")
+            raise invalid_field("aggregator", f"The aggregators are {known}.")
         cause = arrival_of(request.scope).cause
         await self._ledger.execute(PreferRoute(account_id, asked.aggregator, cause))
         return Reply(200, msgspec.json.encode(asked))
-
-
-def _invalid(name: str, detail: str) -> EdgeRefusal:
-    problem = FieldProblem(f"/{name}", "invalid_value", detail)
-    return EdgeRefusal("validation_failed", "1 of the fields is not valid.", errors=[problem])
 
 
 def sending_settings_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:
