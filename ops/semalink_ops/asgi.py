@@ -2,13 +2,11 @@
 
 import asyncio
 import time
-import tomllib
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from uuid_utils.compat import uuid7
@@ -18,9 +16,6 @@ from semalink.application.reconciliation import Reconciliation
 from semalink.application.report_intake import ReportIntake
 from semalink.application.route_reading import RouteReading
 from semalink.application.sending import Sending
-from semalink.domain.blocklist import Blocklist
-from semalink.domain.content_check import Rules
-from semalink.domain.rate_card import RateCard
 from semalink.domain.reconciliation import ProviderRates
 from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE
 from semalink.web.app import create_admin, create_api, create_intake
@@ -35,6 +30,10 @@ from semalink.web.dependencies import (
 )
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.checkpoints import PostgresCheckpoints
+from semalink_adapters.postgres.content_reads import (
+    PostgresContentRules,
+    PostgresSenderIdReads,
+)
 from semalink_adapters.postgres.dead_letters import PostgresDeadLetters
 from semalink_adapters.postgres.delivery_reads import PostgresDeliveryReads
 from semalink_adapters.postgres.endpoint_reads import PostgresEndpointReads, PostgresFeedReads
@@ -48,6 +47,12 @@ from semalink_adapters.postgres.route_reads import PostgresRouteReads
 from semalink_adapters.webhooks.secret_making import SealedSecrets
 from semalink_ops.archiving.reading import archived_events
 from semalink_ops.bootstrap import Core, Poker, open_core
+from semalink_ops.content_keeping import (
+    load_rules,
+    open_rule_book,
+    read_toml,
+    rule_counter,
+)
 from semalink_ops.dedicated_routes import load_dedicated_routes
 from semalink_ops.limiting import open_limiter
 from semalink_ops.observability.health import render_metrics
@@ -67,10 +72,10 @@ Application = Any
 @asynccontextmanager
 async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Application]:
     """Yield the customers' API."""
-    rules = load_rules(settings)
     async with (
         open_core(settings, "api", makes_work=True) as core,
         open_limiter(core) as limiter,
+        open_rule_book(core) as rule_book,
     ):
         key_ring = _key_ring(core)
         await core.bus.on_poke(KEY_REVOKED_SUBJECT, key_ring.forget_all)
@@ -85,12 +90,14 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 endpoints=PostgresEndpointReads(core.pool),
                 opt_outs=PostgresOptOuts(core.pool),
                 feed=PostgresFeedReads(core.pool),
+                sender_ids=PostgresSenderIdReads(core.pool),
                 webhooks=webhook_rules(settings),
                 key_ring=key_ring,
-                rules=lambda: rules,
+                rules=rule_book.rules,
                 key_pepper=_pepper(settings),
                 default_ttl=timedelta(seconds=settings.default_ttl_seconds),
                 limiter=limiter,
+                on_rule=rule_counter(core.metrics),
             )
         )
 
@@ -116,6 +123,9 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 endpoints=PostgresEndpointReads(core.pool),
                 opt_outs=PostgresOptOuts(core.pool),
                 orphans=PostgresOrphans(core.pool),
+                sender_ids=PostgresSenderIdReads(core.pool),
+                content_rules=PostgresContentRules(core.pool),
+                rules_of_file=load_rules(settings).blocklist.rules,
                 routes=_routes(core),
                 on_key_revoked=lambda _: revoked.poke(),
                 reconciliation=Reconciliation(
@@ -151,15 +161,6 @@ def _routes(core: Core) -> RouteReading:
     return RouteReading(PostgresRouteReads(core.pool), order=DEFAULT_ORDER, dedicated=dedicated)
 
 
-def load_rules(settings: Settings) -> Rules:
-    """Read the rate card and the blocklist; raises what they say is wrong with them."""
-    return Rules(
-        senders=frozenset(settings.shared_senders),
-        rate_card=RateCard.from_mapping(_read_toml(settings.rate_card_path)),
-        blocklist=Blocklist.from_mapping(_read_toml(settings.blocklist_path)),
-    )
-
-
 def webhook_rules(settings: Settings) -> WebhookRules:
     """Return what registering an endpoint of webhooks needs."""
     key = settings.webhook_key
@@ -176,7 +177,7 @@ def webhook_rules(settings: Settings) -> WebhookRules:
 
 def load_provider_rates(settings: Settings) -> ProviderRates:
     """Read what aggregators charge; raises what is wrong with it."""
-    return ProviderRates.from_mapping(_read_toml(settings.provider_rates_path))
+    return ProviderRates.from_mapping(read_toml(settings.provider_rates_path))
 
 
 def dlr_secrets(settings: Settings) -> Mapping[str, Sequence[str]]:
@@ -189,11 +190,6 @@ def dlr_secrets(settings: Settings) -> Mapping[str, Sequence[str]]:
     own = {each.name: each.dlr_secret for each in load_dedicated_routes(settings)}
     known = {name: secret for name, secret in secrets.items() if secret is not None} | own
     return {name: (secret.reveal(),) for name, secret in known.items()}
-
-
-def _read_toml(path: Path) -> Mapping[str, Any]:
-    with path.open("rb") as file:
-        return tomllib.load(file)
 
 
 def _pepper(settings: Settings) -> bytes:

@@ -151,6 +151,14 @@ SenderIds = Annotated[
     tuple[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 ._-]{1,15}$")], ...],
     _kind("sender ids with commas between", "SEMALINK,ALERTS", min_length=1),
 ]
+OptOutText = Annotated[
+    str,
+    _kind(
+        "one line of at most 60 letters of plain ASCII that says how to stop messages",
+        "STOP*456*9*5#",
+        pattern=r"^[ -_a-z{|}~]{1,60}$",
+    ),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     _kind("debug, info, warning or error", "info"),

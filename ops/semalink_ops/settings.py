@@ -22,6 +22,7 @@ from semalink_ops.setting_types import (
     LogLevel,
     Name,
     Networks,
+    OptOutText,
     Port,
     Ports,
     ProviderKey,
@@ -144,6 +145,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Sender ids that every account may use.
     shared_senders: SenderIds = ("SEMALINK",)
+    #: Further ones that every account may use, for promotional messages.
+    shared_promotional_senders: SenderIds = ()
+    #: Added to promotional messages that do not hold it.
+    opt_out_text: OptOutText = "STOP*456*9*5#"
+    #: When promotional messages may be sent, by country.
+    sending_windows_path: TomlPath = _PACKAGE / "sending_windows.toml"
     #: Prices by country and network.
     rate_card_path: TomlPath = _PACKAGE / "rate_card.toml"
     #: What aggregators charge us a segment, for reconciling with them.

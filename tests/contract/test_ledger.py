@@ -15,7 +15,6 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from semalink.application.accounts import (
-    ApproveSender,
     OpenAccount,
     RevokeApiKey,
     TopUp,
@@ -23,6 +22,7 @@ from semalink.application.accounts import (
 from semalink.application.delivery_reports import RecordReport
 from semalink.application.ledger import Answer, Idempotency, Ledger, LedgerUnavailable
 from semalink.application.ports import DeliveryReport, Receipt, ReportState
+from semalink.application.sender_ids import ApproveSender
 from semalink.application.sending import AcceptBatch, AcceptMessage, BatchOutcome
 from semalink.application.submission import Job, Policy, Ready, RecordReceipt, StartSubmission
 from semalink.domain.account import Kind, Tier

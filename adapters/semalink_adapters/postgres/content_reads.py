@@ -35,7 +35,8 @@ COUNT_WAITING = """
 SELECT count(*) FROM sender_ids WHERE account_id = %s AND state = 'requested'"""
 
 SELECT_RULES = """
-SELECT name, mode, phrases, words, reason, changed_by, changed_at FROM content_rules ORDER BY name"""
+SELECT name, mode, phrases, words, reason, changed_by, changed_at
+FROM content_rules ORDER BY name"""
 
 COUNT_MATCHES = """
 SELECT rule, mode, count(*) FROM content_rule_matches WHERE matched_at >= %s GROUP BY rule, mode"""
@@ -95,7 +96,7 @@ class PostgresContentRules(Queries):
     async def rule_records(self) -> Sequence[ManagedRule]:
         """Return the rules that operators manage, by name."""
         return [
-            ManagedRule(*row[:6], row[6].astimezone(UTC))
+            ManagedRule(row[0], row[1], row[2], row[3], row[4], row[5], row[6].astimezone(UTC))
             for row in await self._all(SELECT_RULES, None)
         ]
 

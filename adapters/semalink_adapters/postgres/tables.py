@@ -270,6 +270,8 @@ def _accepted(changes: RowChanges, event: Message.Created) -> None:
         event.sender,
         event.campaign_id,
     )
+    if event.shadow_rules:
+        changes.matches += shadow_matches(event)
 
 
 def _submitted(changes: RowChanges, event: message_steps.Submitted) -> None:

@@ -291,6 +291,12 @@ RATE_LEASE_FAILURES = Declared(
     Kind.COUNTER,
     "Leases that the database did not answer; the process then limits by itself for a second.",
 )
+CONTENT_RULE_MATCHES = Declared(
+    "semalink_content_rule_matches_total",
+    Kind.COUNTER,
+    "Messages that a content rule blocked or, in shadow mode, would have blocked.",
+    ("rule", "mode"),
+)
 
 TURNS_WAITING = Declared(
     "semalink_turns_waiting_messages",
@@ -356,6 +362,7 @@ DECLARED = (
     RATE_CHECKS,
     RATE_LEASE_SECONDS,
     RATE_LEASE_FAILURES,
+    CONTENT_RULE_MATCHES,
 )
 
 #: Read from the operating system by the client library, not declared to it.

@@ -30,49 +30,60 @@ def _applications() -> Mapping[str, Any]:
     # Nothing is asked of them but their description, so what they would work with is left out.
     absent: Any = cast("Any", None)
     edge = Edge(utc_now, lambda _: uuid7(), Health(checks={}, metrics=lambda: (b"", "")))
+    intake = IntakeDependencies(edge=edge, store=absent, secrets={})
     return {
-        "openapi.json": create_api(
-            ApiDependencies(
-                edge=edge,
-                reads=absent,
-                sending=absent,
-                ledger=absent,
-                months=absent,
-                deliveries=absent,
-                endpoints=absent,
-                opt_outs=absent,
-                feed=absent,
-                webhooks=absent,
-                key_ring=absent,
-                rules=absent,
-                key_pepper=b"",
-            )
-        ),
-        "openapi-admin.json": create_admin(
-            AdminDependencies(
-                edge=edge,
-                reads=absent,
-                history=absent,
-                ledger=absent,
-                key_ring=absent,
-                key_pepper=b"",
-                aggregators=DEFAULT_ORDER,
-                reconciliation=absent,
-                checkpoints=absent,
-                dead_letters=absent,
-                months=absent,
-                deliveries=absent,
-                endpoints=absent,
-                opt_outs=absent,
-                routes=absent,
-                orphans=absent,
-                on_key_revoked=absent,
-            )
-        ),
-        "openapi-intake.json": create_intake(
-            IntakeDependencies(edge=edge, store=absent, secrets={})
-        ),
+        "openapi.json": _api(edge, absent),
+        "openapi-admin.json": _admin(edge, absent),
+        "openapi-intake.json": create_intake(intake),
     }
+
+
+def _api(edge: Edge, absent: Any) -> Any:
+    return create_api(
+        ApiDependencies(
+            edge=edge,
+            reads=absent,
+            sending=absent,
+            ledger=absent,
+            months=absent,
+            deliveries=absent,
+            endpoints=absent,
+            opt_outs=absent,
+            feed=absent,
+            sender_ids=absent,
+            webhooks=absent,
+            key_ring=absent,
+            rules=absent,
+            key_pepper=b"",
+        )
+    )
+
+
+def _admin(edge: Edge, absent: Any) -> Any:
+    return create_admin(
+        AdminDependencies(
+            edge=edge,
+            reads=absent,
+            history=absent,
+            ledger=absent,
+            key_ring=absent,
+            key_pepper=b"",
+            aggregators=DEFAULT_ORDER,
+            reconciliation=absent,
+            checkpoints=absent,
+            dead_letters=absent,
+            months=absent,
+            deliveries=absent,
+            endpoints=absent,
+            opt_outs=absent,
+            routes=absent,
+            orphans=absent,
+            sender_ids=absent,
+            content_rules=absent,
+            rules_of_file=absent,
+            on_key_revoked=absent,
+        )
+    )
 
 
 def _document(app: Any) -> str:

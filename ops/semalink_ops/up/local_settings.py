@@ -11,6 +11,10 @@ from semalink_ops.up.ports import Ports
 HOST = "127.0.0.1"
 #: The sandbox answers in milliseconds: what has no report by then gets none.
 _UNKNOWN_AFTER_SECONDS = 60
+#: No balancer stands in front.
+_DRAIN_SECONDS = "0"
+#: For trying out what promotional messages must be like.
+_PROMOTIONAL_SENDER = "SEMAPROMO"
 
 #: What says that an aggregator is the real one.
 _CELCOM = variable("celcom_partner_id")
@@ -34,13 +38,13 @@ def local_settings(
     ours = {
         "host": HOST,
         "unknown_after_seconds": str(_UNKNOWN_AFTER_SECONDS),
-        # No balancer stands in front.
-        "drain_seconds": "0",
+        "drain_seconds": _DRAIN_SECONDS,
         "key_pepper": secrets.get("key_pepper"),
         "ledger_signing_key": _seed_from(secrets.get("ledger_signing_key")),
         "sandbox_dlr_secret": secrets.get("sandbox_dlr_secret"),
         "webhook_key": _seed_from(secrets.get("webhook_key")),
         "webhook_allow_private": "true",
+        "shared_promotional_senders": _PROMOTIONAL_SENDER,
     }
     if _CELCOM not in given:
         ours |= {

@@ -29,6 +29,8 @@ class Quickstart(msgspec.Struct, frozen=True, kw_only=True):
     admin_key: str
     platform_account_id: str
     sender: str
+    #: Messages under it are promotional.
+    promotional_sender: str | None
     database_url: str
     nats_url: str
     nats_monitor_url: str | None
@@ -55,6 +57,7 @@ def describe(
         admin_key=demo.operator.secret,
         platform_account_id=format_id(ACCOUNT_PREFIX, demo.platform_account_id),
         sender=settings.shared_senders[0],
+        promotional_sender=next(iter(settings.shared_promotional_senders), None),
         database_url=settings.database_url.reveal(),
         nats_url=settings.nats_url.reveal(),
         nats_monitor_url=next(iter(settings.nats_monitor_urls), None),

@@ -210,9 +210,7 @@ def _accept(books: Books, message_id: UUID, draft: Draft, cause: Cause) -> Messa
 
 
 def _refused(refusal: DomainError) -> ItemRefused:
-    earliest_at = (
-        refusal.earliest_send_at if isinstance(refusal, OutsideSendingWindow) else None
-    )
+    earliest_at = refusal.earliest_send_at if isinstance(refusal, OutsideSendingWindow) else None
     return ItemRefused(refusal.code, str(refusal), refusal.pointer, earliest_at)
 
 

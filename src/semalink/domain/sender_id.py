@@ -131,7 +131,7 @@ class SenderId(Aggregate):
             sender_id.reason = self.reason
 
     @classmethod
-    def request(  # noqa: PLR0913 - what a request says
+    def request(
         cls,
         account_id: UUID,
         sender: str,

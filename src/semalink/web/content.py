@@ -96,9 +96,7 @@ def rules_for(caller: Caller, rules: Rules) -> Rules:
         return rules
     promotional = rules.promotional
     if caller.promotional:
-        own = {
-            sender: text or rules.opt_out_text for sender, text in caller.promotional.items()
-        }
+        own = {sender: text or rules.opt_out_text for sender, text in caller.promotional.items()}
         promotional = {**promotional, **own}
     return Rules(
         EitherSenders(rules.senders, caller.senders),
@@ -124,9 +122,7 @@ def price_of(checked: CheckedContent, caller: Caller, rules: Rules) -> Price:
 
 def price_segments(checked: CheckedContent, segments: int, caller: Caller, rules: Rules) -> Price:
     """Return what so many segments are sold for where a checked content goes."""
-    return price_message(
-        rules.rate_card, caller.terms, checked.country, checked.network, segments
-    )
+    return price_message(rules.rate_card, caller.terms, checked.country, checked.network, segments)
 
 
 def check_message(asked: SendMessage, arrival: Arrival, deps: ApiDependencies) -> Checked:

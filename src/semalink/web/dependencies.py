@@ -110,6 +110,10 @@ class WebhookRules:
     why_unfit: Callable[[str], str | None]
 
 
+def _nothing(rule: str, mode: str) -> None:
+    """Note nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiDependencies:
     """What the customers' API needs."""
@@ -133,7 +137,7 @@ class ApiDependencies:
     default_ttl: timedelta = timedelta(hours=24)
     limiter: Limiter = UNLIMITED
     #: Told of each content rule that found fault with a message, and of the mode of the rule.
-    on_rule: Callable[[str, str], None] = lambda rule, mode: None
+    on_rule: Callable[[str, str], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

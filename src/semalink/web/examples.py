@@ -140,6 +140,10 @@ QUOTE = {
     "country": "KE",
     "network": "safaricom",
     "earliest_send_at": "2026-11-02T08:15:04.210000Z",
+    "sender_class": "transactional",
+    "opt_out_text": None,
+    "text_sent": "Karibu! We open at T\u0175r House on Sunday from eight to five, as every week.",
+    "lookalikes": None,
 }
 
 ACCOUNT: dict[str, Any] = {

@@ -9,6 +9,8 @@ from semalink.web.problem_type import ProblemType
 #: What the platform refuses for good reason, one for each DomainError.
 REFUSALS = (
     *CAMPAIGN_PROBLEMS,
+    *CONTENT_REFUSALS,
+    *OPT_OUT_PROBLEMS,
     ProblemType(
         "orphan_report_not_found",
         404,
@@ -290,8 +292,6 @@ REFUSALS = (
         "Payload is too large",
         "Republish with a payload that the queue takes.",
     ),
-    *OPT_OUT_PROBLEMS,
-    *CONTENT_REFUSALS,
 )
 
 PROBLEM_TYPES = {problem.code: problem for problem in (*REFUSALS, *EDGE_PROBLEMS)}

@@ -11,8 +11,8 @@ from litestar.types import ASGIApp
 
 from semalink.application.message_view import ReplacementView
 from semalink.domain.content_check import CheckedContent, Content, Rules, check, collect
-from semalink.domain.sender_id import SenderClass
 from semalink.domain.segments import ForcingCharacter, measure
+from semalink.domain.sender_id import SenderClass
 from semalink.web import examples
 from semalink.web.arrival import Arrival, arrival_of
 from semalink.web.body import read_json

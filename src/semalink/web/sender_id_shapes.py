@@ -31,10 +31,9 @@ SenderText = Annotated[
 Class = Literal["promotional", "transactional"]
 State = Literal["requested", "approved", "rejected", "withdrawn"]
 OptOutText = Annotated[
-    str | None,
+    Annotated[str, msgspec.Meta(max_length=OPT_OUT_TEXT_LENGTH_MAX)] | None,
     msgspec.Meta(
-        max_length=OPT_OUT_TEXT_LENGTH_MAX,
-        description="Added to promotional messages instead of the platform's text; null: that.",
+        description="Added to promotional messages instead of the platform's text; null: that."
     ),
 ]
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import structlog
 
-from semalink.application.accounts import ApproveSender
 from semalink.application.ledger import Answer, Books, LedgerUnavailable, Needs, PlainCommand
+from semalink.application.sender_ids import ApproveSender
 from semalink_adapters.postgres.group_commit import GroupCommit, RefusedByDatabase
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import create_engine
 from uuid_utils.compat import uuid7
 
 from semalink.application.accounts import (
-    ApproveSender,
     IssueApiKey,
     IssuedKey,
     PreferRoute,
@@ -21,6 +20,7 @@ from semalink.application.accounts import (
 )
 from semalink.application.ports import FailureClass, ReportState, SendFailed
 from semalink.application.reading import Caller, MessageFilter, ReadsUnavailable
+from semalink.application.sender_ids import ApproveSender
 from semalink.domain.ids import parse_id
 from semalink.projections.messages import MESSAGES
 from semalink.projections.runner import ProjectionRunner

@@ -68,7 +68,7 @@ async def test_repository_reads_a_version_of_the_past(desk: Any, datastore: Data
 
 def test_put_stores_events_and_numbers_them(desk: Any, settings: EventStore[Any]) -> None:
     account = Account.open(uuid7(), "Desk", Kind.AGENT, Tier.GROWTH, desk.cause())
-    account.approve_sender("DESK", desk.cause())
+    account.prefer_route("celcom", desk.cause())
 
     recordings = settings.put(account.collect_events())
 
@@ -77,7 +77,7 @@ def test_put_stores_events_and_numbers_them(desk: Any, settings: EventStore[Any]
     assert stored[0].name == "Desk"
     assert [event.TOPIC for event in settings.get(account.id)] == [
         "account.created.1",
-        "account.sender_approved.1",
+        "account.route_preferred.1",
     ]
 
 

@@ -6,7 +6,6 @@ from uuid import UUID
 import pytest
 
 from semalink.application.accounts import (
-    ApproveSender,
     IssueApiKey,
     IssuedKey,
     OpenAccount,
@@ -15,6 +14,7 @@ from semalink.application.accounts import (
     TopUp,
 )
 from semalink.application.ledger import Command
+from semalink.application.sender_ids import ApproveSender
 from semalink.domain.account import Account, Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.errors import AccountNotFound, ApiKeyNotFound, PaymentReferenceReused
@@ -73,14 +73,12 @@ def test_revoke_api_key_refuses_a_key_that_does_not_work(
         ledger.decide(RevokeApiKey(account_id, KEY.api_key_id, cause()))
 
 
-def test_approve_sender_and_prefer_route_are_kept(
+def test_prefer_route_is_kept(
     ledger: MemoryLedger, account_id: UUID, cause: Callable[..., Cause]
 ) -> None:
-    ledger.decide(ApproveSender(account_id, "SEMA", cause()))
     ledger.decide(PreferRoute(account_id, "africastalking", cause()))
 
     account = see(ledger, account_id)
-    assert account.senders == {"SEMA"}
     assert account.preferred_aggregator == "africastalking"
 
 

@@ -86,14 +86,18 @@ def test_revoke_key_refuses_a_key_that_does_not_work() -> None:
     assert account.collect_events() == []
 
 
-def test_approve_sender_counts_once() -> None:
+def test_sender_that_an_older_release_approved_is_still_known() -> None:
     account = opened()
 
-    account.approve_sender("SEMA", CAUSE)
-    account.approve_sender("SEMA", CAUSE)
+    account.trigger_event(
+        Account.SenderApproved,
+        timestamp=CAUSE.at,
+        actor=CAUSE.actor,
+        request_id=CAUSE.request_id,
+        sender="SEMA",
+    )
 
     assert account.senders == {"SEMA"}
-    assert names(account) == ["SenderApproved"]
 
 
 def test_prefer_route_counts_once_and_can_be_taken_back() -> None:
@@ -110,7 +114,6 @@ def test_prefer_route_counts_once_and_can_be_taken_back() -> None:
 def test_replay_comes_to_the_same_account() -> None:
     account = Account.open(ACCOUNT_ID, "Duka", Kind.DIRECT, Tier.GROWTH, CAUSE)
     issue(account)
-    account.approve_sender("SEMA", CAUSE)
     account.prefer_route("celcom", CAUSE)
     account.revoke_key(KEY_ID, CAUSE)
 

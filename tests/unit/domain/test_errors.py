@@ -1,10 +1,12 @@
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from semalink.domain import (
     campaign_errors,
+    content_errors,
     errors,
     opt_out_errors,
     report_errors,
@@ -37,6 +39,22 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.UnsupportedDestination("TZ"), "unsupported_destination", "/to"),
     (errors.UnsupportedDestination(""), "unsupported_destination", "/to"),
     (errors.UnknownSender("SEMA"), "unknown_sender", "/sender"),
+    (content_errors.SenderIdNotFound(), "sender_id_not_found", None),
+    (content_errors.ContentRuleNotFound(), "content_rule_not_found", None),
+    (
+        content_errors.SenderIdInOtherState("requested", "Approve it."),
+        "sender_id_in_other_state",
+        None,
+    ),
+    (content_errors.TooManySenderIds(20), "too_many_sender_ids", None),
+    (content_errors.TooManyContentRules(200), "too_many_content_rules", None),
+    (
+        content_errors.OutsideSendingWindow(
+            "OFFERS", "KE", datetime(2026, 11, 3, 5, 0, tzinfo=UTC)
+        ),
+        "outside_sending_window",
+        "/sender",
+    ),
     (errors.EmptyText(), "empty_text", "/text"),
     (errors.TextTooLong(segments=11, segments_max=10), "text_too_long", "/text"),
     (errors.ContentBlocked("lottery"), "content_blocked", "/text"),

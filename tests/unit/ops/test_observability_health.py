@@ -11,7 +11,7 @@ from semalink_ops.observability.health import serve_health
 from semalink_ops.observability.metrics import Metrics
 
 #: Those of every error of the APIs.
-MEMBERS = {field.name for field in msgspec.structs.fields(Problem)}
+MEMBERS = {field.name for field in msgspec.structs.fields(Problem) if field.required}
 
 
 async def all_well() -> dict[str, bool]:

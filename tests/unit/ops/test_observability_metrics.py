@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from semalink.application.bus import BusObserver, PublishState
+from semalink_ops.content_keeping import rule_counter
 from semalink_ops.observability.bus_observer import BusMetrics
 from semalink_ops.observability.declarations import DECLARED, OF_THE_PROCESS, reference_page
 from semalink_ops.observability.feed_metrics import FeedMetrics
@@ -29,7 +30,11 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 def test_registry_holds_exactly_what_is_declared(metrics: Metrics) -> None:
     FeedMetrics(metrics)
     LimitMetrics(metrics)
+<<<<<<< HEAD
     TurnMetrics(metrics)
+=======
+    rule_counter(metrics)
+>>>>>>> 663d420 (web: sender ids by request, content rules by operators, hours and opt-out text)
 
     exposed = {
         line.split()[2]

@@ -12,7 +12,6 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from semalink.application.accounts import (
-    ApproveSender,
     IssueApiKey,
     IssuedKey,
     OpenAccount,
@@ -23,6 +22,7 @@ from semalink.application.rate_limiting import RateLimiter
 from semalink.application.reconciliation import Reconciliation, Sent, Suspect
 from semalink.application.report_intake import ReportStoreUnavailable
 from semalink.application.route_reading import RouteReading
+from semalink.application.sender_ids import ApproveSender
 from semalink.application.sending import Sending
 from semalink.domain.account import Kind, Tier
 from semalink.domain.blocklist import Blocklist
@@ -45,6 +45,7 @@ from semalink.web.dependencies import (
 from semalink_adapters.memory import MemoryReads
 from semalink_adapters.memory_buckets import MemoryBuckets
 from semalink_adapters.memory_checkpoints import MemoryCheckpoints
+from semalink_adapters.memory_content import MemoryContentRules, MemorySenderIdReads
 from semalink_adapters.memory_dead_letters import MemoryDeadLetters
 from semalink_adapters.memory_endpoints import MemoryEndpoints, MemoryFeed
 from semalink_adapters.memory_history import MemoryHistory
@@ -199,6 +200,10 @@ class Platform:
         self.endpoints = MemoryEndpoints(self.ledger, self.clock)
         self.opt_outs = MemoryOptOuts(self.ledger)
         self.feed = MemoryFeed(self.ledger)
+        self.content_rules = MemoryContentRules(self.ledger)
+        #: What a process that looks in time would hold contents to.
+        self.rules = RULES
+        self.found: list[tuple[str, str]] = []
         #: None plays a platform without a key to seal secrets with.
         self.secrets: SealedSecrets | None = SealedSecrets(bytes(32))
         self.history = MemoryHistory(self.ledger, self.clock)
@@ -271,9 +276,11 @@ class Platform:
                 endpoints=self.endpoints,
                 opt_outs=self.opt_outs,
                 feed=self.feed,
+                sender_ids=MemorySenderIdReads(self.ledger),
                 webhooks=WebhookRules(self.secrets, why_unfit),
                 key_ring=self.key_ring,
-                rules=lambda: RULES,
+                rules=lambda: self.rules,
+                on_rule=lambda rule, mode: self.found.append((rule, mode)),
                 key_pepper=PEPPER,
                 limiter=RateLimiter(self.buckets, self.clock.nanos, self.limit_observer),
             )
@@ -302,6 +309,9 @@ class Platform:
                     dedicated=("celcom-acme",),
                 ),
                 orphans=self.shelf,
+                sender_ids=MemorySenderIdReads(self.ledger),
+                content_rules=self.content_rules,
+                rules_of_file=RULES.blocklist.rules,
                 on_key_revoked=self._revoke,
             )
         )

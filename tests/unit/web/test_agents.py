@@ -5,9 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from semalink.application.accounts import ApproveSender, OpenAccount, TopUp
+from semalink.application.accounts import OpenAccount, TopUp
 from semalink.application.delivery_reports import RecordReport
 from semalink.application.ports import DeliveryReport, Receipt, ReportState
+from semalink.application.sender_ids import ApproveSender
 from semalink.application.submission import Job, Policy, RecordReceipt, StartSubmission
 from semalink.application.terms import SetPriceList
 from semalink.domain.account import Kind, Tier

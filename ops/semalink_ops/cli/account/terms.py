@@ -14,13 +14,13 @@ from semalink.domain.ids import ACCOUNT_PREFIX, parse_id
 from semalink.domain.money import format_credits, parse_credits
 from semalink.domain.price_list import InvalidPriceList, PriceList
 from semalink.domain.refunds import REFUNDABLE
-from semalink_ops.asgi import load_rules
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.credits_type import Credits, credits_or_dash
 from semalink_ops.cli.database import Database, run_on_database
 from semalink_ops.cli.failures import fail
 from semalink_ops.cli.output import json_option, say, show_facts, show_json, show_table
 from semalink_ops.cli.settings_source import data_dir_option
+from semalink_ops.content_keeping import load_rules
 
 _NONE = "none"
 _OURS = "platform"

@@ -258,7 +258,7 @@ class RuleDesk:
         self._of_file = deps.rules_of_file
         self._cursors = PlaceCursors(deps.key_pepper)
 
-    async def list(self, request: Request[Any, Any, Any]) -> ASGIApp:
+    async def list_all(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with every rule."""
         query = read_query(request, RuleQuery)
         items = [
@@ -364,7 +364,7 @@ def content_rule_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:
     """Return the routes of content rules."""
     desk = RuleDesk(deps)
     return [
-        route(LIST, desk.list),
+        route(LIST, desk.list_all),
         route(READ_ONE, desk.read),
         route(SET, desk.set),
         route(REMOVE, desk.remove),
