@@ -30,11 +30,8 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 def test_registry_holds_exactly_what_is_declared(metrics: Metrics) -> None:
     FeedMetrics(metrics)
     LimitMetrics(metrics)
-<<<<<<< HEAD
     TurnMetrics(metrics)
-=======
     rule_counter(metrics)
->>>>>>> 663d420 (web: sender ids by request, content rules by operators, hours and opt-out text)
 
     exposed = {
         line.split()[2]
