@@ -185,6 +185,7 @@ def _fits(message: Message, wanted: MessageFilter) -> bool:
         (wanted.to, asked.to),
         (wanted.sender, asked.sender),
         (wanted.lane, asked.lane),
+        (wanted.campaign_id, asked.campaign_id),
     )
     accepted_at = message.created_on
     return (

@@ -29,6 +29,7 @@ from semalink.web.dependencies import (
     WebhookRules,
 )
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
+from semalink_adapters.postgres.campaign_results import PostgresCampaignResults
 from semalink_adapters.postgres.checkpoints import PostgresCheckpoints
 from semalink_adapters.postgres.content_reads import (
     PostgresContentRules,
@@ -91,6 +92,7 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 opt_outs=PostgresOptOuts(core.pool),
                 feed=PostgresFeedReads(core.pool),
                 sender_ids=PostgresSenderIdReads(core.pool),
+                campaign_results=PostgresCampaignResults(core.pool),
                 webhooks=webhook_rules(settings),
                 key_ring=key_ring,
                 rules=rule_book.rules,

@@ -171,10 +171,11 @@ class PostgresReads(PostgresCreditReads):
             "recipient": wanted.to,
             "sender": wanted.sender,
             "lane": wanted.lane,
+            "campaign_id": wanted.campaign_id,
         }
         conditions += [
             f"{name} = %({name})s"
-            for name in ("status", "recipient", "sender", "lane")
+            for name in ("status", "recipient", "sender", "lane", "campaign_id")
             if parameters[name] is not None
         ]
         for condition, value in (

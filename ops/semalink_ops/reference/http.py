@@ -50,6 +50,7 @@ def _api(edge: Edge, absent: Any) -> Any:
             endpoints=absent,
             opt_outs=absent,
             feed=absent,
+            campaign_results=absent,
             sender_ids=absent,
             webhooks=absent,
             key_ring=absent,

@@ -107,6 +107,7 @@ class MessageFilter:
     to: str | None = None
     sender: str | None = None
     lane: str | None = None
+    campaign_id: UUID | None = None
     accepted_from: datetime | None = None
     accepted_before: datetime | None = None
 

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
+from semalink.application.csv_cells import text_cell
 from semalink.application.statements import Position, Statement, decode_statement
 from semalink.domain.calendar import BUSINESS_TIME
 from semalink.domain.money import format_credits
@@ -16,9 +17,6 @@ _CSV_COLUMNS = (
     "section", "day", "kind", "version", "count", "amount_micros", "account_id",
     "cost_micros", "margin_micros", "reference", "reason",
 )  # fmt: skip
-
-#: A spreadsheet would take a cell that begins so for a formula.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 _STYLE = (
     "body{font:11pt/1.4 sans-serif;margin:2em auto;max-width:60em;padding:0 1em}"
@@ -92,8 +90,8 @@ def _csv_rows(statement: Statement) -> Iterator[dict[str, object]]:
             "version": one.version,
             "count": 1,
             "amount_micros": one.amount_micros,
-            "reference": _cell(one.reference),
-            "reason": _cell(one.reason),
+            "reference": text_cell(one.reference),
+            "reason": text_cell(one.reason),
         }
     for day in statement.days:
         yield {
@@ -136,10 +134,6 @@ def _csv_position(section: str, position: Position) -> Iterator[dict[str, object
             "version": position.version,
             "amount_micros": amount_micros,
         }
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def _sections(statement: Statement) -> Iterator[str]:

@@ -153,6 +153,11 @@ FAILURES: Mapping[str, FailureWords] = MappingProxyType(
             Fixer.PLATFORM,
             retryable=True,
         ),
+        "campaign_cancelled": FailureWords(
+            "The campaign was cancelled before the message was sent.",
+            Fixer.CUSTOMER,
+            retryable=False,
+        ),
         "outcome_unknown": FailureWords(
             "The provider gave no readable answer: the message was sent or it was not.",
             Fixer.NOBODY,

@@ -28,6 +28,7 @@ from semalink.web.admin.webhook_endpoints import any_endpoint_routes
 from semalink.web.admin.webhooks import any_webhook_routes
 from semalink.web.balance import balance_routes
 from semalink.web.batch import batch_routes
+from semalink.web.campaign_results import campaign_result_routes
 from semalink.web.customers import customer_routes
 from semalink.web.dependencies import AdminDependencies, ApiDependencies, IntakeDependencies
 from semalink.web.edge_app import EdgeApp
@@ -59,6 +60,7 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *batch_routes(deps),
         *reading_routes(deps),
         *explaining_routes(deps),
+        *campaign_result_routes(deps),
         *quote_routes(deps),
         *sender_id_routes(deps),
         *balance_routes(deps),

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from semalink.application.campaign_results import CampaignResultReads
 from semalink.application.checkpoint_reading import Checkpoints
 from semalink.application.content_reading import ContentRuleReads, SenderIdReads
 from semalink.application.dead_letter_reading import DeadLetters
@@ -128,6 +129,7 @@ class ApiDependencies:
     opt_outs: OptOutReads
     feed: FeedReads
     sender_ids: SenderIdReads
+    campaign_results: CampaignResultReads
     webhooks: WebhookRules
     key_ring: KeyRing
     #: The rules of now; their senders are those that every account may use.

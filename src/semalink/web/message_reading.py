@@ -10,9 +10,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from semalink.application.message_view import MessageView, encode_view
-from semalink.application.reading import Caller, EventView, MessageFilter
+from semalink.application.reading import Caller, EventView, MessageFilter, Reads
 from semalink.domain.errors import MessageNotFound
-from semalink.domain.ids import MESSAGE_PREFIX, parse_id
+from semalink.domain.ids import CAMPAIGN_PREFIX, MESSAGE_PREFIX, parse_id
 from semalink.domain.phone_number import parse as parse_number
 from semalink.web import examples
 from semalink.web.arrival import arrival_of
@@ -60,8 +60,17 @@ class MessageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     sender: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\u0000]*$")] | None = None
     lane: Literal["priority", "normal"] | None = None
+    campaign_id: Annotated[str, msgspec.Meta(pattern=r"^cmp_[0-9a-f]{32}$")] | None = None
     accepted_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     accepted_before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
+
+
+class CampaignMessageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which messages of a campaign are listed."""
+
+    status: StatusName | None = None
     cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
 
@@ -83,6 +92,7 @@ LIST = Operation(
         "to": "Only messages to this number, best written in E.164 with %2B for the plus sign.",
         "sender": "Only messages under this sender id.",
         "lane": "Only messages of this lane.",
+        "campaign_id": "Only messages of this campaign.",
         "accepted_from": "Only messages accepted at this time or later, RFC 3339.",
         "accepted_before": "Only messages accepted before this time, RFC 3339.",
         "cursor": "The next_cursor of the page before, with the same filters.",
@@ -127,12 +137,38 @@ READ_EVENTS = Operation(
 )
 
 
+class MessagePages:
+    """Answers with pages of messages."""
+
+    def __init__(self, reads: Reads, pepper: bytes) -> None:
+        self._reads = reads
+        self._cursors = Cursors(pepper)
+
+    async def page(
+        self,
+        path: str,
+        account_id: UUID,
+        wanted: MessageFilter,
+        query: MessageQuery | CampaignMessageQuery,
+    ) -> Reply:
+        """Answer with the page that a query asks for."""
+        filters = f"{account_id}:{wanted}"
+        before = self._cursors.read(query.cursor, filters)
+        found = await self._reads.messages(account_id, wanted, before=before, limit=query.limit + 1)
+        page = list(found[: query.limit])
+        if len(found) <= query.limit:
+            return Reply(200, msgspec.json.encode(Messages(page, None)))
+        cursor = self._cursors.write(message_uuid(page[-1].id), filters)
+        link = next_link(path, query, cursor)
+        return Reply(200, msgspec.json.encode(Messages(page, cursor)), [link])
+
+
 class MessageReader:
     """Answers with messages of the caller's account and mode."""
 
     def __init__(self, deps: ApiDependencies) -> None:
         self._reads = deps.reads
-        self._cursors = Cursors(deps.key_pepper)
+        self._pages = MessagePages(deps.reads, deps.key_pepper)
 
     async def read(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with one message."""
@@ -151,18 +187,7 @@ class MessageReader:
         """Answer with a page of messages."""
         query = read_query(request, MessageQuery)
         caller = arrival_of(request.scope).caller
-        wanted = _filter(query, caller)
-        filters = f"{caller.account_id}:{wanted}"
-        before = self._cursors.read(query.cursor, filters)
-        found = await self._reads.messages(
-            caller.account_id, wanted, before=before, limit=query.limit + 1
-        )
-        page = list(found[: query.limit])
-        if len(found) <= query.limit:
-            return Reply(200, msgspec.json.encode(Messages(page, None)))
-        cursor = self._cursors.write(message_uuid(page[-1].id), filters)
-        link = next_link(LIST.path, query, cursor)
-        return Reply(200, msgspec.json.encode(Messages(page, cursor)), [link])
+        return await self._pages.page(LIST.path, caller.account_id, _filter(query, caller), query)
 
     async def _message(self, request: Request[Any, Any, Any]) -> MessageView:
         caller = arrival_of(request.scope).caller
@@ -192,12 +217,14 @@ def reading_routes(deps: ApiDependencies) -> list[HTTPRouteHandler]:
 
 
 def _filter(query: MessageQuery, caller: Caller) -> MessageFilter:
+    campaign = query.campaign_id
     return MessageFilter(
         mode=caller.mode,
         status=query.status,
         to=None if query.to is None else parse_number(query.to).e164,
         sender=query.sender,
         lane=query.lane,
+        campaign_id=None if campaign is None else parse_id(CAMPAIGN_PREFIX, campaign),
         accepted_from=query.accepted_from,
         accepted_before=query.accepted_before,
     )

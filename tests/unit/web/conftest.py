@@ -44,6 +44,7 @@ from semalink.web.dependencies import (
 )
 from semalink_adapters.memory import MemoryReads
 from semalink_adapters.memory_buckets import MemoryBuckets
+from semalink_adapters.memory_campaign_results import MemoryCampaignResults
 from semalink_adapters.memory_checkpoints import MemoryCheckpoints
 from semalink_adapters.memory_content import MemoryContentRules, MemorySenderIdReads
 from semalink_adapters.memory_dead_letters import MemoryDeadLetters
@@ -204,6 +205,7 @@ class Platform:
         #: What a process that looks in time would hold contents to.
         self.rules = RULES
         self.found: list[tuple[str, str]] = []
+        self.campaign_results = MemoryCampaignResults()
         #: None plays a platform without a key to seal secrets with.
         self.secrets: SealedSecrets | None = SealedSecrets(bytes(32))
         self.history = MemoryHistory(self.ledger, self.clock)
@@ -277,6 +279,7 @@ class Platform:
                 opt_outs=self.opt_outs,
                 feed=self.feed,
                 sender_ids=MemorySenderIdReads(self.ledger),
+                campaign_results=self.campaign_results,
                 webhooks=WebhookRules(self.secrets, why_unfit),
                 key_ring=self.key_ring,
                 rules=lambda: self.rules,
