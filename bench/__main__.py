@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from bench import (
+    archive,
     end_to_end,
     export,
     failover,
@@ -149,6 +150,7 @@ ALONE: dict[str, Callable[..., None]] = {
     "proof": proof.measure,
     "projections": projections.measure,
     "feed": feed.measure,
+    "archive": archive.measure,
     "end-to-end": end_to_end.measure,
     "priority": priority.measure,
     "fair-share": fair_share.measure,
