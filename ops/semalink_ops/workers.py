@@ -23,10 +23,12 @@ from semalink_adapters.jetstream.streams import DLR_INBOUND, SMS_NORMAL, SMS_PRI
 from semalink_adapters.postgres.housekeeping import keep_house
 from semalink_adapters.postgres.reports import PostgresReports
 from semalink_adapters.postgres.routes import PostgresRoutes
+from semalink_ops.archiving.standing import read_standing
 from semalink_ops.bootstrap import Core, open_aggregators
 from semalink_ops.checkpointing import sign_checkpoints
 from semalink_ops.dead_letter_keeping import keep_dead_letters
 from semalink_ops.ledger_keeping import keep_credits
+from semalink_ops.observability.archive_metrics import ArchiveMetrics
 from semalink_ops.observability.step_log import LoggedLedger
 from semalink_ops.preferences import CachedWishes
 from semalink_ops.provider_balances import note_balances
@@ -247,11 +249,13 @@ async def run_relay(core: Core, stop: asyncio.Event) -> None:
 
 async def _keep_house(core: Core, stop: asyncio.Event) -> None:
     pause_seconds = 0.0
+    archive = ArchiveMetrics(core.metrics)
     while not await wait_for_stop(stop, pause_seconds):
         try:
             made, dropped = await asyncio.to_thread(
                 keep_house, core.settings.database_url.reveal(), utc_now()
             )
+            archive.seen(await asyncio.to_thread(read_standing, core.settings, utc_now()))
         except psycopg.OperationalError:
             _log.warning("housekeeping_postponed")
             pause_seconds = RETRY_SECONDS * 20

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from semalink_ops.observability.declarations import DECLARED, Kind
+from semalink_ops.observability.declarations import DECLARED
+from semalink_ops.observability.declared import Kind
 
 _METRIC = re.compile(r"\b(?:semalink|http_server)_[a-z_]+")
 _SERIES = ("_bucket", "_count", "_sum")

@@ -1,27 +1,7 @@
 """Every metric, declared once: its name, kind, labels and meaning."""
 
-from dataclasses import dataclass
-from enum import StrEnum
-
-
-class Kind(StrEnum):
-    """What a metric can do."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """One metric; the values of each label are few and known beforehand."""
-
-    name: str
-    kind: Kind
-    meaning: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-
+from semalink_ops.observability.archive_declarations import ARCHIVE
+from semalink_ops.observability.declared import Declared, Kind
 
 _REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)
 _PROVIDER_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
@@ -363,6 +343,7 @@ DECLARED = (
     RATE_LEASE_SECONDS,
     RATE_LEASE_FAILURES,
     CONTENT_RULE_MATCHES,
+    *ARCHIVE,
 )
 
 #: Read from the operating system by the client library, not declared to it.

@@ -3,7 +3,7 @@
 from prometheus_client import Counter
 
 from semalink_ops.observability import declarations as declared
-from semalink_ops.observability.declarations import Declared
+from semalink_ops.observability.declared import Declared
 from semalink_ops.observability.metrics import Metrics
 
 #: The label of its lag, beside those of the read models.

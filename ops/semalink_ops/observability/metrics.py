@@ -11,7 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from semalink.domain.routing import Board
 from semalink_ops.observability import declarations as declared
-from semalink_ops.observability.declarations import Declared
+from semalink_ops.observability.declared import Declared
 from semalink_ops.observability.webhook_metrics import WebhookMetrics
 
 _LOOP_INTERVAL_SECONDS = 0.5

@@ -4,7 +4,7 @@ from prometheus_client import Gauge
 
 from semalink.application.sharing_out import Shares
 from semalink_ops.observability import declarations as declared
-from semalink_ops.observability.declarations import Declared
+from semalink_ops.observability.declared import Declared
 from semalink_ops.observability.metrics import Metrics
 
 

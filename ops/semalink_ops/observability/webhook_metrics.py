@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from semalink_ops.observability import declarations as declared
-from semalink_ops.observability.declarations import Declared
+from semalink_ops.observability.declared import Declared
 
 
 class WebhookMetrics:

@@ -8,6 +8,7 @@ from prometheus_client.exposition import generate_latest
 
 from semalink.application.bus import BusObserver, PublishState
 from semalink_ops.content_keeping import rule_counter
+from semalink_ops.observability.archive_metrics import ArchiveMetrics
 from semalink_ops.observability.bus_observer import BusMetrics
 from semalink_ops.observability.declarations import DECLARED, OF_THE_PROCESS, reference_page
 from semalink_ops.observability.feed_metrics import FeedMetrics
@@ -29,6 +30,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_registry_holds_exactly_what_is_declared(metrics: Metrics) -> None:
     FeedMetrics(metrics)
+    ArchiveMetrics(metrics)
     LimitMetrics(metrics)
     TurnMetrics(metrics)
     rule_counter(metrics)
