@@ -1,4 +1,4 @@
-"""Two lanes in one process: the normal one gives way while the priority one is busy."""
+"""Lanes of one process: normal gives way while priority is busy, and bulk while either is."""
 
 import asyncio
 from typing import Protocol
@@ -31,9 +31,9 @@ OPEN_LANE: Lane = _OpenLane()
 
 
 class PriorityGate:
-    """Shared by two loops; ``priority`` and ``normal`` are their lanes.
+    """Shared by the loops; ``priority``, ``normal`` and ``bulk`` are their lanes.
 
-    The wait of the normal lane is bounded, so that it never starves.
+    The waits of normal and bulk are bounded, so that they never starve.
     """
 
     def __init__(self, patience_seconds: float = _PATIENCE_SECONDS) -> None:
@@ -41,7 +41,11 @@ class PriorityGate:
         # Shut until the priority lane has looked for the first time.
         self._calm = asyncio.Event()
         self.priority: Lane = _PriorityLane(self._calm)
-        self.normal: Lane = _NormalLane(self._calm, patience_seconds)
+        # Open, because a worker need not serve the normal lane.
+        self._normal_calm = asyncio.Event()
+        self._normal_calm.set()
+        self.normal: Lane = _NormalLane(self._calm, self._normal_calm, patience_seconds)
+        self.bulk: Lane = _BulkLane((self._calm, self._normal_calm), patience_seconds)
 
 
 class _PriorityLane:
@@ -59,19 +63,40 @@ class _PriorityLane:
 
 
 class _NormalLane:
-    def __init__(self, calm: asyncio.Event, patience_seconds: float) -> None:
+    def __init__(
+        self, calm: asyncio.Event, own_calm: asyncio.Event, patience_seconds: float
+    ) -> None:
         self._calm = calm
+        self._own_calm = own_calm
         self._patience_seconds = patience_seconds
 
     async def wait_for_turn(self) -> None:
-        if self._calm.is_set():
-            return
-        try:
-            async with asyncio.timeout(self._patience_seconds):
-                await self._calm.wait()
-        except TimeoutError:
-            # Waited long enough: a busy priority lane may slow this one, not stop it.
-            return
+        await _wait_for((self._calm,), self._patience_seconds)
 
     def fetched(self, *, full: bool) -> None:
+        if full:
+            self._own_calm.clear()
+        else:
+            self._own_calm.set()
+
+
+class _BulkLane:
+    def __init__(self, calms: tuple[asyncio.Event, ...], patience_seconds: float) -> None:
+        self._calms = calms
+        self._patience_seconds = patience_seconds
+
+    async def wait_for_turn(self) -> None:
+        await _wait_for(self._calms, self._patience_seconds)
+
+    def fetched(self, *, full: bool) -> None:
+        return
+
+
+async def _wait_for(calms: tuple[asyncio.Event, ...], patience_seconds: float) -> None:
+    """Wait until all are calm, within a bound: busy lanes may slow this one, not stop it."""
+    try:
+        async with asyncio.timeout(patience_seconds):
+            for calm in calms:
+                await calm.wait()
+    except TimeoutError:
         return

@@ -121,6 +121,15 @@ def _declare_consumer(consumed: Consumed) -> dict[str, Any]:
 
 SMS_PRIORITY = Queue("sms.priority", "SMS_PRIORITY", "sms.priority", 1 * _GIB)
 SMS_NORMAL = Queue("sms.normal", "SMS_NORMAL", "sms.normal", 8 * _GIB)
+# Bundles of messages of campaigns, which never stand before a single one.
+SMS_BULK = Queue(
+    "sms.bulk",
+    "SMS_BULK",
+    "sms.bulk",
+    1 * _GIB,
+    # Two rounds over the network and four commits of a hundred messages.
+    ack_wait_seconds=60,
+)
 SMS_CONTENT = Queue("sms.content", "SMS_CONTENT", "sms.content", 2 * _GIB)
 DLR_INBOUND = Queue(
     "dlr.inbound",
@@ -152,6 +161,7 @@ WEBHOOKS_OUTBOUND = Queue(
 QUEUES = (
     SMS_PRIORITY,
     SMS_NORMAL,
+    SMS_BULK,
     SMS_CONTENT,
     DLR_INBOUND,
     CONTACTS_VALIDATE,

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from semalink.application.campaign_sending import PIECE_SIZE
 from semalink.domain.campaign import Campaign
 
 #: SQL and its parameters.
@@ -36,6 +37,18 @@ WHERE campaign_id = %s"""
 
 SCHEDULE = """
 UPDATE campaigns SET state = %s, start_at = %s, changed_at = %s WHERE campaign_id = %s"""
+
+# The pieces are numbered by their first place, and one without recipients is soon done.
+ADD_PIECES = """
+INSERT INTO tasks (task_id, queue, kind, account_id, payload)
+SELECT gen_random_uuid(), 'sms.content', 'accept_piece', c.account_id,
+    jsonb_build_object('campaign_id', c.campaign_id, 'first', first, 'size', %s::int)
+FROM campaigns AS c CROSS JOIN generate_series(
+    0, (SELECT max(place) FROM campaign_recipients WHERE campaign_id = %s), %s) AS first
+WHERE c.campaign_id = %s"""
+
+# Delivered when the change is committed, and only then.
+WAKE = "SELECT pg_notify('semalink_campaigns', '')"
 
 START = """
 UPDATE campaigns SET state = 'sending', message_count = %s, reserved_micros = %s, started_at = %s,
@@ -89,7 +102,8 @@ def _sent_back(event: Campaign.SentBack) -> Sequence[Statement]:
 
 
 def _scheduled(event: Campaign.Scheduled) -> Sequence[Statement]:
-    return [(SCHEDULE, ("scheduled", event.start_at, event.timestamp, event.originator_id))]
+    parameters = ("scheduled", event.start_at, event.timestamp, event.originator_id)
+    return [(SCHEDULE, parameters), (WAKE, ())]
 
 
 def _approval_requested(event: Campaign.ApprovalRequested) -> Sequence[Statement]:
@@ -105,12 +119,14 @@ def _started(event: Campaign.Started) -> Sequence[Statement]:
         event.timestamp,
         event.originator_id,
     )
-    return [(START, parameters)]
+    campaign_id = event.originator_id
+    pieces = (PIECE_SIZE, campaign_id, PIECE_SIZE, campaign_id)
+    return [(START, parameters), (ADD_PIECES, pieces), (WAKE, ())]
 
 
 def _moved(state: str) -> Callable[[Any], Sequence[Statement]]:
     def move(event: Any) -> Sequence[Statement]:
-        return [(MOVE, (state, event.timestamp, event.originator_id))]
+        return [(MOVE, (state, event.timestamp, event.originator_id)), (WAKE, ())]
 
     return move
 

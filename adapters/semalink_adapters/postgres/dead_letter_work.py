@@ -58,7 +58,8 @@ ORDER BY d.dead_letter_id LIMIT %s"""
 
 # Parked by whoever gave it up, and nothing that an operator could see or has decided about.
 SELECT_UNSEEN = """
-SELECT p.message_id, p.account_id, p.billing_account_id, p.lane, p.round, p.queued_at
+SELECT p.message_id, p.account_id, p.billing_account_id, p.campaign_id,
+       CASE WHEN p.lane = 'bulk' THEN 'normal' ELSE p.lane END, p.round, p.queued_at
 FROM pending_submissions AS p
 WHERE p.state = 'parked' AND NOT EXISTS (
     SELECT FROM dead_letters AS d
@@ -159,7 +160,7 @@ class DeadLetterWork:
     async def unseen(self, limit: int) -> Sequence[Parked]:
         """Return messages that were given up and of which there is no dead letter."""
         rows = await self._all(SELECT_UNSEEN, (limit,))
-        return [Parked(Job(*row[:3]), *row[3:]) for row in rows]
+        return [Parked(Job(*row[:4]), *row[4:]) for row in rows]
 
     async def arriving(self, limit: int) -> Sequence[Burial]:
         """Return what is stored and of which no event is recorded, so that nobody sees it."""

@@ -56,7 +56,7 @@ _JOB_COLUMNS = "message_id, account_id, billing_account_id, campaign_id, lane, r
 
 DUE_JOBS = f"""
 SELECT {_JOB_COLUMNS} FROM pending_submissions
-WHERE state = 'postponed' AND due_at <= now() ORDER BY due_at LIMIT %s"""  # noqa: S608
+WHERE state = 'postponed' AND due_at <= now() AND lane <> 'bulk' ORDER BY due_at LIMIT %s"""  # noqa: S608
 
 # A worker may have put a message off again before this is written: that one stays put off.
 REQUEUED = """

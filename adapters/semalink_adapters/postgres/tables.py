@@ -68,7 +68,10 @@ INSERT_PENDING = """
 INSERT INTO pending_submissions (
     message_id, account_id, billing_account_id, lane, expires_at, recipient, sender, campaign_id,
     state)
-SELECT *, CASE WHEN campaign_id IS NULL THEN 'queued' ELSE 'held' END
+SELECT message_id, account_id, billing_account_id,
+    CASE WHEN campaign_id IS NULL THEN lane ELSE 'bulk' END,
+    expires_at, recipient, sender, campaign_id,
+    CASE WHEN campaign_id IS NULL THEN 'queued' ELSE 'held' END
 FROM unnest(
     %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::timestamptz[], %b::text[], %b::text[],
     %b::uuid[])

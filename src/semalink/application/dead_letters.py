@@ -15,7 +15,7 @@ from semalink.domain.cause import Cause
 from semalink.domain.dead_letter import DeadLetter
 from semalink.domain.dead_letter_job import DeadLetterJob
 from semalink.domain.errors import DeadLetterJobNotFound, DeadLetterNotFound
-from semalink.domain.ids import MESSAGE_PREFIX, format_id
+from semalink.domain.ids import CAMPAIGN_PREFIX, MESSAGE_PREFIX, format_id
 
 REPORT_PREFIX = "rpt_"
 WEBHOOK_DELIVERY_PREFIX = "whk_"
@@ -25,6 +25,7 @@ _ABOUT: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "sms.priority": ("message_id", MESSAGE_PREFIX),
         "sms.normal": ("message_id", MESSAGE_PREFIX),
+        "sms.bulk": ("campaign_id", CAMPAIGN_PREFIX),
         CONTENT_QUEUE: ("task_id", TASK_PREFIX),
         CONTACTS_QUEUE: ("task_id", TASK_PREFIX),
         "dlr.inbound": ("report_id", REPORT_PREFIX),

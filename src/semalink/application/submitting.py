@@ -5,20 +5,13 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception_type,
-    stop_after_delay,
-    wait_random_exponential,
-)
-
-from semalink.application.bus import NotReady
 from semalink.application.choosing import MayProbe
-from semalink.application.ledger import Answer, Command, Ledger, LedgerUnavailable
+from semalink.application.ledger import Command, Ledger, LedgerUnavailable
 from semalink.application.opt_outs import RecordOptOuts, RejectUnwanted
 from semalink.application.ports import Aggregator, FailureClass, OutcomeUnknown, Receipt, SendFailed
+from semalink.application.recording import RECORD_SECONDS_MAX, Recorder
 from semalink.application.route_watch import Call, RouteWatch
 from semalink.application.submission import (
     ExpireInQueue,
@@ -56,9 +49,6 @@ HAND_OVERS_MAX = 4
 
 #: Shorter than the lease, after which another worker takes the answer for lost.
 SUBMIT_SECONDS_MAX = 17.0
-
-#: How long an outcome is held in memory while the database is away.
-RECORD_SECONDS_MAX = 120.0
 
 #: Calls that are waited for beside the work, because their route is out of use.
 BESIDE_MAX = 32
@@ -107,14 +97,13 @@ class Submitter:
         submit_seconds_max: float = SUBMIT_SECONDS_MAX,
         beside_max: int = BESIDE_MAX,
     ) -> None:
-        self._ledger = ledger
+        self._recorder = Recorder(ledger, now, seconds_max=record_seconds_max)
         self._aggregators = aggregators
         self._watch = watch
         self._policy = policy
         self._now = now
         self._new_request_id = new_request_id
         self._observer = observer
-        self._record_seconds_max = record_seconds_max
         self._submit_seconds_max = submit_seconds_max
         self._beside_max = beside_max
         self._beside: set[asyncio.Task[Wait | None]] = set()
@@ -204,10 +193,10 @@ class Submitter:
             # Cut off by us, which says nothing of the route.
             self._watch.forget(call)
             raise
-        spoken = _says_of_route(outcome)
+        spoken = says_of_route(outcome)
         self._watch.end(call, spoken)
         seconds = (self._now() - started_at).total_seconds()
-        self._observer.submitted(ready.aggregator, seconds, _result_of(outcome))
+        self._observer.submitted(ready.aggregator, seconds, result_of(outcome))
         if isinstance(outcome, SendFailed) and outcome.failure is FailureClass.OPTED_OUT:
             # First, because whoever repeats the submission must not repeat the message.
             await self._record(self._opt_out(work, ready, outcome))
@@ -250,41 +239,20 @@ class Submitter:
             await self._watch.end_probe(call, probes, job.message_id, result)
 
     async def _record(self, command: Command[T]) -> T:
-        try:
-            return (await self._ledger.execute(command)).value
-        except LedgerUnavailable:
-            return await self._record_later(command)
-
-    async def _record_later(self, command: Command[T]) -> T:
-        async def decide_now() -> Answer[T]:
-            # The clock goes on while the ledger is away, and validity is judged by it.
-            cause = replace(command.cause, at=self._now())
-            again = cast("Command[T]", replace(cast("Any", command), cause=cause))
-            return await self._ledger.execute(again)
-
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(LedgerUnavailable),
-            wait=wait_random_exponential(multiplier=0.05, max=2.0),
-            stop=stop_after_delay(self._record_seconds_max),
-            reraise=True,
-        )
-        try:
-            answer: Answer[T] = await retrying(decide_now)
-        except LedgerUnavailable as away:
-            raise NotReady(str(away)) from away
-        return answer.value
+        return await self._recorder.record(command)
 
     def _cause(self, request_id: str) -> Cause:
         return Cause(ACTOR, self._now(), request_id)
 
 
-def _result_of(outcome: Receipt | SendFailed | OutcomeUnknown) -> str:
+def result_of(outcome: Receipt | SendFailed | OutcomeUnknown) -> str:
+    """Return what a call came to, in one word: "accepted", a failure class or "unknown"."""
     if isinstance(outcome, SendFailed):
         return outcome.failure.value
     return "accepted" if isinstance(outcome, Receipt) else "unknown"
 
 
-def _says_of_route(outcome: Receipt | SendFailed | OutcomeUnknown) -> str:
+def says_of_route(outcome: Receipt | SendFailed | OutcomeUnknown) -> str:
     """Return the result as it counts for the route: one sender id may be the only one at fault."""
     is_of_sender = isinstance(outcome, SendFailed) and outcome.of_sender
-    return "sender" if is_of_sender else _result_of(outcome)
+    return "sender" if is_of_sender else result_of(outcome)

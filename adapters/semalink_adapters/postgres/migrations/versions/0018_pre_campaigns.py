@@ -53,15 +53,21 @@ CREATE TABLE campaign_recipients (
     country text,
     network text,
     variables jsonb,
-    -- 'unchecked', 'ready', or why it gets nothing: 'invalid', 'duplicate', 'opted_out', ...
-    state text NOT NULL DEFAULT 'unchecked',
+    -- 'ready' is what is sent; who is left out says why: 'invalid_number', 'duplicate', ...
+    state text NOT NULL DEFAULT 'unchecked' CHECK (state IN ('unchecked', 'ready', 'left_out')),
     reason text,
+    -- The variable that is missing, or the rule that blocks.
+    reason_detail text,
+    -- What is sent, word for word; null for who is left out.
+    text text,
+    -- Whether a rule in shadow mode would have blocked it.
+    is_shadowed boolean NOT NULL DEFAULT false,
     encoding text,
     segments smallint,
     price_micros bigint,
     cost_micros bigint,
     PRIMARY KEY (campaign_id, place)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 """
 
 _MESSAGES = """
