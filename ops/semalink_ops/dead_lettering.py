@@ -157,9 +157,7 @@ class UnseenFinder:
 def burial_of_parked(parked: Parked, now: datetime) -> Burial:
     """Return the dead letter of a message of which only the books know."""
     job, queue = parked.job, QUEUE_OF_LANE[parked.lane]
-    payload = JobPayload(
-        job.message_id, job.account_id, job.billing_account_id, job.campaign_id
-    )
+    payload = JobPayload(job.message_id, job.account_id, job.billing_account_id, job.campaign_id)
     # Once republished it is queued anew, and what becomes of that is another dead letter.
     since = f"{parked.queued_at.timestamp() * 1_000:.0f}"
     buried_as = f"dlq:parked:{job.message_id.hex}:{since}"

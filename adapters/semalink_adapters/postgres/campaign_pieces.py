@@ -44,7 +44,9 @@ class PostgresPieces:
             recipients = [PricedRecipient(*each) for each in await cursor.fetchall()]
         refunded_on = None if row[6] is None else tuple(row[6])
         ends_at = row[7] + timedelta(seconds=row[8])
-        return Piece(CampaignRef(*row[:3]), *row[3:6], refunded_on, ends_at, recipients)
+        mode, sender, metadata = row[3:6]
+        campaign = CampaignRef(*row[:3])
+        return Piece(campaign, mode, sender, metadata, refunded_on, ends_at, recipients)
 
     async def end(self, task_id: UUID) -> None:
         """Take note that a task is done."""

@@ -132,9 +132,7 @@ class PostgresDealingBook:
     ) -> int:
         """Hold again what the broker lost, park what vanishes each time; return how many."""
         rows = await self._all(READ_STREAM, (mark.stream,))
-        lost = bool(rows) and (
-            mark.created_at != rows[0][0] or mark.last_sequence < rows[0][1]
-        )
+        lost = bool(rows) and (mark.created_at != rows[0][0] or mark.last_sequence < rows[0][1])
         count = 0
         if lost or mark.waiting_count == 0:
             seconds = 0.0 if lost else missing_seconds

@@ -1,13 +1,12 @@
 """Campaigns as the scheduler sees them: due, under way, and what is left of each."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
-from semalink.application.campaign_keeping import UnderWay
+from semalink.application.campaign_keeping import Due, UnderWay
 from semalink.application.campaign_sending import CampaignRef
 from semalink_adapters.postgres.tasks import ready_connection
 
@@ -27,7 +26,7 @@ FROM due WHERE c.campaign_id = due.campaign_id
 RETURNING now(), c.campaign_id, c.account_id, c.billing_account_id"""
 
 SECONDS_UNTIL_NEXT = """
-SELECT extract(epoch FROM min(greatest(start_at, coalesce(claimed_until, start_at))) - now())::float8
+SELECT extract(epoch FROM min(greatest(start_at, claimed_until)) - now())::float8
 FROM (
     SELECT start_at, claimed_until FROM campaigns
     WHERE state = 'scheduled' ORDER BY start_at LIMIT 100
@@ -62,11 +61,10 @@ class PostgresScheduleBook:
         self._pool = pool
         self._on_query = on_query
 
-    async def claim_due(self, limit: int, seconds: float) -> tuple[datetime, Sequence[CampaignRef]]:
-        """Return the database's time, and campaigns that are due and nobody else was given."""
+    async def claim_due(self, limit: int, seconds: float) -> Sequence[Due]:
+        """Return campaigns that are due and that nobody else was given."""
         rows = await self._all(CLAIM_DUE, (limit, seconds))
-        now = rows[0][0] if rows else datetime.min
-        return now, [CampaignRef(*row[1:]) for row in rows]
+        return [Due(row[0], CampaignRef(*row[1:])) for row in rows]
 
     async def seconds_until_next(self) -> float | None:
         """Return how long until the next campaign is due; None when none is scheduled."""

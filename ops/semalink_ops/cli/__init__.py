@@ -78,6 +78,11 @@ _COMMANDS = {
     "relay": Place(
         "semalink_ops.cli.workers", "relay", "Carry work from the event log to the broker."
     ),
+    "scheduler": Place(
+        "semalink_ops.cli.workers",
+        "scheduler",
+        "Start campaigns that are due, and bring them to their end.",
+    ),
     "projector": Place("semalink_ops.cli.workers", "projector", "Keep the read models up to date."),
     "projections": Place(
         "semalink_ops.cli.projections", "projections", "List, rebuild and verify the read models."

@@ -20,7 +20,7 @@ def worker() -> None:
 @data_dir_option
 def sms(*, data_dir: Path) -> None:
     """Hand messages to aggregators."""
-    _run("worker-sms", "run_sms_worker", data_dir)
+    _run("worker-sms", "run_sms_worker", data_dir, "semalink_ops.sms_worker")
 
 
 @worker.command("dlr", epilog="Example: SEMALINK_METRICS_PORT=9466 semalink worker dlr")
@@ -75,6 +75,16 @@ def relay(*, data_dir: Path) -> None:
 def projector(*, data_dir: Path) -> None:
     """Keep the read models up to date."""
     _run("projector", "run_projector", data_dir, "semalink_ops.projecting")
+
+
+@click.command("scheduler", epilog="Example: SEMALINK_METRICS_PORT=9472 semalink scheduler")
+@data_dir_option
+def scheduler(*, data_dir: Path) -> None:
+    """Start campaigns that are due, and bring them to their end.
+
+    Any number may run: a campaign is started once, and one of them deals out at a time.
+    """
+    _run("scheduler", "run_scheduler", data_dir, "semalink_ops.scheduling")
 
 
 def _run(process: str, body: str, data_dir: Path, module: str = "semalink_ops.workers") -> None:

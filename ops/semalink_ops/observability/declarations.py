@@ -1,5 +1,6 @@
 """Every metric, declared once: its name, kind, labels and meaning."""
 
+from semalink_ops.observability import campaign_declarations
 from semalink_ops.observability.archive_declarations import ARCHIVE
 from semalink_ops.observability.declared import Declared, Kind
 
@@ -344,6 +345,7 @@ DECLARED = (
     RATE_LEASE_FAILURES,
     CONTENT_RULE_MATCHES,
     *ARCHIVE,
+    *campaign_declarations.DECLARED,
 )
 
 #: Read from the operating system by the client library, not declared to it.

@@ -49,6 +49,7 @@ def children(ports: Ports) -> list[Child]:
         _background("worker-dlr", ("worker", "dlr"), ports.worker_dlr, _WORKS),
         _background("worker-webhooks", ("worker", "webhooks"), ports.worker_webhooks, _WORKS),
         _background("worker-background", ("worker", "background"), ports.worker_background, _WORKS),
+        _background("scheduler", ("scheduler",), ports.scheduler, _CARRIES),
         _background("projector", ("projector",), ports.projector, _CARRIES),
         Child("admin", ("admin",), ports.admin, _TAKES_WORK_IN),
     ]

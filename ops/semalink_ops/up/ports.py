@@ -27,6 +27,7 @@ class Ports:
     projector: int
     worker_webhooks: int
     worker_background: int
+    scheduler: int
     #: One for each API process, when several share the port of the API.
     api_health: tuple[int, ...]
     #: One for each process that sends messages.
@@ -48,6 +49,7 @@ class Ports:
             projector=first + 12,
             worker_webhooks=first + 13,
             worker_background=first + 14,
+            scheduler=first + 15,
             api_health=tuple(first + _API_HEALTH + number for number in range(workers)),
             worker_sms=tuple(first + _SMS_HEALTH + number for number in range(workers)),
         )
@@ -69,6 +71,7 @@ class Ports:
         """
         ours = [self.api, self.dlr, self.admin, self.sandbox, self.worker_dlr, self.relay]
         ours += [self.projector, self.worker_webhooks, self.worker_background]
+        ours += [self.scheduler]
         ours += [*self.api_health, *self.worker_sms]
         taken = [str(number) for number in ours if not is_free(number)]
         if taken:

@@ -291,9 +291,7 @@ class BundleSubmitter:
 
 
 def _job(campaign: CampaignRef, message_id: UUID) -> Job:
-    return Job(
-        message_id, campaign.account_id, campaign.billing_account_id, campaign.campaign_id
-    )
+    return Job(message_id, campaign.account_id, campaign.billing_account_id, campaign.campaign_id)
 
 
 def _opt_out(job: Job, ready: Ready, failed: SendFailed, cause: Cause) -> RecordOptOuts:

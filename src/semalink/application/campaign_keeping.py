@@ -36,6 +36,15 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """A campaign that is due."""
+
+    #: The time of the database.
+    at: datetime
+    campaign: CampaignRef
+
+
+@dataclass(frozen=True, slots=True)
 class UnderWay:
     """A campaign that started and is not settled, with what is left of it."""
 
@@ -52,8 +61,8 @@ class UnderWay:
 class ScheduleBook(Protocol):
     """Campaigns, as the scheduler sees them; each call raises NotReady."""
 
-    async def claim_due(self, limit: int, seconds: float) -> tuple[datetime, Sequence[CampaignRef]]:
-        """Return the database's time, and campaigns that are due and nobody else was given."""
+    async def claim_due(self, limit: int, seconds: float) -> Sequence[Due]:
+        """Return campaigns that are due and that nobody else was given."""
         ...
 
     async def seconds_until_next(self) -> float | None:
@@ -86,12 +95,12 @@ class Scheduler:
 
         Raises NotReady or LedgerUnavailable; what was claimed is given again soon.
         """
-        now, due = await self._book.claim_due(CLAIMS_MAX, CLAIM_SECONDS)
-        for campaign in due:
+        due = await self._book.claim_due(CLAIMS_MAX, CLAIM_SECONDS)
+        for each in due:
             # The time of the database decides, whatever the clock here says.
-            cause = Cause(ACTOR, now, self._new_request_id())
-            outcome = (await self._ledger.execute(StartCampaign(campaign, cause))).value
-            self._tell(campaign, outcome)
+            cause = Cause(ACTOR, each.at, self._new_request_id())
+            outcome = (await self._ledger.execute(StartCampaign(each.campaign, cause))).value
+            self._tell(each.campaign, outcome)
         if len(due) == CLAIMS_MAX:
             return 0.0
         seconds = await self._book.seconds_until_next()

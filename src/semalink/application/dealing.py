@@ -119,12 +119,15 @@ class Dealer:
         self._served: dict[UUID, int] = {}
         self._turn_count = 0
         self.dealt_count = 0
+        #: Whether any campaign sends.
+        self.is_busy = False
         #: When the next look is due unless something calls: in seconds.
         self.sleep_seconds = SLEEP_SECONDS_MAX
 
     async def step(self) -> int:
         """Deal out what may leave now; return how many, and say how long to sleep."""
         campaigns = await self._book.sending()
+        self.is_busy = bool(campaigns)
         if not campaigns:
             self._paces.clear()
             self._served.clear()
