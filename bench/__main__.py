@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bench import (
     archive,
+    campaign,
     end_to_end,
     export,
     failover,
@@ -153,6 +154,7 @@ ALONE: dict[str, Callable[..., None]] = {
     "archive": archive.measure,
     "end-to-end": end_to_end.measure,
     "priority": priority.measure,
+    "campaign": campaign.measure,
     "fair-share": fair_share.measure,
     "reported": reported.measure,
     "failover": failover.measure,
