@@ -24,9 +24,9 @@ class BundleHandler:
         self._tracing = tracing
 
     async def handle(self, delivery: Delivery) -> None:
-        """Submit; messages of a bundle that fails for the last time are parked one by one.
+        """Submit; a bundle that fails for the last time has its messages parked.
 
-        Each becomes a dead letter of its own, so that one that spoils a bundle can be told.
+        They are not dealt out again by themselves, and cannot hide behind their campaign's end.
         """
         try:
             payload = _bundles.decode(delivery.payload)
@@ -41,7 +41,7 @@ class BundleHandler:
         except NotReady:
             raise
         except Exception:
-            if delivery.num_delivered < SMS_BULK.max_deliver:
-                raise
-            await self._book.park(payload.message_ids)
-            _log.exception("bundle_parked", campaign_id=campaign_id)
+            if delivery.num_delivered >= SMS_BULK.max_deliver:
+                await self._book.park(payload.message_ids)
+                _log.warning("bundle_parked", campaign_id=campaign_id)
+            raise

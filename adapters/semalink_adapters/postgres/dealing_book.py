@@ -20,7 +20,7 @@ from semalink_adapters.postgres.outbox import (
 from semalink_adapters.postgres.tasks import ready_connection
 
 #: Only the dealer that holds this lock deals out.
-DEALER_LOCK = 7_230_020
+DEALER_LOCK = 7_230_042
 
 # Hours are kept by what a check found to be promotional.
 SENDING = """

@@ -10,6 +10,7 @@ from semalink.application.bus import BusObserver, PublishState
 from semalink_ops.content_keeping import rule_counter
 from semalink_ops.observability.archive_metrics import ArchiveMetrics
 from semalink_ops.observability.bus_observer import BusMetrics
+from semalink_ops.observability.campaign_metrics import CampaignMetrics
 from semalink_ops.observability.declarations import DECLARED, OF_THE_PROCESS, reference_page
 from semalink_ops.observability.feed_metrics import FeedMetrics
 from semalink_ops.observability.limit_metrics import LimitMetrics
@@ -34,6 +35,7 @@ def test_registry_holds_exactly_what_is_declared(metrics: Metrics) -> None:
     LimitMetrics(metrics)
     TurnMetrics(metrics)
     rule_counter(metrics)
+    CampaignMetrics(metrics)
 
     exposed = {
         line.split()[2]
