@@ -45,6 +45,7 @@ from semalink_adapters.postgres.orphan_reports import PostgresOrphans
 from semalink_adapters.postgres.raw_reports import RawReportWriter
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 from semalink_adapters.postgres.route_reads import PostgresRouteReads
+from semalink_adapters.postgres.usage_reads import PostgresUsage
 from semalink_adapters.webhooks.secret_making import SealedSecrets
 from semalink_ops.archiving.reading import archived_events
 from semalink_ops.bootstrap import Core, Poker, open_core
@@ -93,6 +94,7 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 feed=PostgresFeedReads(core.pool),
                 sender_ids=PostgresSenderIdReads(core.pool),
                 campaign_results=PostgresCampaignResults(core.pool),
+                usage=PostgresUsage(core.pool),
                 webhooks=webhook_rules(settings),
                 key_ring=key_ring,
                 rules=rule_book.rules,
@@ -114,6 +116,7 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 edge=_edge(core, ("database", "ledger"), stop),
                 reads=core.reads,
                 history=PostgresHistory(core.pool, archived=archived_events(settings, core.pool)),
+                usage=PostgresUsage(core.pool),
                 checkpoints=PostgresCheckpoints(core.pool),
                 dead_letters=PostgresDeadLetters(core.pool),
                 ledger=core.ledger,

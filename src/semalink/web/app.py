@@ -24,6 +24,7 @@ from semalink.web.admin.routes import route_routes
 from semalink.web.admin.sender_ids import any_sender_id_routes
 from semalink.web.admin.sending import sending_settings_routes
 from semalink.web.admin.terms import term_routes
+from semalink.web.admin.usage import any_usage_routes
 from semalink.web.admin.webhook_endpoints import any_endpoint_routes
 from semalink.web.admin.webhooks import any_webhook_routes
 from semalink.web.balance import balance_routes
@@ -48,6 +49,7 @@ from semalink.web.quote import quote_routes
 from semalink.web.recoveries import recovery_routes
 from semalink.web.sender_ids import sender_id_routes
 from semalink.web.statements import statement_routes
+from semalink.web.usage import usage_routes
 from semalink.web.webhook_deliveries import delivery_routes
 from semalink.web.webhook_endpoints import endpoint_routes
 from semalink.web.webhook_secrets import secret_routes
@@ -61,6 +63,7 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *reading_routes(deps),
         *explaining_routes(deps),
         *campaign_result_routes(deps),
+        *usage_routes(deps),
         *quote_routes(deps),
         *sender_id_routes(deps),
         *balance_routes(deps),
@@ -103,6 +106,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *content_rule_routes(deps),
         *route_routes(deps),
         *any_message_routes(deps),
+        *any_usage_routes(deps),
         *reconciliation_routes(deps.reconciliation),
         *month_routes(deps),
         *checkpoint_routes(deps.checkpoints, deps.key_pepper),

@@ -24,6 +24,7 @@ from semalink.application.reading import Caller
 from semalink.application.reconciliation import Reconciliation
 from semalink.application.route_reading import RouteReading
 from semalink.application.sending import Sending
+from semalink.application.usage_reading import UsageReads
 from semalink.application.webhooks import SecretMaker
 from semalink.domain.blocklist import BlocklistRule
 from semalink.domain.content_check import Rules
@@ -130,6 +131,7 @@ class ApiDependencies:
     feed: FeedReads
     sender_ids: SenderIdReads
     campaign_results: CampaignResultReads
+    usage: UsageReads
     webhooks: WebhookRules
     key_ring: KeyRing
     #: The rules of now; their senders are those that every account may use.
@@ -149,6 +151,7 @@ class AdminDependencies:
     edge: Edge
     reads: ExplainingReads
     history: History
+    usage: UsageReads
     ledger: Ledger
     key_ring: KeyRing
     key_pepper: bytes

@@ -57,6 +57,7 @@ from semalink_adapters.memory_recoveries import MemoryRecoveries
 from semalink_adapters.memory_reports import MemoryReports
 from semalink_adapters.memory_route_reads import MemoryRouteReads
 from semalink_adapters.memory_routes import MemoryRoutes
+from semalink_adapters.memory_usage import MemoryUsage
 from semalink_adapters.webhooks.secret_making import SealedSecrets
 
 PEPPER = b"pepper of the tests, 32 bytes long"
@@ -206,6 +207,7 @@ class Platform:
         self.rules = RULES
         self.found: list[tuple[str, str]] = []
         self.campaign_results = MemoryCampaignResults()
+        self.usage = MemoryUsage(self.ledger, self.clock)
         #: None plays a platform without a key to seal secrets with.
         self.secrets: SealedSecrets | None = SealedSecrets(bytes(32))
         self.history = MemoryHistory(self.ledger, self.clock)
@@ -280,6 +282,7 @@ class Platform:
                 feed=self.feed,
                 sender_ids=MemorySenderIdReads(self.ledger),
                 campaign_results=self.campaign_results,
+                usage=self.usage,
                 webhooks=WebhookRules(self.secrets, why_unfit),
                 key_ring=self.key_ring,
                 rules=lambda: self.rules,
@@ -295,6 +298,7 @@ class Platform:
                 edge=self.edge,
                 reads=self.reads,
                 history=self.history,
+                usage=self.usage,
                 ledger=self.ledger,
                 key_ring=self.key_ring,
                 key_pepper=PEPPER,
