@@ -4,8 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import psycopg
 import structlog
@@ -20,6 +19,7 @@ from semalink.application.ledger import (
     decide_batch,
 )
 from semalink_adapters.postgres.batch import BatchStore, Loaded
+from semalink_adapters.postgres.command_queue import CommandQueue, Waiting
 from semalink_adapters.postgres.writer_connection import (
     RECONNECT_PAUSE_SECONDS,
     Fault,
@@ -29,8 +29,6 @@ from semalink_adapters.postgres.writer_connection import (
 
 T = TypeVar("T")
 
-#: Messages that are committed together, as a rule; one command may be about more.
-BATCH_MAX = 256
 #: Messages that may wait.
 QUEUE_MAX = 8_192
 #: A batch that met a concurrent writer is decided anew, at most so often.
@@ -51,11 +49,6 @@ class RefusedByDatabase(Undecidable):
         super().__init__(f"The database refused a command: {sqlstate} {constraint or ''}".strip())
 
 
-class _Waiting(NamedTuple):
-    command: Command[Any]
-    future: asyncio.Future[Any]
-
-
 class GroupCommit:
     """Executes commands from an event loop on one writer thread with one connection.
 
@@ -73,7 +66,7 @@ class GroupCommit:
     ) -> None:
         self._on_commit = on_commit
         self._on_batch = on_batch
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._queue = CommandQueue()
         self._store = store or BatchStore()
         self._connection = WriterConnection(database_url, application_name)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -82,11 +75,6 @@ class GroupCommit:
         self._is_closing = False
         #: When the batch in hand was begun; None between batches.
         self._busy_since: float | None = None
-        #: Set by the writer thread when it has met the end of the queue.
-        self._is_last = False
-        #: Messages put into the queue, by the event loop, and taken out, by the writer thread.
-        self._weight_in = 0
-        self._weight_out = 0
 
     async def __aenter__(self) -> Self:
         """Start the writer thread."""
@@ -100,7 +88,7 @@ class GroupCommit:
         """Decide what is waiting, then stop."""
         assert self._thread is not None, "entered before"
         self._is_closing = True
-        self._queue.put(None)
+        self._queue.close()
         await asyncio.to_thread(self._thread.join)
         if self._watch is not None:
             self._watch.cancel()
@@ -113,7 +101,7 @@ class GroupCommit:
     @property
     def waiting_count(self) -> int:
         """How many commands wait to be taken into a batch."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     async def execute(self, command: Command[T]) -> Answer[T]:
         """Decide and commit; raises DomainError when refused, LedgerUnavailable when undecided."""
@@ -121,15 +109,14 @@ class GroupCommit:
         if self._is_closing:
             msg = "The ledger is closing."
             raise LedgerUnavailable(msg)
-        if self._weight_in - self._weight_out >= QUEUE_MAX:
+        if self._queue.weight >= QUEUE_MAX:
             msg = "Too many commands are waiting."
             raise LedgerUnavailable(msg)
         if not self.is_available:
             msg = "The database is away."
             raise LedgerUnavailable(msg)
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._weight_in += command.weight
-        self._queue.put(_Waiting(command, future))
+        self._queue.put(Waiting(command, future))
         return cast("Answer[T]", await future)
 
     def _busy_seconds(self) -> float:
@@ -143,10 +130,9 @@ class GroupCommit:
         self._watch = self._loop.call_later(1.0, self._keep_watch)
 
     def _run(self) -> None:
-        while not self._is_last:
-            batch = self._take(1, RECONNECT_PAUSE_SECONDS if self._connection.is_down else None)
+        while not self._queue.is_over:
+            batch = self._queue.take(RECONNECT_PAUSE_SECONDS if self._connection.is_down else None)
             if batch:
-                batch += self._take(BATCH_MAX - batch[0].command.weight, 0.0)
                 self._busy_since = time.monotonic()
                 self._settle(batch)
                 self._busy_since = None
@@ -154,22 +140,6 @@ class GroupCommit:
                 self._refuse_waiting()
                 self._try_to_connect()
         self._connection.close()
-
-    def _take(self, weight_max: int, timeout: float | None) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        weight = 0
-        while weight < weight_max and not self._is_last:
-            try:
-                waiting = self._queue.get(timeout != 0.0, timeout)
-            except Empty:
-                break
-            if waiting is None:
-                self._is_last = True
-            else:
-                batch.append(waiting)
-                weight += waiting.command.weight
-        self._weight_out += weight
-        return batch
 
     def _try_to_connect(self) -> None:
         try:
@@ -179,10 +149,10 @@ class GroupCommit:
         _log.info("ledger_reconnected")
 
     def _refuse_waiting(self) -> None:
-        while batch := self._take(BATCH_MAX, 0.0):
+        while batch := self._queue.take(0.0):
             self._hand_over(batch, [LedgerUnavailable("The database is away.") for _ in batch])
 
-    def _settle(self, batch: Sequence[_Waiting]) -> None:
+    def _settle(self, batch: Sequence[Waiting]) -> None:
         started = time.perf_counter()
         try:
             outcomes = self._decide([waiting.command for waiting in batch])
@@ -201,11 +171,11 @@ class GroupCommit:
             self._on_batch(len(batch), time.perf_counter() - started)
         self._hand_over(batch, outcomes)
 
-    def _hand_over(self, batch: Sequence[_Waiting], outcomes: Sequence[Any]) -> None:
+    def _hand_over(self, batch: Sequence[Waiting], outcomes: Sequence[Any]) -> None:
         assert self._loop is not None, "entered before"
         self._loop.call_soon_threadsafe(self._answer, batch, outcomes)
 
-    def _answer(self, batch: Sequence[_Waiting], outcomes: Sequence[Any]) -> None:
+    def _answer(self, batch: Sequence[Waiting], outcomes: Sequence[Any]) -> None:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if waiting.future.done():
                 continue

@@ -4,7 +4,8 @@ from tests.integration.postgres.conftest import Desk
 from uuid_utils.compat import uuid7
 
 from semalink.application.sending import AcceptBatch
-from semalink_adapters.postgres.group_commit import BATCH_MAX, GroupCommit
+from semalink_adapters.postgres.command_queue import BATCH_MAX
+from semalink_adapters.postgres.group_commit import GroupCommit
 
 MESSAGES = 200
 
