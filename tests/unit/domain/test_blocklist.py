@@ -3,7 +3,7 @@ from importlib.resources import files
 
 import pytest
 
-from semalink.domain.blocklist import Blocklist, InvalidBlocklist
+from semalink.domain.blocklist import Blocklist, BlocklistRule, InvalidBlocklist, RuleMode
 
 BLOCKLIST = Blocklist.from_mapping(
     {
@@ -57,6 +57,9 @@ def test_broken_rules_is_empty_when_there_is_no_rule() -> None:
         ({"rules": {"pin": ["pin"]}}, "rules.pin must hold phrases, words or both"),
         ({"rules": {"pin": {}}}, "rules.pin must hold phrases, words or both"),
         ({"rules": {"pin": {"regex": ["a+"]}}}, "rules.pin must hold phrases, words or both"),
+        ({"rules": {"pin": {"words": ["a"], "mode": "warn"}}}, "rules.pin.mode must be"),
+        ({"rules": {"pin": {"words": ["a"], "reason": 3}}}, "rules.pin.reason must be"),
+        ({"rules": {"pin": {"words": ["a"], "reason": "x" * 301}}}, "rules.pin.reason must be"),
         ({"rules": {"pin": {"words": []}}}, "rules.pin lists nothing"),
         ({"rules": {"pin": {"words": "pin"}}}, "rules.pin.words must be a list"),
         ({"rules": {"pin": {"words": 4}}}, "rules.pin.words must be a list"),
@@ -89,3 +92,14 @@ def test_default_blocklist_stops_theft_and_passes_warnings(text: str, rules: lis
     broken = Blocklist.from_mapping(mapping).broken_rules(text)
 
     assert broken == rules
+
+
+def test_with_rules_puts_a_rule_in_the_place_of_one_of_its_name() -> None:
+    blocklist = Blocklist.from_mapping({"rules": {"bets": {"words": ["bet"]}}})
+    other = BlocklistRule("bets", (), ("jackpot",), RuleMode.SHADOW)
+    more = BlocklistRule("loans", ("pay fee",), ())
+
+    whole = blocklist.with_rules([other, more])
+
+    assert whole.broken_rules("bet, pay fee") == ["loans"]
+    assert [rule.name for rule in whole.matches("jackpot, pay fee")] == ["bets", "loans"]
