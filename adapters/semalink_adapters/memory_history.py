@@ -25,6 +25,8 @@ from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.content_rule import ContentRule
+from semalink.domain.contact_import import ContactImport
+from semalink.domain.contact_list import ContactList
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.dead_letter import DeadLetter
 from semalink.domain.dead_letter_job import DeadLetterJob
@@ -49,6 +51,8 @@ _SOURCES: dict[type[Any], int] = {
     OptOut: 3,
     OrphanReport: 3,
     Recovery: 3,
+    ContactImport: 3,
+    ContactList: 3,
     DeadLetter: 3,
     DeadLetterJob: 3,
     Route: 3,

@@ -7,11 +7,17 @@ from semalink.application.tasks import TaskWork
 from semalink_adapters.postgres.campaign_pieces import PostgresPieces
 from semalink_ops.bootstrap import Core
 from semalink_ops.runtime import utc_now
+from semalink.application.tasks import TASK_POKE_SUBJECT, TaskWork
+from semalink_adapters.postgres.contact_imports import PostgresContactImports
+from semalink_ops.bootstrap import Core, Poker
+from semalink_ops.contact_importing import ContactImporter
 
 
-def contact_kinds(_core: Core) -> Mapping[str, TaskWork]:
+def contact_kinds(core: Core) -> Mapping[str, TaskWork]:
     """Return what the worker of contacts does."""
-    return {}
+    poker = Poker(core.bus, TASK_POKE_SUBJECT)
+    imports = PostgresContactImports(core.pool)
+    return ContactImporter(imports, core.ledger, core.new_id, poker.poke).kinds
 
 
 def content_kinds(core: Core) -> Mapping[str, TaskWork]:

@@ -110,6 +110,8 @@ _BY_ACCOUNT_IN_ADMIN = (
     " UNION ALL SELECT r.recovery_id FROM webhook_endpoints AS w"
     " JOIN recoveries AS r ON r.endpoint_id = w.endpoint_id"
     " WHERE w.account_id = %(account_id)s"
+    " UNION ALL SELECT l.list_id FROM contact_lists AS l WHERE l.account_id = %(account_id)s"
+    " UNION ALL SELECT i.import_id FROM contact_imports AS i WHERE i.account_id = %(account_id)s"
     # Those alone that changed since, as there may be very many.
     " UNION ALL SELECT o.opt_out_id FROM opt_outs AS o WHERE o.account_id = %(account_id)s"
     " AND greatest(o.recorded_at, o.lifted_at) >= %(start)s - interval '1 minute'"
@@ -130,6 +132,8 @@ _KINDS_OF = {
         "adjustment",
         "accounting_month",
         "archived_month",
+        "contact_import",
+        "contact_list",
         "dead_letter",
         "dead_letter_job",
         "opt_out",

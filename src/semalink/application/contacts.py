@@ -135,11 +135,7 @@ class CancelContactImport(AboutAccount, PlainCommand):
     def decide(self, books: Books) -> None:
         """Stop it; raises ContactImportNotFound, ContactImportEnded."""
         found = books.find(ContactImport, self.import_id)
-        if (
-            found is None
-            or found.account_id != self.account_id
-            or found.list_id != self.list_id
-        ):
+        if found is None or found.account_id != self.account_id or found.list_id != self.list_id:
             raise ContactImportNotFound
         found.cancel(self.cause)
 

@@ -32,6 +32,8 @@ KINDS = {
     "webhook_delivery": "webhook_delivery",
     "recovery": "recovery",
     "campaign": "campaign",
+    "contact_list": "contact_list",
+    "contact_import": "contact_import",
     "dead_letter": "dead_letter",
     "dead_letter_job": "dead_letter_job",
     "route": "route",
