@@ -16,6 +16,10 @@ from semalink.application.reconciliation import Reconciliation
 from semalink.application.report_intake import ReportIntake
 from semalink.application.route_reading import RouteReading
 from semalink.application.sending import Sending
+from semalink.domain.blocklist import Blocklist
+from semalink.domain.contact_file import FileLimits
+from semalink.domain.content_check import Rules
+from semalink.domain.rate_card import RateCard
 from semalink.domain.reconciliation import ProviderRates
 from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE
 from semalink.web.app import create_admin, create_api, create_intake
@@ -28,6 +32,7 @@ from semalink.web.dependencies import (
     IntakeDependencies,
     WebhookRules,
 )
+from semalink.web.upload_limits import UploadLimits
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.campaign_results import PostgresCampaignResults
 from semalink_adapters.postgres.checkpoints import PostgresCheckpoints
@@ -35,6 +40,7 @@ from semalink_adapters.postgres.content_reads import (
     PostgresContentRules,
     PostgresSenderIdReads,
 )
+from semalink_adapters.postgres.contacts import PostgresContacts
 from semalink_adapters.postgres.dead_letters import PostgresDeadLetters
 from semalink_adapters.postgres.delivery_reads import PostgresDeliveryReads
 from semalink_adapters.postgres.endpoint_reads import PostgresEndpointReads, PostgresFeedReads
@@ -95,6 +101,7 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 sender_ids=PostgresSenderIdReads(core.pool),
                 campaign_results=PostgresCampaignResults(core.pool),
                 usage=PostgresUsage(core.pool),
+                contacts=PostgresContacts(core.pool),
                 webhooks=webhook_rules(settings),
                 key_ring=key_ring,
                 rules=rule_book.rules,
@@ -102,6 +109,10 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 default_ttl=timedelta(seconds=settings.default_ttl_seconds),
                 limiter=limiter,
                 on_rule=rule_counter(core.metrics),
+                upload_limits=UploadLimits(
+                    bytes_max=settings.contact_file_bytes_max,
+                    file=FileLimits(rows_max=settings.contact_file_rows_max),
+                ),
             )
         )
 

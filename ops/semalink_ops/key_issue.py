@@ -11,6 +11,8 @@ from semalink.web.api_key import hash_key, make_key
 #: What a key of a customer may be allowed.
 CUSTOMER_SCOPES = (
     "balance:read",
+    "contacts:read",
+    "contacts:write",
     "customers:read",
     "customers:write",
     "ledger:read",

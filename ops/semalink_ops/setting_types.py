@@ -143,6 +143,7 @@ Flag = Annotated[bool, _kind('"true" or "false"', "true")]
 Host = Annotated[str, _kind("an address of this machine", "0.0.0.0", pattern=r"^\S+$")]  # noqa: S104 - an example
 Port = Annotated[int, _kind("a port from 1 to 65535", "8080", ge=1, le=65_535)]
 Count = Annotated[int, _kind("a whole number from 1 to 10000", "8", ge=1, le=10_000)]
+Amount = Annotated[int, _kind("a whole number from 1 to 10⁹", "1000000", ge=1, le=10**9)]
 Replicas = Annotated[Literal[1, 3, 5], _kind("1, 3 or 5", "3")]
 Seconds = Annotated[int, _kind("whole seconds, at most 30 days", "86400", ge=1, le=2_592_000)]
 DrainSeconds = Annotated[int, _kind("whole seconds from 0 to 10", "5", ge=0, le=10)]

@@ -9,6 +9,7 @@ import msgspec
 
 from semalink_ops.setting_types import (
     ArchiveUrl,
+    Amount,
     BrokerUrl,
     Count,
     DatabaseUrl,
@@ -175,6 +176,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Normal messages that one account has in the queue at most, and all whose messages wait for
     #: turns together; twice what all workers have under way at once keeps them busy.
     normal_share: Count = 256
+
+    #: Rows that one imported file of contacts may have.
+    contact_file_rows_max: Amount = 1_000_000
+    #: Bytes that one imported file of contacts may have, decompressed.
+    contact_file_bytes_max: Amount = 268_435_456
 
     #: The least serious lines that are logged.
     log_level: LogLevel = "info"

@@ -1,6 +1,6 @@
 """What is refused of contact lists and of files of contacts; the order is that of precedence."""
 
-from semalink.domain.refusal import DomainError, FieldRefusal
+from semalink.domain.refusal import DomainError
 
 
 class ContactListNotFound(DomainError):
@@ -124,16 +124,6 @@ class InvalidColumns(DomainError):
     """The header has too many columns, or names that cannot be those of attributes."""
 
     code = "invalid_columns"
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-
-
-class InvalidAttributes(FieldRefusal):
-    """Attributes of a contact are too many, too long, or have names that they cannot have."""
-
-    code = "invalid_attributes"
-    field = "attributes"
 
     def __init__(self, why: str) -> None:
         super().__init__(why)

@@ -117,16 +117,6 @@ def check_ndjson(
     return checked
 
 
-def why_unfit_attributes(attributes: Mapping[str, str]) -> str | None:
-    """Return why a contact cannot have these attributes; None when it can."""
-    try:
-        _check_names(attributes)
-        _check_lengths(attributes)
-    except _Rejected as why:
-        return why.reason
-    return None
-
-
 def _rows(content: bytes, first_line: int, *, has_quotes: bool) -> Iterator[tuple[int, str]]:
     """Yield each row that is not empty, with its line; rows are cut where the file was."""
     line = first_line

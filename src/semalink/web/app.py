@@ -30,6 +30,9 @@ from semalink.web.admin.webhooks import any_webhook_routes
 from semalink.web.balance import balance_routes
 from semalink.web.batch import batch_routes
 from semalink.web.campaign_results import campaign_result_routes
+from semalink.web.contact_imports import contact_import_routes
+from semalink.web.contact_lists import contact_list_routes
+from semalink.web.contacts import contact_routes
 from semalink.web.customers import customer_routes
 from semalink.web.dependencies import AdminDependencies, ApiDependencies, IntakeDependencies
 from semalink.web.edge_app import EdgeApp
@@ -69,6 +72,9 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *balance_routes(deps),
         *ledger_routes(deps),
         *customer_routes(deps),
+        *contact_list_routes(deps),
+        *contact_routes(deps),
+        *contact_import_routes(deps),
         *price_routes(deps),
         *statement_routes(deps),
         *event_routes(deps),

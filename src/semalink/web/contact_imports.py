@@ -137,9 +137,7 @@ CANCEL = Operation(
     description="Rows that were not checked yet are dropped; contacts that were added stay.",
     scopes=WRITE,
     path_examples=OF_IMPORT,
-    success=Success(
-        200, "The import is cancelled.", ContactImportView, contact_examples.CANCELLED
-    ),
+    success=Success(200, "The import is cancelled.", ContactImportView, contact_examples.CANCELLED),
     problems=("contact_list_not_found", "contact_import_not_found", "contact_import_ended"),
 )
 REJECTED = Operation(
@@ -200,9 +198,7 @@ class ContactImportPages:
         list_id = list_id_of(request)
         filters = f"{_PATH}:{list_id}"
         before = self._cursors.read(query.cursor, filters)
-        found = await self._contacts.contact_imports(
-            list_id, before=before, limit=query.limit + 1
-        )
+        found = await self._contacts.contact_imports(list_id, before=before, limit=query.limit + 1)
         page = list(found[: query.limit])
         if len(found) <= query.limit:
             return Reply(200, msgspec.json.encode(ContactImports(page, None)))

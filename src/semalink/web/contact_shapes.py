@@ -34,9 +34,7 @@ NEXT_NOTE = {"Link": 'The next page, rel="next"; absent on the last.'}
 CURSOR_NOTE = "The next_cursor of the page before."
 
 NumberText = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-AttributeText = Annotated[
-    str, msgspec.Meta(max_length=500, pattern="^[^\\u0000\\ud800-\\udfff]*$")
-]
+AttributeText = Annotated[str, msgspec.Meta(max_length=500, pattern="^[^\\u0000\\ud800-\\udfff]*$")]
 AttributeName = Annotated[
     str, msgspec.Meta(min_length=1, max_length=40, pattern="^[A-Za-z_][A-Za-z0-9_]*$")
 ]
@@ -65,9 +63,9 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ContactAttributes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is known of a contact, for templates."""
 
-    attributes: Annotated[
-        dict[AttributeName, AttributeText], msgspec.Meta(max_length=50)
-    ] = msgspec.field(default_factory=dict)
+    attributes: Annotated[dict[AttributeName, AttributeText], msgspec.Meta(max_length=50)] = (
+        msgspec.field(default_factory=dict)
+    )
 
 
 class ContactPage(msgspec.Struct, frozen=True):

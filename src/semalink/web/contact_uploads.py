@@ -2,8 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +11,12 @@ from litestar import Request
 from semalink.application.contact_reading import Contacts
 from semalink.domain.contact_columns import Columns, read_columns
 from semalink.domain.contact_errors import InvalidCompression
-from semalink.domain.contact_file import FileCutter, FileLimits, Piece
+from semalink.domain.contact_file import FileCutter, Piece
 from semalink.domain.contact_import import ContactSource
 from semalink.web.arrival import arrival_of
 from semalink.web.contact_shapes import ImportQuery
 from semalink.web.problems import EdgeRefusal
+from semalink.web.upload_limits import UploadLimits
 
 FORMATS = {
     b"text/csv": "csv",
@@ -30,20 +30,6 @@ _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _CHUNK_BYTES = 64 * 1024
 #: What is smaller than this may be compressed however well.
 _FREE_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """How much of one request is taken."""
-
-    #: Of the file, decompressed.
-    bytes_max: int = 256 * 1024 * 1024
-    #: How many times larger than it came a file may be; real ones come to a twentieth of this.
-    ratio_max: int = 200
-    file: FileLimits = FileLimits()
-
-
-DEFAULT_LIMITS = UploadLimits()
 
 
 def format_of(request: Request[Any, Any, Any]) -> str:
@@ -110,9 +96,7 @@ class Upload:
             columns=() if columns is None else columns.names,
             delimiter="" if columns is None else columns.delimiter,
             number_column=(
-                self._query.number_column
-                if columns is None
-                else columns.names[columns.number_at]
+                self._query.number_column if columns is None else columns.names[columns.number_at]
             ),
         )
 
@@ -121,7 +105,7 @@ class Upload:
             header = self._cutter.header.decode().removesuffix("\r")
             self._columns = read_columns(header, self._query.number_column)
 
-    async def _store(self, pieces: Iterator[Piece] | Any) -> None:
+    async def _store(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
             await self._contacts.add_piece(self._import_id, self._piece_count, piece)
             self._piece_count += 1

@@ -92,9 +92,7 @@ PUT = Operation(
     path_examples=OF_CONTACT,
     body=ContactAttributes,
     body_examples={"with a name": {"attributes": {"name": "Wanjiku", "town": "Nakuru"}}},
-    success=Success(
-        200, "The contact as it is now.", ContactView, contact_examples.CONTACT
-    ),
+    success=Success(200, "The contact as it is now.", ContactView, contact_examples.CONTACT),
     problems=("contact_list_not_found", "contact_not_found", "invalid_number"),
 )
 REMOVE = Operation(

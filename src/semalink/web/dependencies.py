@@ -9,6 +9,7 @@ from uuid import UUID
 from semalink.application.campaign_results import CampaignResultReads
 from semalink.application.checkpoint_reading import Checkpoints
 from semalink.application.content_reading import ContentRuleReads, SenderIdReads
+from semalink.application.contact_reading import Contacts
 from semalink.application.dead_letter_reading import DeadLetters
 from semalink.application.delivery_reading import DeliveryReads
 from semalink.application.endpoint_reading import EndpointReads
@@ -29,6 +30,7 @@ from semalink.application.webhooks import SecretMaker
 from semalink.domain.blocklist import BlocklistRule
 from semalink.domain.content_check import Rules
 from semalink.web.auth import KeyRing
+from semalink.web.upload_limits import DEFAULT_LIMITS, UploadLimits
 
 
 class RequestObserver(Protocol):
@@ -132,6 +134,7 @@ class ApiDependencies:
     sender_ids: SenderIdReads
     campaign_results: CampaignResultReads
     usage: UsageReads
+    contacts: Contacts
     webhooks: WebhookRules
     key_ring: KeyRing
     #: The rules of now; their senders are those that every account may use.
@@ -142,6 +145,7 @@ class ApiDependencies:
     limiter: Limiter = UNLIMITED
     #: Told of each content rule that found fault with a message, and of the mode of the rule.
     on_rule: Callable[[str, str], None] = _nothing
+    upload_limits: UploadLimits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ _TAGS = {
     "Finance": "Months, statements, and what aggregators charged.",
     "Accounts": "Accounts, their keys, senders and routes.",
     "Campaigns": "One text to many: planned, priced, sent and followed.",
+    "Contacts": "Lists of whom you message, and files imported into them.",
     "Customers": "An agent's customers: their caps, their prices, the margin.",
     "Content rules": "What no message may say, and what was found.",
     "Credits": "What is paid for, and what is left.",

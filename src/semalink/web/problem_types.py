@@ -2,6 +2,7 @@
 
 from semalink.web.campaign_problem_types import CAMPAIGN_PROBLEMS
 from semalink.web.content_problem_types import CONTENT_REFUSALS
+from semalink.web.contact_problem_types import CONTACT_PROBLEMS
 from semalink.web.edge_problem_types import EDGE_PROBLEMS
 from semalink.web.opt_out_problem_types import OPT_OUT_PROBLEMS
 from semalink.web.problem_type import ProblemType
@@ -292,6 +293,8 @@ REFUSALS = (
         "Payload is too large",
         "Republish with a payload that the queue takes.",
     ),
+    *CONTACT_PROBLEMS,
+    *OPT_OUT_PROBLEMS,
 )
 
 PROBLEM_TYPES = {problem.code: problem for problem in (*REFUSALS, *EDGE_PROBLEMS)}

@@ -47,6 +47,7 @@ from semalink_adapters.memory_buckets import MemoryBuckets
 from semalink_adapters.memory_campaign_results import MemoryCampaignResults
 from semalink_adapters.memory_checkpoints import MemoryCheckpoints
 from semalink_adapters.memory_content import MemoryContentRules, MemorySenderIdReads
+from semalink_adapters.memory_contacts import MemoryContacts
 from semalink_adapters.memory_dead_letters import MemoryDeadLetters
 from semalink_adapters.memory_endpoints import MemoryEndpoints, MemoryFeed
 from semalink_adapters.memory_history import MemoryHistory
@@ -64,6 +65,8 @@ PEPPER = b"pepper of the tests, 32 bytes long"
 START = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
 CUSTOMER_SCOPES = [
     "balance:read",
+    "contacts:read",
+    "contacts:write",
     "customers:read",
     "customers:write",
     "ledger:read",
@@ -208,6 +211,7 @@ class Platform:
         self.found: list[tuple[str, str]] = []
         self.campaign_results = MemoryCampaignResults()
         self.usage = MemoryUsage(self.ledger, self.clock)
+        self.contacts = MemoryContacts(self.ledger, self.clock)
         #: None plays a platform without a key to seal secrets with.
         self.secrets: SealedSecrets | None = SealedSecrets(bytes(32))
         self.history = MemoryHistory(self.ledger, self.clock)
@@ -283,6 +287,7 @@ class Platform:
                 sender_ids=MemorySenderIdReads(self.ledger),
                 campaign_results=self.campaign_results,
                 usage=self.usage,
+                contacts=self.contacts,
                 webhooks=WebhookRules(self.secrets, why_unfit),
                 key_ring=self.key_ring,
                 rules=lambda: self.rules,

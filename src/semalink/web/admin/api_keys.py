@@ -30,6 +30,8 @@ CustomerScope = Literal[
     "messages:read",
     "balance:read",
     "ledger:read",
+    "contacts:read",
+    "contacts:write",
     "customers:read",
     "customers:write",
     "webhooks:read",
