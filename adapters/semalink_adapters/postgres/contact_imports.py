@@ -13,7 +13,6 @@ from semalink.application.tasks import Task
 from semalink.domain.contact_columns import Columns
 from semalink.domain.contact_import import RowCounts
 from semalink.domain.contact_rows import CheckedRows, RejectedRow
-from semalink_adapters.postgres.arrays import pack_bigints, pack_texts
 from semalink_adapters.postgres.contact_store import lock_list, merge_contacts
 from semalink_adapters.postgres.tasks import call_for_task, ready_connection, take_task
 
@@ -29,7 +28,7 @@ WHERE i.import_id = %s"""
 REJECT = """
 INSERT INTO contact_import_rejects (import_id, line, code, reason)
 SELECT %s, line, code, reason
-FROM unnest(%b::bigint[], %b::text[], %b::text[]) AS one (line, code, reason)
+FROM unnest(%s::bigint[], %b::text[], %b::text[]) AS one (line, code, reason)
 ON CONFLICT DO NOTHING"""
 
 PROGRESS = """
@@ -151,8 +150,8 @@ async def _reject(
     if rejected:
         parameters = (
             import_id,
-            pack_bigints([row.line for row in rejected]),
-            pack_texts([row.code for row in rejected]),
-            pack_texts([row.reason for row in rejected]),
+            [row.line for row in rejected],
+            [row.code for row in rejected],
+            [row.reason for row in rejected],
         )
         await connection.execute(REJECT, parameters)

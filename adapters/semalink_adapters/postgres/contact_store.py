@@ -10,7 +10,6 @@ import psycopg
 
 from semalink.domain.contact_columns import ATTRIBUTES_MAX
 from semalink.domain.contact_rows import Contact, RejectedRow, too_many
-from semalink_adapters.postgres.arrays import pack_texts
 
 # One at a time changes the contacts of a list, so that none overwrites what another merged.
 LOCK_LIST = "SELECT FROM contact_list_counts WHERE list_id = %s FOR UPDATE"
@@ -63,7 +62,7 @@ async def merge_contacts(
     """Add contacts to a list that is locked; attributes of those that it has are merged."""
     stored = Stored()
     cursor = await connection.execute(
-        EXISTING, (pack_texts(list(contacts)), list_id), prepare=True, binary=True
+        EXISTING, (list(contacts), list_id), prepare=True, binary=True
     )
     existing = {number: (by, had) for number, by, had in await cursor.fetchall()}
     kept = []
@@ -101,9 +100,9 @@ async def store_contacts(
     parameters = (
         list_id,
         import_id,
-        pack_texts([number.e164 for number in numbers]),
-        pack_texts([number.country for number in numbers]),
-        pack_texts([number.network for number in numbers]),
-        pack_texts([_encoder.encode(contact.attributes).decode() for contact in contacts]),
+        [number.e164 for number in numbers],
+        [number.country for number in numbers],
+        [number.network for number in numbers],
+        [_encoder.encode(contact.attributes).decode() for contact in contacts],
     )
     await connection.execute(STORE, parameters, prepare=True)
