@@ -23,7 +23,7 @@ JOIN contacts AS c ON c.list_id = %s AND c.number = asked.number"""
 STORE = """
 INSERT INTO contacts AS c (list_id, number, country, network, attributes, import_id)
 SELECT %s, one.number, one.country, coalesce(learned.network, one.network),
-       one.attributes::jsonb, %s
+       one.attributes::jsonb, %s::uuid
 FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[])
     AS one (number, country, network, attributes)
 LEFT JOIN number_networks AS learned ON learned.number = one.number
