@@ -24,9 +24,9 @@ from semalink.application.reading import ReadsUnavailable
 from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
-from semalink.domain.content_rule import ContentRule
 from semalink.domain.contact_import import ContactImport
 from semalink.domain.contact_list import ContactList
+from semalink.domain.content_rule import ContentRule
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.dead_letter import DeadLetter
 from semalink.domain.dead_letter_job import DeadLetterJob

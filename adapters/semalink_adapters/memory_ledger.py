@@ -28,9 +28,9 @@ from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.archived_month import ArchivedMonth
 from semalink.domain.campaign import Campaign
-from semalink.domain.content_rule import ContentRule
 from semalink.domain.contact_import import ContactImport
 from semalink.domain.contact_list import ContactList
+from semalink.domain.content_rule import ContentRule
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import Reservation
 from semalink.domain.dead_letter import DeadLetter

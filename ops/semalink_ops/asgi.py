@@ -16,10 +16,7 @@ from semalink.application.reconciliation import Reconciliation
 from semalink.application.report_intake import ReportIntake
 from semalink.application.route_reading import RouteReading
 from semalink.application.sending import Sending
-from semalink.domain.blocklist import Blocklist
 from semalink.domain.contact_file import FileLimits
-from semalink.domain.content_check import Rules
-from semalink.domain.rate_card import RateCard
 from semalink.domain.reconciliation import ProviderRates
 from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE
 from semalink.web.app import create_admin, create_api, create_intake
@@ -36,11 +33,11 @@ from semalink.web.upload_limits import UploadLimits
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.campaign_results import PostgresCampaignResults
 from semalink_adapters.postgres.checkpoints import PostgresCheckpoints
+from semalink_adapters.postgres.contacts import PostgresContacts
 from semalink_adapters.postgres.content_reads import (
     PostgresContentRules,
     PostgresSenderIdReads,
 )
-from semalink_adapters.postgres.contacts import PostgresContacts
 from semalink_adapters.postgres.dead_letters import PostgresDeadLetters
 from semalink_adapters.postgres.delivery_reads import PostgresDeliveryReads
 from semalink_adapters.postgres.endpoint_reads import PostgresEndpointReads, PostgresFeedReads

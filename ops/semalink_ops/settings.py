@@ -8,8 +8,8 @@ from typing import Any, Self, get_args, get_origin
 import msgspec
 
 from semalink_ops.setting_types import (
-    ArchiveUrl,
     Amount,
+    ArchiveUrl,
     BrokerUrl,
     Count,
     DatabaseUrl,

@@ -10,8 +10,8 @@ from semalink.domain.accounting_month import AccountingMonth
 from semalink.domain.adjustment import Adjustment
 from semalink.domain.orphan_report import OrphanReport
 from semalink_adapters.postgres.campaign_changes import CAMPAIGN_CHANGES
-from semalink_adapters.postgres.content_changes import CONTENT_CHANGES
 from semalink_adapters.postgres.contact_changes import CONTACT_CHANGES
+from semalink_adapters.postgres.content_changes import CONTENT_CHANGES
 from semalink_adapters.postgres.dead_letter_changes import DEAD_LETTER_CHANGES
 from semalink_adapters.postgres.opt_out_changes import OPT_OUT_CHANGES
 from semalink_adapters.postgres.route_changes import ROUTE_CHANGES

@@ -35,46 +35,6 @@ def _applications() -> Mapping[str, Any]:
         "openapi.json": _api(edge, absent),
         "openapi-admin.json": _admin(edge, absent),
         "openapi-intake.json": create_intake(intake),
-        "openapi.json": create_api(
-            ApiDependencies(
-                edge=edge,
-                reads=absent,
-                sending=absent,
-                ledger=absent,
-                months=absent,
-                deliveries=absent,
-                endpoints=absent,
-                feed=absent,
-                contacts=absent,
-                webhooks=absent,
-                key_ring=absent,
-                rules=absent,
-                key_pepper=b"",
-            )
-        ),
-        "openapi-admin.json": create_admin(
-            AdminDependencies(
-                edge=edge,
-                reads=absent,
-                history=absent,
-                ledger=absent,
-                key_ring=absent,
-                key_pepper=b"",
-                aggregators=DEFAULT_ORDER,
-                reconciliation=absent,
-                checkpoints=absent,
-                dead_letters=absent,
-                months=absent,
-                deliveries=absent,
-                endpoints=absent,
-                routes=absent,
-                orphans=absent,
-                on_key_revoked=absent,
-            )
-        ),
-        "openapi-intake.json": create_intake(
-            IntakeDependencies(edge=edge, store=absent, secrets={})
-        ),
     }
 
 
@@ -92,6 +52,7 @@ def _api(edge: Edge, absent: Any) -> Any:
             feed=absent,
             campaign_results=absent,
             usage=absent,
+            contacts=absent,
             sender_ids=absent,
             webhooks=absent,
             key_ring=absent,

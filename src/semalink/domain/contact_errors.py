@@ -116,7 +116,7 @@ class NumberColumnMissing(DomainError):
         )
         super().__init__(
             f'{what} Name the column "number" in the first row, or say which one it is with '
-            "?number_column=…"
+            "?number_column=name."
         )
 
 

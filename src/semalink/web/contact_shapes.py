@@ -34,7 +34,7 @@ NEXT_NOTE = {"Link": 'The next page, rel="next"; absent on the last.'}
 CURSOR_NOTE = "The next_cursor of the page before."
 
 NumberText = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-AttributeText = Annotated[str, msgspec.Meta(max_length=500, pattern="^[^\\u0000\\ud800-\\udfff]*$")]
+AttributeText = Annotated[str, msgspec.Meta(max_length=500, pattern="^[^\\u0000]*$")]
 AttributeName = Annotated[
     str, msgspec.Meta(min_length=1, max_length=40, pattern="^[A-Za-z_][A-Za-z0-9_]*$")
 ]

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from semalink.application.campaign_results import CampaignResultReads
 from semalink.application.checkpoint_reading import Checkpoints
-from semalink.application.content_reading import ContentRuleReads, SenderIdReads
 from semalink.application.contact_reading import Contacts
+from semalink.application.content_reading import ContentRuleReads, SenderIdReads
 from semalink.application.dead_letter_reading import DeadLetters
 from semalink.application.delivery_reading import DeliveryReads
 from semalink.application.endpoint_reading import EndpointReads

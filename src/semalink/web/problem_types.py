@@ -1,8 +1,8 @@
 """Every error that a client can meet: its status, its title and what to do about it."""
 
 from semalink.web.campaign_problem_types import CAMPAIGN_PROBLEMS
-from semalink.web.content_problem_types import CONTENT_REFUSALS
 from semalink.web.contact_problem_types import CONTACT_PROBLEMS
+from semalink.web.content_problem_types import CONTENT_REFUSALS
 from semalink.web.edge_problem_types import EDGE_PROBLEMS
 from semalink.web.opt_out_problem_types import OPT_OUT_PROBLEMS
 from semalink.web.problem_type import ProblemType
@@ -294,7 +294,6 @@ REFUSALS = (
         "Republish with a payload that the queue takes.",
     ),
     *CONTACT_PROBLEMS,
-    *OPT_OUT_PROBLEMS,
 )
 
 PROBLEM_TYPES = {problem.code: problem for problem in (*REFUSALS, *EDGE_PROBLEMS)}

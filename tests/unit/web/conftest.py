@@ -46,8 +46,8 @@ from semalink_adapters.memory import MemoryReads
 from semalink_adapters.memory_buckets import MemoryBuckets
 from semalink_adapters.memory_campaign_results import MemoryCampaignResults
 from semalink_adapters.memory_checkpoints import MemoryCheckpoints
-from semalink_adapters.memory_content import MemoryContentRules, MemorySenderIdReads
 from semalink_adapters.memory_contacts import MemoryContacts
+from semalink_adapters.memory_content import MemoryContentRules, MemorySenderIdReads
 from semalink_adapters.memory_dead_letters import MemoryDeadLetters
 from semalink_adapters.memory_endpoints import MemoryEndpoints, MemoryFeed
 from semalink_adapters.memory_history import MemoryHistory

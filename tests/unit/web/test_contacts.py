@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -263,20 +262,41 @@ async def test_import_refuses_a_broken_file_and_keeps_nothing(
     assert (await customer.ask("GET", f"/{list_id}/imports")).json()["items"] == []
 
 
-async def test_import_keeps_nothing_when_the_list_is_deleted_during_the_upload(
-    platform: Any, customer: Customer
+async def test_import_keeps_nothing_when_the_client_goes_away(
+    platform: Any, acme: Any, customer: Customer
 ) -> None:
     list_id = await customer.new_list()
+    file = b"phone\n" + b"0712345678\n" * 6_000
+    events = [
+        {"type": "http.request", "body": file, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    kept: list[int] = []
+    sent: list[Any] = []
 
-    async def body() -> AsyncIterator[bytes]:
-        yield FILE[:20]
-        await customer.ask("DELETE", f"/{list_id}")
-        yield FILE[20:]
+    async def receive() -> Any:
+        kept.append(len(platform.contacts.pieces))
+        return events.pop(0)
 
-    answer = await customer.send(list_id, body())
+    async def send(event: Any) -> None:
+        sent.append(event)
 
-    assert answer.json()["code"] == "contact_list_not_found"
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": f"/v1/contact-lists/{list_id}/imports",
+        "raw_path": b"",
+        "query_string": b"",
+        "headers": [
+            (b"authorization", f"Bearer {acme.live}".encode()),
+            (b"content-type", b"text/csv"),
+        ],
+    }
+    await platform.api()(scope, receive, send)
+
+    assert kept == [0, 1]
     assert platform.contacts.pieces == {}
+    assert sent[0]["status"] == 400
 
 
 @pytest.mark.parametrize("query", ["default_country=XX", "number_column=", "delimiter=x"])
