@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 
 from semalink.application.campaign_pieces import PIECE_TASK, PieceAcceptor
-from semalink.application.tasks import TaskWork
-from semalink_adapters.postgres.campaign_pieces import PostgresPieces
-from semalink_ops.bootstrap import Core
-from semalink_ops.runtime import utc_now
 from semalink.application.tasks import TASK_POKE_SUBJECT, TaskWork
+from semalink_adapters.postgres.campaign_pieces import PostgresPieces
 from semalink_adapters.postgres.contact_imports import PostgresContactImports
 from semalink_ops.bootstrap import Core, Poker
 from semalink_ops.contact_importing import ContactImporter
+from semalink_ops.runtime import utc_now
 
 
 def contact_kinds(core: Core) -> Mapping[str, TaskWork]:
