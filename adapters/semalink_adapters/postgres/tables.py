@@ -29,6 +29,7 @@ from semalink_adapters.postgres.content_changes import (
     matches_in,
     shadow_matches,
 )
+from semalink_adapters.postgres.number_networks import NetworkChanges
 from semalink_adapters.postgres.recovery_changes import RecoveryChanges
 from semalink_adapters.postgres.setting_changes import SETTING_CHANGES, Statement
 from semalink_adapters.postgres.webhook_changes import WebhookChanges
@@ -135,11 +136,13 @@ class RowChanges:
     #: What content rules found in accepted messages.
     matches: list[MatchRow] = field(default_factory=list)
     awaited: AwaitedChanges = field(init=False)
+    networks: NetworkChanges = field(init=False)
     #: Rare changes, one statement each.
     single: list[Statement] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.awaited = AwaitedChanges(self.messages)
+        self.networks = NetworkChanges(self.messages)
         self.recoveries = RecoveryChanges(self.webhooks.deliveries)
 
     def fold(self, events: Iterable[Any]) -> None:
@@ -149,6 +152,7 @@ class RowChanges:
             if change is not None:
                 change(self, event)
             self.awaited.fold(event)
+            self.networks.fold(event)
             rare = SETTING_CHANGES.get(type(event))
             if rare is not None:
                 self.single += rare(event)
@@ -176,6 +180,7 @@ class RowChanges:
             if ids:
                 bundle.add(statement, (pack_uuids(ids),))
         self.awaited.add_to(bundle)
+        self.networks.add_to(bundle)
         self.webhooks.add_to(bundle)
 
     def write(self, curs: Cursor[Any]) -> None:

@@ -101,10 +101,11 @@ def parse(text: str, default_country: str = "KE") -> PhoneNumber:
 
 
 def _known(e164: str) -> PhoneNumber:
-    return PhoneNumber(e164, _COUNTRY_BY_CALLING_CODE[e164[1:4]], _guess_network(e164))
+    return PhoneNumber(e164, _COUNTRY_BY_CALLING_CODE[e164[1:4]], network_of_prefix(e164))
 
 
-def _guess_network(e164: str) -> str | None:
+def network_of_prefix(e164: str) -> str | None:
+    """Return who issued the prefix of a number; None when nobody is known."""
     for length in _PREFIX_LENGTHS:
         network = _NETWORK_BY_PREFIX.get(e164[:length])
         if network is not None:
@@ -151,7 +152,7 @@ def _ask_library(written: str, default_country: str) -> PhoneNumber:
     country = phonenumbers.region_code_for_number(number)
     assert country is not None, "the library types a number by the rules of its region"
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return PhoneNumber(e164, country, _guess_network(e164))
+    return PhoneNumber(e164, country, network_of_prefix(e164))
 
 
 def _refuse(number: phonenumbers.PhoneNumber) -> NoReturn:
