@@ -12,6 +12,7 @@ import rich_click as click
 
 from semalink.application.history import REFUSED, HistoryFilter, HistoryRow
 from semalink.domain.ids import DELIVERY_PREFIX, ENDPOINT_PREFIX, MESSAGE_PREFIX, parse_id
+from semalink_adapters.postgres.archive_lookup import PostgresArchivedMonths
 from semalink_ops.cli import exit_codes
 from semalink_ops.cli.database import Database, run_on_database
 from semalink_ops.cli.failures import fail
@@ -37,7 +38,7 @@ def search(wanted: Mapping[str, Any], data_dir: Path, *, as_json: bool) -> None:
     from_at, before_at = _moment("--from", wanted["from_at"]), _moment("--to", wanted["before_at"])
     name = _name(wanted)
 
-    async def read(database: Database) -> tuple[list[HistoryRow], bool]:
+    async def read(database: Database) -> tuple[list[HistoryRow], bool, str | None]:
         account = wanted["account"]
         asked = HistoryFilter(
             subject_id=subject_id,
@@ -49,14 +50,28 @@ def search(wanted: Mapping[str, Any], data_dir: Path, *, as_json: bool) -> None:
             before_at=before_at,
             is_newest_first=not wanted["oldest_first"],
         )
-        return await _follow(database, asked, wanted["limit"])
+        rows, is_all = await _follow(database, asked, wanted["limit"])
+        return rows, is_all, await _archived_within(database, asked)
 
-    rows, is_all = run_on_database(data_dir, read)
+    rows, is_all, archived_to = run_on_database(data_dir, read)
     _show(rows, as_json=as_json)
     if not is_all:
         say(f"There are more than these {len(rows)}: ask for more with --limit, or for less time.")
     elif not rows and not as_json:
         say("Nothing of that is recorded in that time.")
+    if archived_to is not None:
+        say(
+            f"Months up to {archived_to} are archived: what messages and webhooks did in them is"
+            " found by an id only, or after `semalink archive restore`."
+        )
+
+
+async def _archived_within(database: Database, asked: HistoryFilter) -> str | None:
+    """Return the last archived month that a search should have looked into and could not."""
+    if asked.subject_id is not None or asked.from_at is None:
+        return None
+    last = await PostgresArchivedMonths(database.pool).last_archived_month()
+    return last if last is not None and f"{asked.from_at:%Y-%m}" <= last else None
 
 
 async def _follow(

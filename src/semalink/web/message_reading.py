@@ -83,7 +83,8 @@ LIST = Operation(
     summary="List messages",
     description=(
         "Messages of the key's account and mode, newest first. A message shows up here a moment "
-        "after it was accepted; read it by its id to see it at once."
+        "after it was accepted; read it by its id to see it at once. Months that ended more than "
+        "90 days ago may be listed no more; their messages are read by id as before."
     ),
     scopes=READ,
     query=MessageQuery,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from tests.integration.archive.old_months import MONTH, id_of, make_month
 
 from semalink.domain.ids import MESSAGE_PREFIX, format_id
+from semalink_ops.archiving.standing import read_standing
 from semalink_ops.cli import exit_codes, run
+from semalink_ops.cli.settings_source import read_settings
 
 Semalink = Callable[..., tuple[int, str, str]]
 MESSAGE = format_id(MESSAGE_PREFIX, id_of(2))
@@ -64,6 +67,8 @@ def test_history_shows_an_archived_message_and_who_archived_it(
     found = [json.loads(line) for line in audit.splitlines()]
     assert {one["name"] for one in found} == {"archived_month.archived"}
     assert {one["actor"][:4] for one in found} == {"cli:"}
+    _, _, hint = semalink("history", "--name", "message.delivered", "--from", "2026-01-01")
+    assert "Months up to 2026-06 are archived" in hint
     _, months, _ = semalink("partitions", "list", "--json")
     states = {(one["log"], one["month"]): one["state"] for one in json.loads(months)["items"]}
     assert states["message_events", MONTH] == "archived"
@@ -125,3 +130,21 @@ def test_ensure_makes_partitions_once(semalink: Semalink, database_url: str) -> 
 
     assert status == exit_codes.OK
     assert json.loads(first) == {"made": []}
+
+
+def test_standing_counts_months_that_are_due_and_not_restored(
+    semalink: Semalink, database_url: str, archive_folder: Path
+) -> None:
+    make_month(database_url, 1)
+    settings = read_settings(archive_folder)
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+
+    before = read_standing(settings, now)
+    semalink("archive", "run")
+    after = read_standing(settings, datetime.now(UTC))
+    semalink("archive", "restore", MONTH)
+
+    assert (before.due_months, before.age_seconds) == (10, 0)
+    assert after.due_months == 0
+    assert 0 < after.age_seconds < 300
+    assert read_standing(settings, datetime.now(UTC)).due_months == 0
