@@ -131,6 +131,8 @@ def test_key_create_shows_the_key_once(semalink: Semalink, account_id: str) -> N
         "ledger:read",
         "messages:read",
         "messages:send",
+        "opt_outs:read",
+        "opt_outs:write",
         "webhooks:read",
         "webhooks:write",
     ]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -211,7 +212,6 @@ class Platform:
         self.found: list[tuple[str, str]] = []
         self.campaign_results = MemoryCampaignResults()
         self.usage = MemoryUsage(self.ledger, self.clock)
-        self.contacts = MemoryContacts(self.ledger, self.clock)
         #: None plays a platform without a key to seal secrets with.
         self.secrets: SealedSecrets | None = SealedSecrets(bytes(32))
         self.history = MemoryHistory(self.ledger, self.clock)
@@ -234,6 +234,10 @@ class Platform:
             ),
             observer=self.observer,
         )
+
+    @cached_property
+    def contacts(self) -> MemoryContacts:
+        return MemoryContacts(self.ledger, self.clock)
 
     async def _check(self) -> bool:
         if self.check_hangs:
