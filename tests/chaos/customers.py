@@ -147,6 +147,12 @@ class Reception:
             async with self._session.put(url, json={}) as response:
                 assert response.status == 200, await response.text()
 
+    async def stop_sender(self, number: str, sender: str) -> None:
+        """Let a subscriber stop a sender id at Africa's Talking, as the sandbox plays it."""
+        url = f"{self.platform.url('sandbox')}/control/opt-outs"
+        async with self._session.post(url, json={"number": number, "sender": sender}) as response:
+            assert await response.json() == {"intake_status": 200}
+
     async def _issue(self, account_id: str, mode: str) -> Any:
         scopes = ["messages:send", "messages:read", "balance:read", "webhooks:write"]
         wanted = {"name": "chaos", "mode": mode, "scopes": scopes}

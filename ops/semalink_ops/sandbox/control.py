@@ -12,6 +12,7 @@ from aiohttp import web
 from semalink_ops.sandbox.controls import patched, replaced
 from semalink_ops.sandbox.line import Line
 from semalink_ops.sandbox.magic_numbers import ACT_BY_NUMBER
+from semalink_ops.sandbox.opt_outs import Stop, call_back
 from semalink_ops.sandbox.sandbox import SANDBOX, Sandbox
 from semalink_ops.sandbox.takings import Taking
 
@@ -157,6 +158,19 @@ async def get_deliveries(request: web.Request) -> web.Response:
     )
 
 
+async def stop_sender(request: web.Request) -> web.Response:
+    """Let a subscriber stop a sender id; answers with what the intake said to the callback."""
+    sandbox = request.app[SANDBOX]
+    try:
+        stop = msgspec.json.decode(await request.read(), type=Stop)
+    except (msgspec.DecodeError, UnicodeDecodeError) as refusal:
+        return _problem(400, "invalid_opt_out", f"{refusal}.")
+    if stop.aggregator not in sandbox.lines:
+        names = ", ".join(sandbox.lines)
+        return _problem(404, "aggregator_not_found", f"The aggregators are: {names}.")
+    return _json({"intake_status": await call_back(sandbox.settings, stop)})
+
+
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -182,6 +196,7 @@ def add_routes(app: web.Application) -> None:
         ("GET", "/control/handsets", get_handsets),
         ("GET", "/control/handsets/{number}", get_handset),
         ("GET", "/control/deliveries", get_deliveries),
+        ("POST", "/control/opt-outs", stop_sender),
         ("PATCH", "/control/{aggregator}", change_controls),
         ("PUT", "/control/{aggregator}", change_controls),
     ):

@@ -35,6 +35,7 @@ class Intake:
     async def running(self) -> AsyncIterator[None]:
         app = web.Application()
         app.router.add_post("/dlr/{aggregator}/{secret}", self.take)
+        app.router.add_post("/opt-out/{aggregator}/{secret}", self.take)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
