@@ -33,6 +33,9 @@ _ENVELOPE = frozenset(
         "request_id",
     }
 )
+#: What auditors read of an event and customers do not: which rules are only being tried out.
+_INTERNAL = frozenset({"shadow_rules"})
+_NOT_SHOWN = _ENVELOPE | _INTERNAL
 _PUBLIC_NAMES = {
     "message": "message",
     "credit_account": "credit",
@@ -220,7 +223,7 @@ def message_of(entry: Any) -> UUID | None:
 
 
 def _facts(event: Any) -> dict[str, Any]:
-    facts = {key: value for key, value in vars(event).items() if key not in _ENVELOPE}
+    facts = {key: value for key, value in vars(event).items() if key not in _NOT_SHOWN}
     if facts.get("campaign_id", event) is None:
         # Most belong to none, and say nothing of it.
         del facts["campaign_id"]

@@ -181,6 +181,18 @@ async def test_send_notes_what_rules_found(
     assert sent_texts(platform) == ["a bet", "neither"]
 
 
+async def test_events_of_a_message_do_not_tell_customers_of_shadow_rules(
+    api: Any, acme: Any, bearer: Any, message: Any
+) -> None:
+    asked = {**message, "text": "a bet"}
+    sent = await api.post("/v1/messages", json=asked, headers=bearer(acme.live))
+
+    answer = await api.get(f"/v1/messages/{sent.json()['id']}/events", headers=bearer(acme.live))
+
+    assert answer.json()["items"][0]["name"] == "message.accepted"
+    assert "bets" not in answer.text
+
+
 async def test_send_is_refused_under_a_sender_id_that_was_withdrawn(
     api: Any, platform: Any, acme: Any, bearer: Any
 ) -> None:
