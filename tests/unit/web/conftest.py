@@ -206,7 +206,6 @@ class Platform:
         self.endpoints = MemoryEndpoints(self.ledger, self.clock)
         self.opt_outs = MemoryOptOuts(self.ledger)
         self.feed = MemoryFeed(self.ledger)
-        self.content_rules = MemoryContentRules(self.ledger)
         #: What a process that looks in time would hold contents to.
         self.rules = RULES
         self.found: list[tuple[str, str]] = []
@@ -326,7 +325,7 @@ class Platform:
                 ),
                 orphans=self.shelf,
                 sender_ids=MemorySenderIdReads(self.ledger),
-                content_rules=self.content_rules,
+                content_rules=MemoryContentRules(self.ledger),
                 rules_of_file=RULES.blocklist.rules,
                 on_key_revoked=self._revoke,
             )
