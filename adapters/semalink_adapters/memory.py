@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from semalink.application.event_view import Reader, history_of, reader_of
+from semalink.application.event_view import Reader, history_of, message_of, reader_of
 from semalink.application.explaining import Explanation, explain
 from semalink.application.message_view import MessageView, view_of
 from semalink.application.reading import (
@@ -88,7 +88,7 @@ class MemoryReads(MemoryCreditReads):
             entry
             for stream in self._ledger.streams[CreditAccount].values()
             for entry in stream
-            if getattr(entry, "reservation_id", None) == message_id
+            if message_of(entry) == message_id
         ]
         # A message and the credits that it moves share the time of the decision.
         ordered = sorted([*steps, *entries], key=lambda event: event.timestamp)

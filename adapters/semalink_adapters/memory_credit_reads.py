@@ -16,7 +16,7 @@ from semalink.application.credit_reading import (
     customers_balance,
     own_balance,
 )
-from semalink.application.event_view import entry_view, movement_view
+from semalink.application.event_view import entry_view, message_of, movement_view
 from semalink.application.reading import ReadsUnavailable
 from semalink.domain.account import Account
 from semalink.domain.adjustment import Adjustment
@@ -92,7 +92,7 @@ class MemoryCreditReads:
             moved = [
                 movement_view(entry, entry.timestamp)
                 for entry in reversed(self._entries(payer_id))
-                if getattr(entry, "reservation_id", None) == message_id and _fits(entry, wanted)
+                if message_of(entry) == message_id and _fits(entry, wanted)
             ]
             count += bool(moved)
             if count <= limit:
@@ -203,6 +203,7 @@ def _fits(entry: Any, wanted: EntryFilter) -> bool:
         (wanted.name is None or f"credit_account.{wanted.name}.1" == entry.TOPIC)
         and (wanted.at_from is None or entry.timestamp >= wanted.at_from)
         and (wanted.at_before is None or entry.timestamp < wanted.at_before)
+        and wanted.campaign_id in (None, getattr(entry, "campaign_id", None))
     )
 
 

@@ -62,10 +62,24 @@ SELECT_MOVEMENTS = f"""
 SELECT e.topic, e.state, e.recorded_at FROM (
     SELECT message_id FROM messages AS m
     WHERE account_id = %(account_id)s AND mode = 'live' AND message_id < %(before)s
+      AND (%(campaign_id)s::uuid IS NULL OR campaign_id = %(campaign_id)s)
       AND EXISTS (SELECT FROM ledger_entries AS e WHERE {_MOVED})
     ORDER BY message_id DESC LIMIT %(limit)s) AS m
 JOIN ledger_entries AS e ON {_MOVED}
 ORDER BY e.message_id DESC, e.originator_version DESC"""  # noqa: S608 - constants
+
+# Which entries are about a campaign is told by the read model, what they say by the ledger.
+SELECT_OF_CAMPAIGN = """
+SELECT e.topic, e.state, e.recorded_at FROM (
+    SELECT version FROM entries
+    WHERE campaign_id = %(campaign_id)s AND account_id = %(account_id)s
+      AND (%(before)s::bigint IS NULL OR version < %(before)s)
+      AND (%(name)s::text IS NULL OR name = %(name)s)
+      AND (%(at_from)s::timestamptz IS NULL OR recorded_at >= %(at_from)s)
+      AND (%(at_before)s::timestamptz IS NULL OR recorded_at < %(at_before)s)
+    ORDER BY version DESC LIMIT %(limit)s) AS p
+JOIN ledger_entries AS e ON e.originator_id = %(account_id)s AND e.originator_version = p.version
+ORDER BY e.originator_version DESC"""
 
 _ADJUSTMENT_COLUMNS = """
 SELECT adjustment_id, account_id, amount_micros, category, reason, state, proposed_by,
@@ -135,6 +149,8 @@ class PostgresCreditReads(Queries):
         self, account_id: UUID, wanted: EntryFilter, *, before: int | None, limit: int
     ) -> Sequence[EntryView]:
         """Return entries of a billing account, newest first."""
+        if wanted.campaign_id is not None:
+            return await self._of_campaign(account_id, wanted, before, limit)
         conditions = ["originator_id = %(account_id)s"]
         if before is not None:
             conditions.append("originator_version < %(before)s")
@@ -155,6 +171,13 @@ class PostgresCreditReads(Queries):
             "limit": limit,
         }
         rows = await self._all(statement, parameters)
+        return [entry_view(EventMapper.read(topic, state), at) for topic, state, at in rows]
+
+    async def _of_campaign(
+        self, account_id: UUID, wanted: EntryFilter, before: int | None, limit: int
+    ) -> Sequence[EntryView]:
+        place = {"account_id": account_id, "before": before, "limit": limit}
+        rows = await self._all(SELECT_OF_CAMPAIGN, _filter_parameters(wanted) | place)
         return [entry_view(EventMapper.read(topic, state), at) for topic, state, at in rows]
 
     async def movements(
@@ -243,4 +266,10 @@ def _adjustment_view(row: Any) -> AdjustmentView:
 
 def _filter_parameters(wanted: EntryFilter) -> dict[str, Any]:
     topic = None if wanted.name is None else f"credit_account.{wanted.name}.1"
-    return {"topic": topic, "at_from": wanted.at_from, "at_before": wanted.at_before}
+    return {
+        "topic": topic,
+        "name": None if wanted.name is None else f"credit.{wanted.name}",
+        "at_from": wanted.at_from,
+        "at_before": wanted.at_before,
+        "campaign_id": wanted.campaign_id,
+    }

@@ -58,6 +58,8 @@ class EntryView(msgspec.Struct, frozen=True):
     #: What that customer pays.
     price_micros: int | None
     data: dict[str, Any]
+    #: The campaign that it is about.
+    campaign_id: str | None = None
 
 
 class AdjustmentView(msgspec.Struct, frozen=True):
@@ -110,6 +112,8 @@ class EntryFilter:
     name: str | None = None
     at_from: datetime | None = None
     at_before: datetime | None = None
+    #: Only what a campaign moved: its reservation, its charges and refunds, its release.
+    campaign_id: UUID | None = None
 
 
 class CreditReads(Protocol):

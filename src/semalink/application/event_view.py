@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from semalink.application.credit_reading import EntryView
+from semalink.application.message_view import campaign_of
 from semalink.application.provider_words import hide_amounts
 from semalink.application.reading import EventView
 from semalink.domain.credit_account import CreditAccount
@@ -63,7 +64,9 @@ _PROVIDERS = frozenset({"cost"})
 #: What a provider said, which may name what the platform pays or has.
 _PROVIDERS_WORDS = frozenset({"answer", "detail", "description"})
 #: What of its credits a customer may see whose agent pays.
-_CUSTOMERS = frozenset({"reservation_id", "price_micros", "spending_month", "expires_at"})
+_CUSTOMERS = frozenset(
+    {"reservation_id", "campaign_id", "price_micros", "spending_month", "expires_at"}
+)
 #: What an entry shows in fields of its own.
 _COLUMNS = frozenset(
     {
@@ -75,6 +78,7 @@ _COLUMNS = frozenset(
         "message_id",
         "sub_account_id",
         "price_micros",
+        "campaign_id",
     }
 )
 
@@ -126,6 +130,7 @@ def entry_view(entry: Any, recorded_at: datetime) -> EntryView:
         customer_id=customer_id and format_id(ACCOUNT_PREFIX, customer_id),
         price_micros=getattr(entry, "price_micros", None),
         data=_public(facts),
+        campaign_id=campaign_of(getattr(entry, "campaign_id", None)),
     )
 
 
@@ -150,6 +155,7 @@ def movement_view(entry: Any, recorded_at: datetime) -> EntryView:
         customer_id=None,
         price_micros=price,
         data={},
+        campaign_id=campaign_of(entry.campaign_id),
     )
 
 

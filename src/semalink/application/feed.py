@@ -8,7 +8,13 @@ from uuid import UUID
 
 import msgspec
 
-from semalink.application.event_view import entry_view, movement_view, public_event_id, public_name
+from semalink.application.event_view import (
+    entry_view,
+    message_of,
+    movement_view,
+    public_event_id,
+    public_name,
+)
 from semalink.application.message_view import view_of
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
@@ -73,6 +79,7 @@ class CreditMovement(msgspec.Struct, frozen=True):
     customer_id: str | None
     price_micros: int | None
     details: dict[str, Any]
+    campaign_id: str | None = None
 
 
 class EndpointChange(msgspec.Struct, frozen=True):
@@ -215,7 +222,7 @@ def _of_entry(entry: Any) -> Iterator[FeedItem]:
     if name not in _ALL:
         return
     view = entry_view(entry, entry.timestamp)
-    message_id = getattr(entry, "message_id", None) or getattr(entry, "reservation_id", None)
+    message_id = message_of(entry)
     yield FeedItem(entry.originator_id, view.id, name, view.at, message_id, _movement(view))
     customer_id = getattr(entry, "sub_account_id", None)
     if customer_id is not None:
@@ -236,6 +243,7 @@ def _movement(view: Any) -> CreditMovement:
         customer_id=view.customer_id,
         price_micros=view.price_micros,
         details=view.data,
+        campaign_id=view.campaign_id,
     )
 
 

@@ -111,6 +111,14 @@ def _csv_rows(statement: Statement) -> Iterator[dict[str, object]]:
             "cost_micros": customer.cost_micros,
             "margin_micros": customer.margin_micros,
         }
+    for campaign in statement.campaigns:
+        yield {
+            "section": "campaign",
+            "kind": campaign.kind,
+            "count": campaign.count,
+            "amount_micros": campaign.amount_micros,
+            "reference": campaign.campaign_id,
+        }
     for total in statement.totals:
         yield {
             "section": "total",
@@ -181,6 +189,15 @@ def _sums(statement: Statement) -> Iterator[str]:
                 format_credits(one.margin_micros),
             )
             for one in statement.customers
+        ),
+    )
+    yield _table(
+        "Campaigns (part of the days above)",
+        ("Campaign", "What"),
+        ("Count", "Amount"),
+        (
+            (one.campaign_id, _WORDS[one.kind], str(one.count), format_credits(one.amount_micros))
+            for one in statement.campaigns
         ),
     )
     yield _table(

@@ -20,7 +20,7 @@ from semalink.domain.credit_entries import (
     TransferredIn,
     TransferredOut,
 )
-from semalink.domain.ids import ACCOUNT_PREFIX, format_id
+from semalink.domain.ids import ACCOUNT_PREFIX, CAMPAIGN_PREFIX, format_id
 from semalink.domain.postings import margin_micros_of
 
 #: Names the form of the stored document; another form gets another number.
@@ -94,7 +94,18 @@ class Total(msgspec.Struct, frozen=True):
     amount_micros: int
 
 
-class Statement(msgspec.Struct, frozen=True):
+class CampaignLine(msgspec.Struct, frozen=True):
+    """All entries of one kind that one campaign made in the month; they are in the days as well."""
+
+    campaign_id: str
+    #: "reserved", "charged", "released", "reservation_expired" or "refunded".
+    kind: str
+    count: int
+    amount_micros: int
+
+
+# What is left out when it is empty keeps the bytes of months that were closed before there was it.
+class Statement(msgspec.Struct, frozen=True, omit_defaults=True):
     """A month of an account. Money is in micros: 1 credit = 1,000,000 micros."""
 
     form: str
@@ -111,6 +122,8 @@ class Statement(msgspec.Struct, frozen=True):
     #: Of an agent's own statement only.
     customers: list[CustomerLine]
     totals: list[Total]
+    #: By campaign; absent where there was none.
+    campaigns: list[CampaignLine] = []
 
 
 _decoder = msgspec.json.Decoder(Statement)
@@ -152,6 +165,13 @@ class _Sums:
             for (kind,), (count, amount_micros) in sorted(self.by_key.items())
         ]
 
+    def campaigns(self) -> list[CampaignLine]:
+        """Return the sums by campaign and kind, in order."""
+        return [
+            CampaignLine(campaign_id, kind, count, amount_micros)
+            for (campaign_id, kind), (count, amount_micros) in sorted(self.by_key.items())
+        ]
+
 
 class _Customer:
     """What the month of one customer of an agent comes to."""
@@ -159,6 +179,7 @@ class _Customer:
     def __init__(self) -> None:
         self.days = _Sums()
         self.totals = _Sums()
+        self.campaigns = _Sums()
         self.counts = {Charged: 0, Refunded: 0}
         self.price_micros = 0
         self.cost_micros = 0
@@ -169,6 +190,7 @@ class _Customer:
         kind = _DAILY[type(entry)]
         self.days.add((day, kind), price)
         self.totals.add((kind,), price)
+        _add_campaign(self.campaigns, entry, price)
         if isinstance(entry, Charged | Refunded):
             sign = 1 if isinstance(entry, Charged) else -1
             self.counts[type(entry)] += 1
@@ -200,6 +222,7 @@ class StatementBuilder:
         self._singles: list[Single] = []
         self._days = _Sums()
         self._totals = _Sums()
+        self._campaigns = _Sums()
         self._customers: dict[UUID, _Customer] = {}
 
     def add(self, version: int, recorded_at: datetime, entry: object) -> None:
@@ -230,6 +253,7 @@ class StatementBuilder:
             days=self._days.days(),
             customers=[customer.line(account_id) for account_id, customer in customers],
             totals=self._totals.totals(),
+            campaigns=self._campaigns.campaigns(),
         )
         return {
             self._account_id: own,
@@ -241,6 +265,7 @@ class StatementBuilder:
         kind = _DAILY[type(entry)]
         self._days.add((day, kind), entry.amount_micros)
         self._totals.add((kind,), entry.amount_micros)
+        _add_campaign(self._campaigns, entry, entry.amount_micros)
         if entry.sub_account_id is not None:
             self._customers.setdefault(entry.sub_account_id, _Customer()).add(day, entry)
 
@@ -256,7 +281,14 @@ class StatementBuilder:
             days=customer.days.days(),
             customers=[],
             totals=customer.totals.totals(),
+            campaigns=customer.campaigns.campaigns(),
         )
+
+
+def _add_campaign(sums: _Sums, entry: DailyEntry, amount_micros: int) -> None:
+    if entry.campaign_id is not None:
+        campaign_id = format_id(CAMPAIGN_PREFIX, entry.campaign_id)
+        sums.add((campaign_id, _DAILY[type(entry)]), amount_micros)
 
 
 @singledispatch

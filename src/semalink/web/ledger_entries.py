@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 from semalink.application.credit_reading import BalanceView, EntryFilter, EntryView
 from semalink.application.reading import Reads
 from semalink.domain.errors import AccountNotFound, EntryNotFound, PaidByAgent
-from semalink.domain.ids import MESSAGE_PREFIX, parse_id
+from semalink.domain.ids import CAMPAIGN_PREFIX, MESSAGE_PREFIX, parse_id
 from semalink.web import examples
 from semalink.web.arrival import arrival_of
 from semalink.web.cursor import Cursors
@@ -56,6 +56,7 @@ class EntryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Verb | None = None
     at_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     at_before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    campaign_id: Annotated[str, msgspec.Meta(pattern=r"^cmp_[0-9a-f]{32}$")] | None = None
     cursor: Cursor | None = None
     limit: PageSize = 20
 
@@ -75,6 +76,10 @@ ENTRY_NOTES = {
     "name": "Only this verb.",
     "at_from": "Only what was recorded at this time or later, RFC 3339.",
     "at_before": "Only what was recorded before this time, RFC 3339.",
+    "campaign_id": (
+        "Only what this campaign moved: its reservation, each charge and refund, its release. "
+        "These show up a moment after they were recorded."
+    ),
     "cursor": "The next_cursor of the page before, with the same filters.",
     "limit": "Entries a page; messages a page where the agent pays.",
 }
@@ -133,7 +138,7 @@ class EntryPages:
 
     async def own(self, path: str, account_id: UUID, query: EntryQuery) -> Reply:
         """Answer with a page of the entries of an account that pays for itself."""
-        wanted = EntryFilter(query.name, query.at_from, query.at_before)
+        wanted = _filter(query)
         filters = f"{path}:{wanted}"
         before = self._cursors.read(query.cursor, filters)
         found = await self._reads.entries(
@@ -150,7 +155,7 @@ class EntryPages:
         self, path: str, account_id: UUID, payer_id: UUID, query: EntryQuery
     ) -> Reply:
         """Answer with what messages moved for which another account pays."""
-        wanted = EntryFilter(query.name, query.at_from, query.at_before)
+        wanted = _filter(query)
         filters = f"{path}:{wanted}"
         before = self._cursors.read(query.cursor, filters)
         found = await self._reads.movements(
@@ -166,6 +171,12 @@ class EntryPages:
     def _page(path: str, query: EntryQuery, page: Sequence[EntryView], cursor: str | None) -> Reply:
         link = [] if cursor is None else [next_link(path, query, cursor)]
         return Reply(200, msgspec.json.encode(Entries(list(page), cursor)), link)
+
+
+def _filter(query: EntryQuery) -> EntryFilter:
+    campaign = query.campaign_id
+    campaign_id = None if campaign is None else parse_id(CAMPAIGN_PREFIX, campaign)
+    return EntryFilter(query.name, query.at_from, query.at_before, campaign_id)
 
 
 class LedgerReader:

@@ -42,7 +42,7 @@ class Chain:
         version = len(self.rows) + 1
         fields = (self.hash, ACCOUNT.bytes, version.to_bytes(8), topic.encode(), state)
         self.hash = sha256(b"".join(len(one).to_bytes(4) + one for one in fields)).digest()
-        message_id = facts.get("reservation_id")
+        message_id = facts.get("message_id") or facts.get("reservation_id")
         self.rows.append(EntryRow(version, topic, state, self.hash, message_id, NOW))
 
     def top_up(self, amount: int = 100) -> None:
@@ -100,6 +100,21 @@ def test_audit_finds_nothing_in_a_sound_account(chain: Chain) -> None:
     chain.reserve(TWO)
 
     findings = audit(chain.rows, chain.head(), {TWO: 10})
+
+    assert findings == []
+
+
+def test_audit_finds_nothing_in_a_campaign(chain: Chain) -> None:
+    of_campaign = {"reservation_id": TWO, "campaign_id": TWO}
+    chain.enter("reserved", 0, 30, amount_micros=30, **of_campaign)
+    for number, left in ((21, 20), (22, 10)):
+        charged = {"amount_micros": 10, "remaining_micros": left, "message_id": UUID(int=number)}
+        chain.enter("charged", -10, -10, **of_campaign, **charged)
+    refunded = {"amount_micros": 10, "message_id": UUID(int=22)}
+    chain.enter("refunded", 10, 0, **of_campaign, **refunded)
+    chain.enter("released", 0, -10, amount_micros=10, **of_campaign)
+
+    findings = audit(chain.rows, chain.head(), {ONE: 10})
 
     assert findings == []
 

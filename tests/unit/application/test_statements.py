@@ -9,6 +9,7 @@ import pytest
 from semalink.application.statement_rendering import FORMATS
 from semalink.application.statements import (
     NOTHING,
+    CampaignLine,
     Position,
     Statement,
     StatementBuilder,
@@ -118,6 +119,59 @@ def test_build_shows_a_customer_its_own_prices_only(statements: dict[UUID, State
     }
     assert customer.opening is customer.closing is customer.closing_entry_hash is None
     assert customer.singles == customer.customers == []
+
+
+def test_build_shows_what_a_campaign_came_to_in_one_line_a_kind(account: CreditAccount) -> None:
+    # As many charges as there are messages, and still one line.
+    account.collect_events()
+    account.reserve(
+        OTHER, 2_000, CAUSE, on_behalf=OnBehalf(CUSTOMER, 3_200, MONTH), campaign_id=OTHER
+    )
+    for number in (21, 22, 23):
+        account.charge(
+            OTHER, CAUSE, amount_micros=500, price_micros=800, message_id=UUID(int=number)
+        )
+    of_message = {"message_id": UUID(int=23), "campaign_id": OTHER}
+    account.refund(OTHER, 500, CAUSE, on_behalf=ON_BEHALF, **of_message)
+    account.release(OTHER, CAUSE)
+    builder = StatementBuilder(MONTH, AGENT, NOTHING)
+    for entry in account.collect_events():
+        builder.add(entry.originator_version, AT, entry)
+
+    built = builder.build(NOTHING, bytes(32))
+
+    name = "cmp_" + OTHER.hex
+    assert built[AGENT].campaigns == [
+        CampaignLine(name, "charged", 3, 1_500),
+        CampaignLine(name, "refunded", 1, 500),
+        CampaignLine(name, "released", 1, 500),
+        CampaignLine(name, "reserved", 1, 2_000),
+    ]
+    assert [(one.kind, one.amount_micros) for one in built[CUSTOMER].campaigns] == [
+        ("charged", 2_400),
+        ("refunded", 800),
+        ("released", 800),
+        ("reserved", 3_200),
+    ]
+    assert {one.kind: one.amount_micros for one in built[AGENT].days} == {
+        one.kind: one.amount_micros for one in built[AGENT].campaigns
+    }
+    rows = list(
+        csv.DictReader(io.StringIO(FORMATS["csv"][1](encode_statement(built[AGENT])).decode()))
+    )
+    assert [row["amount_micros"] for row in rows if row["section"] == "campaign"] == [
+        "1500", "500", "500", "2000",
+    ]  # fmt: skip
+    assert name in FORMATS["html"][1](encode_statement(built[AGENT])).decode()
+
+
+def test_document_of_a_month_without_campaigns_is_written_as_before(
+    statements: dict[UUID, Statement],
+) -> None:
+    document = encode_statement(statements[AGENT])
+
+    assert b"campaigns" not in document
+    assert decode_statement(document).campaigns == []
 
 
 def test_build_takes_the_amount_where_an_entry_names_no_price() -> None:
