@@ -156,13 +156,12 @@ def test_build_shows_what_a_campaign_came_to_in_one_line_a_kind(account: CreditA
     assert {one.kind: one.amount_micros for one in built[AGENT].days} == {
         one.kind: one.amount_micros for one in built[AGENT].campaigns
     }
-    rows = list(
-        csv.DictReader(io.StringIO(FORMATS["csv"][1](encode_statement(built[AGENT])).decode()))
-    )
+    document = encode_statement(built[AGENT])
+    rows = csv.DictReader(io.StringIO(FORMATS["csv"][1](document).decode()))
     assert [row["amount_micros"] for row in rows if row["section"] == "campaign"] == [
         "1500", "500", "500", "2000",
     ]  # fmt: skip
-    assert name in FORMATS["html"][1](encode_statement(built[AGENT])).decode()
+    assert name in FORMATS["html"][1](document).decode()
 
 
 def test_document_of_a_month_without_campaigns_is_written_as_before(
