@@ -1,9 +1,9 @@
 """A platform in memory: two accounts with keys, and the applications that serve them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from tests.unit.web.nothing_sent import NothingSent
 
 from semalink.application.accounts import (
     IssueApiKey,
@@ -20,7 +21,7 @@ from semalink.application.accounts import (
 )
 from semalink.application.endpoint_address import why_unfit
 from semalink.application.rate_limiting import RateLimiter
-from semalink.application.reconciliation import Reconciliation, Sent, Suspect
+from semalink.application.reconciliation import Reconciliation
 from semalink.application.report_intake import ReportStoreUnavailable
 from semalink.application.route_reading import RouteReading
 from semalink.application.sender_ids import ApproveSender
@@ -31,7 +32,7 @@ from semalink.domain.cause import Cause
 from semalink.domain.content_check import Rules
 from semalink.domain.limit import NANOS
 from semalink.domain.rate_card import RateCard
-from semalink.domain.reconciliation import ProviderRates, Snapshot
+from semalink.domain.reconciliation import ProviderRates
 from semalink.web.api_key import make_key
 from semalink.web.app import create_admin, create_api, create_intake
 from semalink.web.auth import KeyRing
@@ -87,21 +88,6 @@ RULES = Rules(
     ),
     blocklist=Blocklist.from_mapping({"rules": {"pin_theft": {"phrases": ["send your pin"]}}}),
 )
-
-
-class NothingSent:
-    """A book of a platform through which nothing was sent yet."""
-
-    async def sent(self, first: date, last: date, route: str | None) -> Sequence[Sent]:
-        return []
-
-    async def snapshots(self, route: str, first: date, last: date) -> Sequence[Snapshot]:
-        return []
-
-    async def suspects(
-        self, day: date, route: str, limit: int, after: str | None
-    ) -> Sequence[Suspect]:
-        return []
 
 
 class Clock:
