@@ -89,14 +89,12 @@ async def _measure(counts: Sequence[int]) -> None:
 
 
 async def _run(platform: Whole, second: Whole, count: int) -> dict[str, float]:
-    row = await (await platform.database.execute(_OWNER)).fetchone()
-    assert row is not None, "the customer was opened"
     before = await platform.count(_ENDED)
     _forget_peaks(platform)
     stop = asyncio.Event()
     urgent = asyncio.create_task(_send_urgent(second, stop))
     began = time.perf_counter()
-    campaign_id = await _schedule(platform, row[0], count)
+    campaign_id = await start(platform, count)
     accepted = await _until(platform.database, campaign_id, began, lambda row: not row[1])
     settled = await _until(platform.database, campaign_id, began, lambda row: row[0])
     stop.set()
@@ -114,12 +112,15 @@ async def _run(platform: Whole, second: Whole, count: int) -> dict[str, float]:
     return {name: _peak_mib(pid) for name, pid in sorted(platform.quickstart["pids"].items())}
 
 
-async def _schedule(platform: Whole, account_id: UUID, count: int) -> UUID:
+async def start(platform: Whole, count: int) -> UUID:
+    """Have a campaign of so many recipients start now, and return its id."""
+    row = await (await platform.database.execute(_OWNER)).fetchone()
+    assert row is not None, "the customer was opened"
     campaign_id = uuid7()
     await platform.database.execute(_FILL, (campaign_id, TEXT, PRICE_MICROS, PRICE_MICROS, count))
     async with GroupCommit(platform.quickstart["database_url"]) as ledger:
         cause = Cause("operator:bench", utc_now() - timedelta(seconds=1), "req_bench")
-        await ledger.execute(ScheduleAtOnce(campaign_id, account_id, count, cause))
+        await ledger.execute(ScheduleAtOnce(campaign_id, row[0], count, cause))
     return campaign_id
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from bench import whole
+from bench import campaign, whole
 from bench.whole import Whole
 
 #: So many of the other customer's messages wait before the first of these.
@@ -40,24 +42,38 @@ def measure(*, quick: bool) -> None:
 
 
 async def _measure(backlog: int, count: int) -> None:
+    async with _both(count) as (crowd, second, idle):
+        await crowd.send_in_batches(backlog)
+        await _compare("batches", crowd, second, idle)
+    async with _both(count) as (crowd, second, idle):
+        began = await crowd.count(_DONE)
+        await campaign.start(crowd, backlog)
+        await crowd.reach(_DONE, began + 1)
+        await _compare("a campaign", crowd, second, idle)
+
+
+@asynccontextmanager
+async def _both(count: int) -> AsyncIterator[tuple[Whole, Whole, dict[str, Waits]]]:
     async with whole.running() as crowd, whole.another_customer(crowd) as second:
         await second.send_singly(200)
         await second.reach(_DONE, 200)
-        idle = {lane: await _waits(second, count, lane) for lane in _LANES}
-        await crowd.send_in_batches(backlog)
-        for lane in _LANES:
-            waiting, done = await crowd.count(_UNSENT), await crowd.count(_DONE)
-            began = time.monotonic()
-            beside = await _waits(second, count, lane)
-            rate = (await crowd.count(_DONE) - done) / (time.monotonic() - began)
-            left = await crowd.count(_UNSENT)
-            print(
-                f"\n{count} {lane} messages of one customer while {waiting} and at the end {left}"
-                f" of another's wait, {rate:.0f}/s delivered",
-                flush=True,
-            )
-            _print("to an aggregator", idle[lane].submitted, beside.submitted)
-            _print("to delivered", idle[lane].delivered, beside.delivered)
+        yield crowd, second, {lane: await _waits(second, count, lane) for lane in _LANES}
+
+
+async def _compare(what: str, crowd: Whole, second: Whole, idle: dict[str, Waits]) -> None:
+    for lane, alone in idle.items():
+        waiting, done = await crowd.count(_UNSENT), await crowd.count(_DONE)
+        began = time.monotonic()
+        beside = await _waits(second, len(alone.submitted), lane)
+        rate = (await crowd.count(_DONE) - done) / (time.monotonic() - began)
+        left = await crowd.count(_UNSENT)
+        print(
+            f"\n{len(alone.submitted)} {lane} messages of one customer while {waiting} and at the"
+            f" end {left} of another's wait, sent in {what}; {rate:.0f}/s delivered",
+            flush=True,
+        )
+        _print("to an aggregator", alone.submitted, beside.submitted)
+        _print("to delivered", alone.delivered, beside.delivered)
 
 
 def _print(name: str, idle: list[float], beside: list[float]) -> None:
