@@ -1,6 +1,7 @@
 """The relay that leads: one of all carries work from the database to the broker."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import nats.errors
@@ -22,6 +23,8 @@ from semalink_ops.runtime import ends_after_stop, utc_now, wait_for_stop
 POLL_SECONDS = 0.1
 #: Lets a page fill while the one before is on its way, and what is dealt out leave the queue.
 LINGER_SECONDS = 0.01
+#: Nobody pokes for reports; whoever waits for one does not notice so little.
+REPORT_POLL_SECONDS = 0.05
 REPAIR_SECONDS = 2.0
 #: Half a million rows take a while to count.
 COUNT_SECONDS = 15.0
@@ -84,6 +87,14 @@ class _Lead:
             if await wait_for_stop(stop, RETRY_SECONDS):
                 return
         _log.info("relay_leads")
+        await _together(self._carry_messages(poked, stop), self._carry_reports(stop))
+
+    async def _carry_reports(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            moved = self._core.connection.ready and await _step(self._relay.step_reports, stop)
+            await wait_for_stop(stop, LINGER_SECONDS if moved else REPORT_POLL_SECONDS)
+
+    async def _carry_messages(self, poked: asyncio.Event, stop: asyncio.Event) -> None:
         while not stop.is_set():
             if not self._core.connection.ready:
                 # What waits for the broker ages; no page is read meanwhile that would tell.
@@ -92,23 +103,12 @@ class _Lead:
                 continue
             await self._look_after()
             poked.clear()
-            moved = await self._step(stop)
+            moved = await _step(self._relay.step, stop)
             await self._tell_age(moved=moved)
             if moved or self._shares.waiting_accounts:
                 await wait_for_stop(stop, LINGER_SECONDS)
             else:
                 await _wait_for_poke(poked, stop)
-
-    async def _step(self, stop: asyncio.Event) -> bool:
-        moved = False
-
-        async def take() -> None:
-            nonlocal moved
-            moved = await self._relay.step()
-
-        async with asyncio.timeout(STEP_SECONDS_MAX):
-            await ends_after_stop(take(), stop, STEP_SECONDS_AFTER_STOP)
-        return moved
 
     async def _tell_age(self, *, moved: bool) -> None:
         """Set how old the oldest is that was not published.
@@ -142,6 +142,29 @@ class _Lead:
         for mark in marks:
             self._core.metrics.queue_measured(_QUEUE_BY_STREAM[mark.stream], mark.waiting_count)
         await self._relay.repair(marks)
+
+
+async def _step(step: Callable[[], Awaitable[bool]], stop: asyncio.Event) -> bool:
+    moved = False
+
+    async def take() -> None:
+        nonlocal moved
+        moved = await step()
+
+    async with asyncio.timeout(STEP_SECONDS_MAX):
+        await ends_after_stop(take(), stop, STEP_SECONDS_AFTER_STOP)
+    return moved
+
+
+async def _together(*loops: Coroutine[Any, Any, None]) -> None:
+    """Run loops until all end, or one fails, which ends the others."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _wait_for_poke(poked: asyncio.Event, stop: asyncio.Event) -> None:

@@ -19,6 +19,9 @@ STEPS_BETWEEN_DUE = 20
 #: Urgent messages are looked for after so many others.
 URGENT_AFTER = 25
 
+#: Reports that are published together.
+REPORTS_AT_ONCE = 200
+
 #: How long after its id was made an urgent message may be committed and still be hurried.
 LOOK_BACK_MS = 2_000
 
@@ -70,17 +73,31 @@ class Relay:
         self.published_counts = dict.fromkeys((*QUEUE_OF_LANE.values(), REPORT_QUEUE), 0)
 
     async def step(self) -> bool:
-        """Publish one page of each kind; False when there was nothing to do.
+        """Publish a page of messages; False when there was nothing to do.
 
         What was put off is looked for when there is nothing new, and now and then in between.
         """
-        moved = [await self._publish_accepted(), await self._publish_reports()]
-        moved.append(await self._deal_out())
+        moved = [await self._publish_accepted(), await self._deal_out()]
         self._steps_since_due += 1
         if not any(moved) or self._steps_since_due >= STEPS_BETWEEN_DUE:
             self._steps_since_due = 0
             moved.append(await self._publish_due())
         return any(moved)
+
+    async def step_reports(self) -> bool:
+        """Publish a page of reports; False when there was none.
+
+        It may be done beside the steps of messages, which wait for no report then.
+        """
+        page = await self._outbox.next_reports(self._page_size)
+        if page.end is None:
+            return False
+        for start in range(0, len(page.report_ids), REPORTS_AT_ONCE):
+            turn = page.report_ids[start : start + REPORTS_AT_ONCE]
+            if not await self._publish([_outgoing_report(one, "") for one in turn]):
+                return False
+        await self._outbox.reports_published(page.end)
+        return True
 
     async def repair(self, marks: Sequence[StreamMark]) -> None:
         """Put back what the broker lost: a stream made anew, cut short, or empty against the books.
@@ -147,15 +164,6 @@ class Relay:
         look_back_to = UUID(int=max(0, (newest.int >> 80) - LOOK_BACK_MS) << 80)
         self._urgent_after = max(self._urgent_after, look_back_to)
         self._recent = {one for one in self._recent if one > self._urgent_after}
-
-    async def _publish_reports(self) -> bool:
-        page = await self._outbox.next_reports(self._page_size)
-        if page.end is None:
-            return False
-        if not await self._publish_in_turns(_outgoing_report(one, "") for one in page.report_ids):
-            return False
-        await self._outbox.reports_published(page.end)
-        return True
 
     async def _publish_due(self) -> bool:
         due = await self._outbox.due_jobs(self._page_size)

@@ -105,13 +105,13 @@ async def test_step_publishes_ids_only(relay: Relay, bus: MemoryBus, accepted: J
     assert set(msgspec.json.decode(payload)) == {"message_id", "account_id", "billing_account_id"}
 
 
-async def test_step_publishes_a_stored_report_once(
+async def test_step_reports_publishes_a_stored_report_once(
     relay: Relay, bus: MemoryBus, book: MemoryReports
 ) -> None:
     await book.store_raw("celcom", "application/json", b"[]")
     [report_id] = book.raw
 
-    moved = [await relay.step(), await relay.step()]
+    moved = [await relay.step_reports(), await relay.step_reports()]
 
     [(message_id, payload)] = await queued(bus, DLR_INBOUND)
     assert moved == [True, False]
@@ -167,12 +167,12 @@ async def test_step_moves_no_cursor_while_the_broker_is_away(
     accept()
     await book.store_raw("celcom", "application/json", b"[]")
     bus.connected = False
-    away = await relay.step()
+    away = [await relay.step(), await relay.step_reports()]
     bus.connected = True
 
-    back = await relay.step()
+    back = [await relay.step(), await relay.step_reports()]
 
-    assert (away, back) == (False, True)
+    assert (away, back) == ([False, False], [True, True])
     assert len(await queued(bus, SMS_NORMAL)) == 2
     assert len(await queued(bus, DLR_INBOUND)) == 1
 
