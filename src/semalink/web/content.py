@@ -44,12 +44,19 @@ class Quote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sender: Annotated[
         str, msgspec.Meta(min_length=1, max_length=64, description="An approved sender id.")
     ]
-    replace_lookalikes: Annotated[
-        bool,
-        msgspec.Meta(
-            description="Whether characters that force UCS-2 give way to those that look like them."
-        ),
-    ] = False
+    # Unset it is no part of what a request is recognised by: one of before it was known, and
+    # repeated now, gets its first answer.
+    replace_lookalikes: (
+        Annotated[
+            bool,
+            msgspec.Meta(
+                description=(
+                    "Whether characters that force UCS-2 give way to those that look like them."
+                )
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 class SendMessage(Quote, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +119,7 @@ def rules_for(caller: Caller, rules: Rules) -> Rules:
 
 def content_of(asked: Quote) -> Content:
     """Return what is to be checked of a request."""
-    return Content(asked.to, asked.text, asked.sender, asked.replace_lookalikes)
+    return Content(asked.to, asked.text, asked.sender, asked.replace_lookalikes is True)
 
 
 def price_of(checked: CheckedContent, caller: Caller, rules: Rules) -> Price:

@@ -2,6 +2,7 @@ from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from semalink.application.sender_ids import ApproveSender, WithdrawSender
@@ -9,6 +10,7 @@ from semalink.domain.blocklist import Blocklist
 from semalink.domain.message import Message
 from semalink.domain.sender_id import SenderClass
 from semalink.domain.sending_window import SendingWindows
+from semalink.web.content import SendMessage
 
 OFFER = {"to": "+254712345678", "text": "Sale today", "sender": "OFFERS"}
 #: Eight in the morning in Nairobi, of the day after the tests begin.
@@ -169,6 +171,14 @@ async def test_send_replaces_lookalikes_when_that_is_asked_for(
     assert (answer.json()["segments"], altered["saved_micros"]) == (1, 800_000)
     assert [one["replacement"] for one in altered["replaced"]] == ['"', '"']
     assert sent_texts(platform) == ['"Karibu"' + "a" * 70]
+
+
+def test_request_without_replacing_is_recognised_as_before_it_was_known() -> None:
+    asked = SendMessage(to="+254712345678", text="Karibu", sender="ACME")
+
+    assert set(msgspec.json.decode(msgspec.json.encode(asked))) == {
+        "to", "text", "sender", "lane", "ttl_seconds", "metadata",
+    }  # fmt: skip
 
 
 async def test_send_notes_what_rules_found(

@@ -3,6 +3,7 @@
 from uuid import UUID, uuid5
 
 from alembic import op
+from sqlalchemy import Connection
 
 revision = "0017"
 down_revision = "0016"
@@ -77,7 +78,11 @@ def upgrade() -> None:
     """Create the tables, and list what is approved already."""
     for statements in (_SENDER_IDS, _CLASSES, _RULES, _MATCHES):
         op.execute(statements)
-    connection = op.get_bind()
+    list_approved(op.get_bind())
+
+
+def list_approved(connection: Connection) -> None:
+    """List what the release before approved, as approved and transactional."""
     for account_id, sender, opened_at in connection.exec_driver_sql(_SELECT_APPROVED).fetchall():
         sender_id = uuid5(_NAMESPACE, f"{account_id.hex}:{sender}")
         parameters = (sender_id, account_id, sender, opened_at, opened_at)
