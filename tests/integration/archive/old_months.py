@@ -24,7 +24,7 @@ MIDDLE = datetime(2026, 3, 14, 9, tzinfo=UTC)
 ACCOUNT_ID = UUID("01980000-0000-7000-8000-00000000000a")
 
 _INSERT = """
-INSERT INTO message_events (originator_id, originator_version, topic, state, recorded_at)
+INSERT INTO {} (originator_id, originator_version, topic, state, recorded_at)
 VALUES (%s, %s, %s, %s, %s)"""
 _READ_BY_OTHERS = """
 INSERT INTO cursors (name, xid, position)
@@ -74,7 +74,9 @@ def make_month(database_url: str, message_count: int, at: datetime = MIDDLE) -> 
     return [id_of(number, at) for number in numbers]
 
 
-def insert_events(connection: psycopg.Connection[Any], events: Sequence[Any]) -> None:
+def insert_events(
+    connection: psycopg.Connection[Any], events: Sequence[Any], log: str = "message_events"
+) -> None:
     """Write events into the log, recorded when they happened, a few in each transaction."""
     mapper = EventMapper()
     for start in range(0, len(events), 50):
@@ -82,7 +84,7 @@ def insert_events(connection: psycopg.Connection[Any], events: Sequence[Any]) ->
             for event in events[start : start + 50]:
                 stored = mapper.to_stored_event(event)
                 connection.execute(
-                    _INSERT,
+                    _INSERT.format(log),  # type: ignore[arg-type]
                     (
                         stored.originator_id, stored.originator_version, stored.topic,
                         stored.state, event.timestamp,

@@ -45,12 +45,13 @@ def verify_archive(*, month: str | None, log: str | None, as_json: bool, data_di
         ]
     if as_json:
         show_json({"items": items})
+    elif not items:
+        say("No month is in the archive.")
     else:
         show_table(
             ("Month", "Log", "Events", "Fault"),
             [(one["month"], one["log"], one["event_count"], one["fault"]) for one in items],
         )
-        say("No month is in the archive." if not items else "")
     if any(one["fault"] for one in items):
         end_with(exit_codes.DIFFERENCES)
 
