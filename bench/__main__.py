@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bench import (
     archive,
     campaign,
+    contacts,
     end_to_end,
     export,
     failover,
@@ -154,6 +155,7 @@ ALONE: dict[str, Callable[..., None]] = {
     "archive": archive.measure,
     "end-to-end": end_to_end.measure,
     "priority": priority.measure,
+    "contacts": contacts.measure,
     "campaign": campaign.measure,
     "fair-share": fair_share.measure,
     "reported": reported.measure,

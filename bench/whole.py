@@ -24,7 +24,15 @@ SENDERS = 64
 #: The most that one request may carry.
 BATCH = 1_000
 
-_SCOPES = ["messages:send", "messages:read", "balance:read", "webhooks:read", "webhooks:write"]
+_SCOPES = [
+    "balance:read",
+    "contacts:read",
+    "contacts:write",
+    "messages:read",
+    "messages:send",
+    "webhooks:read",
+    "webhooks:write",
+]
 _LOOK_SECONDS = 0.05
 
 
