@@ -57,7 +57,11 @@ class ContactImporter:
             return
         # In a thread: the loop goes on saying of other tasks that they are in hand.
         checked = await asyncio.to_thread(check, piece)
-        if await self._imports.store(task, piece, checked, self._new_id()):
+        following = await self._imports.store(task, piece, checked, self._new_id())
+        if following is not None and piece.is_last:
+            # At once. Whoever is given the task later, or instead, finds it done or does it.
+            await self.end(following)
+        elif following is not None:
             self._on_asked()
 
     async def end(self, task: Task) -> None:

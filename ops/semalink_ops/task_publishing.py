@@ -18,7 +18,7 @@ from semalink_ops.runtime import wait_for_stop
 
 POLL_SECONDS = 0.1
 #: Between two steps, for every commit pokes: what is asked for meanwhile is published together.
-LINGER_SECONDS = 0.05
+LINGER_SECONDS = 0.02
 RETRY_SECONDS = 0.5
 REPAIR_SECONDS = 5.0
 #: A publisher that takes longer gives its lock up to another one.

@@ -146,8 +146,6 @@ CONTACTS_VALIDATE = Queue(
     "CONTACTS_VALIDATE",
     "contacts.validate",
     4 * _GIB,
-    # A piece of a list takes long, and says meanwhile that it goes on.
-    ack_wait_seconds=120,
 )
 WEBHOOKS_OUTBOUND = Queue(
     "webhooks.outbound",

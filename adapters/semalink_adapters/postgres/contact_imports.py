@@ -97,14 +97,14 @@ class PostgresContactImports:
 
     async def store(
         self, task: Task, piece: LoadedPiece, checked: CheckedRows, following: UUID
-    ) -> bool:
-        """Add a piece's contacts to the list and ask for what follows; False: it was done.
+    ) -> Task | None:
+        """Add a piece's contacts to the list and return what follows; None: it was done before.
 
         All of it at once, with the end of the task: whoever dies in between has done nothing.
         """
         async with ready_connection(self._pool) as connection, connection.transaction():
             if not await take_task(connection, task.task_id):
-                return False
+                return None
             await lock_list(connection, piece.list_id)
             stored = await merge_contacts(
                 connection, piece.list_id, piece.import_id, checked.contacts
@@ -120,8 +120,9 @@ class PostgresContactImports:
             )
             await connection.execute(PROGRESS, counts)
             await connection.execute(DELETE_PIECE, (piece.import_id, piece.piece_no))
-            await call_for_task(connection, _following(piece, following))
-        return True
+            task_to_come = _following(piece, following)
+            await call_for_task(connection, task_to_come)
+        return task_to_come
 
     async def give_up(self, task: Task, import_id: UUID) -> None:
         """Forget what is left of an import that is over, and end the task."""

@@ -16,6 +16,7 @@ from semalink.application.contacts import (
     CreateContactList,
     DeleteContactList,
     StartContactImport,
+    end_task,
 )
 from semalink.application.tasks import Task
 from semalink.domain.contact_columns import read_columns
@@ -173,8 +174,8 @@ async def test_import_counts_a_piece_once_when_two_workers_have_it(world: World)
 
 async def test_import_ends_once_when_its_end_is_delivered_again(world: World) -> None:
     import_id = await world.start("number\n0712345678\n")
-    await world.work(1)
-    [end] = await world.tasks()
+    await world.work()
+    end = end_task(uuid7(), world.account_id, import_id)
 
     await asyncio.gather(*(world.importer.end(end) for _ in range(2)))
 
