@@ -17,6 +17,7 @@ from semalink_adapters.jetstream.lanes import PriorityGate
 from semalink_adapters.jetstream.source import JetStreamSource
 from semalink_adapters.jetstream.streams import SMS_BULK, SMS_NORMAL, SMS_PRIORITY
 from semalink_adapters.postgres.dealing_book import PostgresBundleBook
+from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.reports import PostgresReports
 from semalink_adapters.postgres.routes import PostgresRoutes
 from semalink_ops.bootstrap import Core, open_aggregators
@@ -48,7 +49,7 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
     """Submit messages until the stop; the priority lane has slots of its own."""
     settings = core.settings
     reports = PostgresReports(core.pool)
-    async with open_aggregators(settings) as aggregators:
+    async with open_aggregators(settings) as aggregators, _writer_of_bulk(core) as bulk_ledger:
         order = tuple(route for route in DEFAULT_ORDER if route in aggregators)
         if not order:
             raise NoAggregator
@@ -69,7 +70,7 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
         )
         book = PostgresBundleBook(core.pool)
         bundles = BundleSubmitter(
-            core.ledger,
+            bulk_ledger,
             aggregators,
             watch,
             book,
@@ -94,6 +95,15 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
             finish_seconds=FINISH_SECONDS,
         ):
             await _serve_lanes(core, submitter, handlers, limits, stop)
+
+
+def _writer_of_bulk(core: Core) -> GroupCommit:
+    """Return a second writer, so that no single message waits for the commit of a bundle."""
+    return GroupCommit(
+        core.settings.database_url.reveal(),
+        on_batch=core.metrics.batch_committed,
+        application_name="semalink-worker-sms-bulk",
+    )
 
 
 async def _serve_lanes(
