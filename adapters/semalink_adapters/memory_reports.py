@@ -18,6 +18,7 @@ from semalink.application.submission import Job
 from semalink.domain.account import Account
 from semalink.domain.message import Message
 from semalink.domain.orphan_report import OrphanReport, orphan_id_of
+from semalink_adapters.memory_content import approved_in
 from semalink_adapters.memory_ledger import MemoryLedger
 
 #: After that no submission of the time of a report is still in flight.
@@ -85,7 +86,8 @@ class MemoryReports:
         return [
             one.id
             for one in loaded
-            if one is not None and sender.lower() in {own.lower() for own in one.senders}
+            if one is not None
+            and sender.lower() in {own.lower() for own in approved_in(self._ledger, one)}
         ][:2]
 
     async def finish(self, report_ids: Sequence[UUID], shelved: Sequence[ParsedReport]) -> None:

@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from semalink.application.accounts import ApproveSender, OpenAccount
+from semalink.application.accounts import OpenAccount
 from semalink.application.bus import NotReady, PoisonMessage
 from semalink.application.opt_out_callbacks import OPT_OUT_DOOR
 from semalink.application.opt_outs import RecordOptOuts
@@ -16,6 +16,7 @@ from semalink.application.ports import (
 )
 from semalink.application.relaying import ReportPayload
 from semalink.application.reporting import ReportProcessor
+from semalink.application.sender_ids import ApproveSender
 from semalink.application.submission import Job
 from semalink.application.submitting import Submitter
 from semalink.domain.account import Kind, Tier
