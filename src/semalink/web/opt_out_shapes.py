@@ -27,7 +27,7 @@ SenderId = Annotated[
     msgspec.Meta(
         min_length=1,
         max_length=64,
-        pattern=r"^[^\u0000-\u001f\u007f]+$",
+        pattern=r"^[ -~]+$",
         description="The sender id that it is about; left out, it is about all of them.",
     ),
 ]
