@@ -1,6 +1,7 @@
 """A campaign: from its start to the last charge, and what every process needs for it."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,9 @@ async def _measure(counts: Sequence[int]) -> None:
 
 async def _run(platform: Whole, second: Whole, count: int) -> dict[str, float]:
     before = await platform.count(_ENDED)
-    _forget_peaks(platform)
+    pids = platform.quickstart["pids"]
+    cpu = {name: _cpu_seconds(pid) for name, pid in pids.items()}
+    _forget_peaks(pids)
     stop = asyncio.Event()
     urgent = asyncio.create_task(_send_urgent(second, stop))
     began = time.perf_counter()
@@ -109,7 +112,9 @@ async def _run(platform: Whole, second: Whole, count: int) -> dict[str, float]:
         f"over: p50 {waits[len(waits) // 2]:.0f} ms, p99 {waits[len(waits) * 99 // 100]:.0f} ms",
         flush=True,
     )
-    return {name: _peak_mib(pid) for name, pid in sorted(platform.quickstart["pids"].items())}
+    used = {name: _cpu_seconds(pid) - cpu[name] for name, pid in pids.items()}
+    print("  CPU: " + ", ".join(f"{name} {used[name]:.1f} s" for name in sorted(used)), flush=True)
+    return {name: _peak_mib(pid) for name, pid in sorted(pids.items())}
 
 
 async def start(platform: Whole, count: int) -> UUID:
@@ -155,8 +160,8 @@ async def _waits(database: AsyncConnection[Any], ids: list[UUID]) -> list[float]
     return sorted([float(row[0]) for row in await cursor.fetchall()])
 
 
-def _forget_peaks(platform: Whole) -> None:
-    for pid in platform.quickstart["pids"].values():
+def _forget_peaks(pids: dict[str, int]) -> None:
+    for pid in pids.values():
         # Makes the kernel measure the peak anew.
         Path(f"/proc/{pid}/clear_refs").write_text("5")
 
@@ -165,3 +170,16 @@ def _peak_mib(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return what a process and those that it started used so far."""
+    ticks = 0
+    for child in [pid, *_children_of(pid)]:
+        fields = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -62,7 +62,10 @@ class MemoryAggregator:
 
     async def submit_many(self, submissions: Sequence[Submission]) -> Sequence[Outcome]:
         """Take several messages, or do what the script says of each."""
-        return [self._next(submission) for submission in submissions]
+        outcomes = [self._next(submission) for submission in submissions]
+        if self.hangs:
+            await self._woken.wait()
+        return outcomes
 
     async def fetch_report(self, reference: str) -> FetchedReport | None:
         """Return what was put into ``reports``; raises ReportNotFetched while it hangs."""

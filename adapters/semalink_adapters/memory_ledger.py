@@ -324,9 +324,10 @@ class MemoryLedger:
         match step:
             case Message.Created():
                 job = Job(message_id, step.account_id, step.billing_account_id, step.campaign_id)
-                state = "queued" if step.campaign_id is None else "held"
+                is_single = step.campaign_id is None
+                lane, state = (step.lane, "queued") if is_single else ("bulk", "held")
                 self._pending[message_id] = Pending(
-                    job, step.lane, step.to, step.sender, step.timestamp, step.expires_at, state
+                    job, lane, step.to, step.sender, step.timestamp, step.expires_at, state
                 )
             case (
                 message_steps.SubmitRefused(retry_at=datetime() as retry_at)

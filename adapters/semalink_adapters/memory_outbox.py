@@ -85,6 +85,7 @@ class MemoryOutbox:
             _job(pending)
             for pending in self._ledger.pending().values()
             if pending.state == "postponed" and pending.due_at and pending.due_at <= self._now()
+            if pending.lane != "bulk"
         ]
         return due[:limit]
 
