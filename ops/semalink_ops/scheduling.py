@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import nats.errors
@@ -22,6 +21,7 @@ from semalink_adapters.postgres.dealing_book import PostgresDealingBook
 from semalink_adapters.postgres.schedule_book import CAMPAIGN_CHANNEL, PostgresScheduleBook
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_ops.bootstrap import Core
+from semalink_ops.content_keeping import load_rules
 from semalink_ops.observability.campaign_metrics import CampaignMetrics
 from semalink_ops.runtime import FINISH_SECONDS, background, new_request_id, utc_now
 
@@ -127,7 +127,7 @@ async def _lead(
         book,
         core.bus,
         new_id=core.new_id,
-        opens_at=_always_open,
+        opens_at=load_rules(core.settings).windows.earliest_legal_start,
         count_outstanding=_outstanding_of(core),
     )
     loop = asyncio.get_running_loop()
@@ -146,10 +146,6 @@ async def _lead(
                     for mark in await read_marks(core.connection.js, (SMS_BULK,)):
                         await dealer.repair(mark)
         await _sleep(dealer.sleep_seconds, woken, stop)
-
-
-def _always_open(now: datetime, _country: str) -> datetime:
-    return now
 
 
 def _outstanding_of(core: Core) -> Callable[[], Awaitable[int]]:

@@ -48,8 +48,15 @@ class NoAggregator(Exception):
 async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
     """Submit messages until the stop; the priority lane has slots of its own."""
     settings = core.settings
-    reports = PostgresReports(core.pool)
-    async with open_aggregators(settings) as aggregators, _writer_of_bulk(core) as bulk_ledger:
+    async with (
+        open_aggregators(settings) as aggregators,
+        # Of its own, so that no single message waits for the commit of a hundred.
+        GroupCommit(
+            settings.database_url.reveal(),
+            on_batch=core.metrics.batch_committed,
+            application_name="semalink-worker-sms-bulk",
+        ) as bulk_ledger,
+    ):
         order = tuple(route for route in DEFAULT_ORDER if route in aggregators)
         if not order:
             raise NoAggregator
@@ -63,7 +70,7 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
             watch,
             policy=policy,
             now=utc_now,
-            new_request_id=lambda: new_request_id("job_"),
+            new_request_id=_request_id,
             observer=SubmissionTelemetry(core.metrics),
             # As many connections are open to an aggregator as both need together.
             beside_max=settings.sms_concurrency,
@@ -76,45 +83,32 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
             book,
             policy=policy,
             now=utc_now,
-            new_request_id=lambda: new_request_id("job_"),
+            new_request_id=_request_id,
             observer=SubmissionTelemetry(core.metrics),
             submit_one=submitter.submit,
-        )
-        handlers = (
-            SubmitHandler(submitter, reports.park, core.tracing),
-            BundleHandler(bundles, book, core.tracing),
-        )
-        limits = Limits(
-            concurrency=settings.sms_concurrency,
-            batch=settings.sms_concurrency,
-            not_ready_seconds=(0.2, 1.0),
         )
         async with background(
             note_balances(core, aggregators, stop),
             watch_routes(watch, core.metrics, stop),
             finish_seconds=FINISH_SECONDS,
         ):
-            await _serve_lanes(core, submitter, handlers, limits, stop)
+            await _serve_lanes(core, submitter, BundleHandler(bundles, book, core.tracing), stop)
 
 
-def _writer_of_bulk(core: Core) -> GroupCommit:
-    """Return a second writer, so that no single message waits for the commit of a bundle."""
-    return GroupCommit(
-        core.settings.database_url.reveal(),
-        on_batch=core.metrics.batch_committed,
-        application_name="semalink-worker-sms-bulk",
-    )
+def _request_id() -> str:
+    return new_request_id("job_")
 
 
 async def _serve_lanes(
     core: Core,
     submitter: Submitter,
-    handlers: tuple[SubmitHandler, BundleHandler],
-    limits: Limits,
+    bundles: BundleHandler,
     stop: asyncio.Event,
 ) -> None:
     gate = PriorityGate()
-    singles, bundles = handlers
+    singles = SubmitHandler(submitter, PostgresReports(core.pool).park, core.tracing)
+    slots = core.settings.sms_concurrency
+    limits = Limits(concurrency=slots, batch=slots, not_ready_seconds=(0.2, 1.0))
     lanes = [
         consume_each(
             JetStreamSource(core.connection, core.bus, queue),
@@ -161,6 +155,6 @@ def _route_watch(core: Core, order: Sequence[str], names: Sequence[str]) -> Rout
         order=order,
         dedicated=[name for name in names if name not in (*order, TEST_ROUTE)],
         now=utc_now,
-        new_request_id=lambda: new_request_id("job_"),
+        new_request_id=_request_id,
         on_trip=on_trip,
     )
