@@ -162,15 +162,12 @@ class FileCutter:
 
     def _fill(self) -> int:
         """Return how many rows fill a piece."""
-        rows = self._rows[: self._limits.piece_rows]
-        if sum(map(len, rows)) <= self._limits.piece_bytes:
-            return len(rows)
         length = 0
-        for place, row in enumerate(rows):
+        for place, row in enumerate(self._rows[: self._limits.piece_rows]):
             length += len(row)
             if length >= self._limits.piece_bytes:
                 return place + 1
-        return len(rows)
+        return self._limits.piece_rows
 
     def _piece(self, rows: list[bytes]) -> Piece:
         piece = Piece(self._piece_line, _count_rows(rows), b"\n".join(rows))
