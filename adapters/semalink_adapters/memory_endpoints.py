@@ -7,6 +7,7 @@ from uuid import UUID
 from semalink.application.endpoint_reading import EndpointView, SecretView, VerificationKey
 from semalink.application.feed import FeedSlice, Known, items_of, number
 from semalink.application.reading import ReadsUnavailable
+from semalink.domain.campaign import Campaign
 from semalink.domain.errors import EventsNoLongerKept
 from semalink.domain.ids import ACCOUNT_PREFIX, ENDPOINT_PREFIX, SECRET_PREFIX, format_id
 from semalink.domain.webhook_delivery import WebhookDelivery
@@ -144,8 +145,8 @@ class MemoryFeed:
         if not self.is_available:
             msg = "The database is away."
             raise ReadsUnavailable(msg)
-        endpoints = self._ledger.streams[WebhookEndpoint]
-        owners = {each: stream[0].account_id for each, stream in endpoints.items()}
+        owned = self._ledger.streams[WebhookEndpoint] | self._ledger.streams[Campaign]
+        owners = {each: stream[0].account_id for each, stream in owned.items()}
         items = items_of(self._ledger.log, Known(owners=owners))
         fed = [one for one in number(items, {}) if one.item.account_id == account_id]
         if sequence < min(self.dropped_count, len(fed)):

@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 
 from semalink.application.feed import Known
+from semalink.domain.event_types import CAMPAIGN_EVENTS
 from semalink.domain.message import Message
 from semalink_adapters.postgres.arrays import pack_bigints, pack_uuids
 from semalink_adapters.postgres.mapper import EventMapper
@@ -16,7 +17,11 @@ from semalink_adapters.postgres.mapper import EventMapper
 LOGS = ("ledger_entries", "message_events", "admin_events")
 
 #: Of the log of settings, only this is of interest.
-_ADMIN_TOPICS = ("webhook_endpoint.warned.1", "webhook_endpoint.disabled.1")
+_ADMIN_TOPICS = (
+    "webhook_endpoint.warned.1",
+    "webhook_endpoint.disabled.1",
+    *(f"{name}.1" for name in CAMPAIGN_EVENTS),
+)
 
 # Ordered by the column behind its table's name: a bare ``xid`` would be the text that is selected.
 _NEXT = """
@@ -40,7 +45,9 @@ JOIN message_events AS e ON e.originator_id = p.id AND e.originator_version < p.
 WHERE e.originator_id >= %b::uuid AND e.originator_id <= %b::uuid
 ORDER BY e.originator_id, e.originator_version"""
 
-OWNERS = "SELECT endpoint_id, account_id FROM webhook_endpoints WHERE endpoint_id = ANY(%b)"
+OWNERS = """
+SELECT endpoint_id, account_id FROM webhook_endpoints WHERE endpoint_id = ANY(%b)
+UNION ALL SELECT campaign_id, account_id FROM campaigns WHERE campaign_id = ANY(%b)"""
 
 
 class Place(NamedTuple):
@@ -153,4 +160,5 @@ def _owners(connection: psycopg.Connection[Any], events: Iterable[Any]) -> dict[
     ids = {event.originator_id for event in events if event.TOPIC in _ADMIN_TOPICS}
     if not ids:
         return {}
-    return dict(connection.execute(OWNERS, (pack_uuids(list(ids)),)).fetchall())
+    packed = pack_uuids(list(ids))
+    return dict(connection.execute(OWNERS, (packed, packed)).fetchall())

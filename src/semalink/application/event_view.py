@@ -40,6 +40,7 @@ _NOT_SHOWN = _ENVELOPE | _INTERNAL
 _PUBLIC_NAMES = {
     "message": "message",
     "credit_account": "credit",
+    "campaign": "campaign",
     "webhook_endpoint": "webhook_endpoint",
 }
 _PREFIXES = {

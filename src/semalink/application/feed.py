@@ -16,10 +16,11 @@ from semalink.application.event_view import (
     public_name,
 )
 from semalink.application.message_view import view_of
+from semalink.domain.campaign import Campaign
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount
 from semalink.domain.event_types import EVENT_TYPES, MESSAGE_EVENTS, matches
-from semalink.domain.ids import ACCOUNT_PREFIX, ENDPOINT_PREFIX, format_id
+from semalink.domain.ids import ACCOUNT_PREFIX, CAMPAIGN_PREFIX, ENDPOINT_PREFIX, format_id
 from semalink.domain.message import Message
 from semalink.domain.webhook_delivery import Subject, WebhookDelivery, delivery_id_of
 from semalink.domain.webhook_endpoint import WebhookEndpoint
@@ -27,6 +28,7 @@ from semalink.domain.webhook_endpoint import WebhookEndpoint
 #: Version of the payloads; a field that goes or changes its meaning makes a new one.
 PAYLOAD_VERSION = 1
 
+_CAMPAIGN_FACTS = ("start_at", "message_count", "reason", "code", "detail")
 _MESSAGES, _ALL = frozenset(MESSAGE_EVENTS), frozenset(EVENT_TYPES)
 
 
@@ -92,6 +94,21 @@ class EndpointChange(msgspec.Struct, frozen=True):
     percent: int | None = None
 
 
+class CampaignChange(msgspec.Struct, frozen=True):
+    """What happened to a campaign; what it came to is told by its results."""
+
+    campaign_id: str
+    #: When it starts, once it is scheduled.
+    start_at: datetime | None = None
+    #: How many messages it sends, once it was started.
+    message_count: int | None = None
+    #: Why it was paused or cancelled, in the words of whoever did it.
+    reason: str | None = None
+    #: Why it is a draft again.
+    code: str | None = None
+    detail: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """An endpoint that takes deliveries, and what it asked for."""
@@ -132,7 +149,7 @@ class Known:
     messages: MutableMapping[UUID, Message] = field(default_factory=dict)
     #: Steps of messages that come later in the log than the steps after them.
     gaps: Mapping[tuple[UUID, int], Any] = field(default_factory=dict)
-    #: The account of each endpoint.
+    #: The account of each endpoint and each campaign.
     owners: Mapping[UUID, UUID] = field(default_factory=dict)
 
 
@@ -155,6 +172,8 @@ def items_of(page: Iterable[Any], known: Known) -> Iterator[FeedItem]:
             yield from _of_entry(event)
         elif isinstance(event, WebhookEndpoint.Event):
             yield from _of_endpoint(event, known.owners)
+        elif isinstance(event, Campaign.Event):
+            yield from _of_campaign(event, known.owners)
 
 
 def number(items: Iterable[FeedItem], last_sequences: MutableMapping[UUID, int]) -> list[Numbered]:
@@ -257,3 +276,14 @@ def _of_endpoint(event: WebhookEndpoint.Event, owners: Mapping[UUID, UUID]) -> I
         shown = EndpointChange(endpoint_id, reason, percent)
         event_id = public_event_id(event)
         yield FeedItem(account_id, event_id, public_name(event), event.timestamp, None, shown)
+
+
+def _of_campaign(event: Campaign.Event, owners: Mapping[UUID, UUID]) -> Iterator[FeedItem]:
+    name = public_name(event)
+    account_id = owners.get(event.originator_id)
+    if name in _ALL and account_id is not None:
+        shown = CampaignChange(
+            format_id(CAMPAIGN_PREFIX, event.originator_id),
+            **{fact: getattr(event, fact, None) or None for fact in _CAMPAIGN_FACTS},
+        )
+        yield FeedItem(account_id, public_event_id(event), name, event.timestamp, None, shown)

@@ -27,12 +27,23 @@ CREDIT_EVENTS = (
     "credit.reservation_expired",
     "credit.refunded",
 )
+#: What may happen to a campaign, from when it has a time to when its money is at rest.
+CAMPAIGN_EVENTS = (
+    "campaign.scheduled",
+    "campaign.sent_back",
+    "campaign.started",
+    "campaign.paused",
+    "campaign.resumed",
+    "campaign.cancelled",
+    "campaign.completed",
+    "campaign.settled",
+)
 #: What may happen to an endpoint itself.
 ENDPOINT_EVENTS = (
     "webhook_endpoint.warned",
     "webhook_endpoint.disabled",
 )
-EVENT_TYPES = (*MESSAGE_EVENTS, *CREDIT_EVENTS, *ENDPOINT_EVENTS)
+EVENT_TYPES = (*MESSAGE_EVENTS, *CREDIT_EVENTS, *CAMPAIGN_EVENTS, *ENDPOINT_EVENTS)
 
 #: What a test event is called; it is in no feed, and no pattern chooses it.
 TEST_EVENT = "webhook.test"

@@ -17,6 +17,8 @@ from semalink.application.ledger import Books as LedgerBooks
 from semalink.application.ledger import Needs, PlainCommand
 from semalink.application.ports import ReportState
 from semalink.application.webhooks import RegisterEndpoint
+from semalink.domain.campaign import Campaign
+from semalink.domain.campaign_plan import Plan
 from semalink.domain.cause import Cause
 from semalink.domain.webhook_delivery import DeliveryState
 from semalink.domain.webhook_endpoint import (
@@ -329,3 +331,36 @@ async def test_feed_tells_an_account_that_its_endpoint_was_disabled(
     assert told["data"]["endpoint_id"] == f"whe_{endpoint_id.hex}"
     assert told["data"]["reason"] == "failing"
     assert books.all("SELECT endpoint_id FROM webhook_deliveries") == [(other_id,)]
+
+
+@dataclass(frozen=True)
+class GiveUp(PlainCommand):
+    """Drafts a campaign and thinks better of it."""
+
+    campaign_id: UUID
+    account_id: UUID
+    cause: Cause
+
+    def needs(self, needs: Needs) -> None:
+        needs.settings.add(self.campaign_id)
+
+    def decide(self, books: LedgerBooks) -> None:
+        plan = Plan(name="Offer", sender="DESK", text="Hello")
+        ids = self.campaign_id, self.account_id, self.account_id
+        campaign = Campaign.draft(*ids, "live", plan, self.cause)
+        campaign.cancel("Too early", self.cause)
+        books.add(campaign)
+
+
+async def test_feed_tells_an_account_what_becomes_of_its_campaign(
+    desk: Any, books: Any, writer: FeedWriter
+) -> None:
+    account_id, campaign_id = await desk.open_account(), uuid7()
+
+    await desk.ledger.execute(GiveUp(campaign_id, account_id, cause()))
+    follow(writer)
+
+    [told] = feed_of(books, account_id)
+    assert told["type"] == "campaign.cancelled"
+    assert told["data"]["campaign_id"] == f"cmp_{campaign_id.hex}"
+    assert told["data"]["reason"] == "Too early"

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,8 @@ from semalink.application.feed import (
     items_of,
     number,
 )
+from semalink.domain.campaign import Campaign
+from semalink.domain.campaign_plan import Plan, Totals
 from semalink.domain.cause import Cause
 from semalink.domain.credit_account import CreditAccount, Spending
 from semalink.domain.credit_entries import OnBehalf
@@ -23,7 +25,7 @@ from semalink.domain.webhook_endpoint import DisabledReason, EndpointTerms, Webh
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 CAUSE = Cause("key:1", AT, "req_1")
 OWNER, AGENT, CUSTOMER, MESSAGE = UUID(int=1), UUID(int=2), UUID(int=3), UUID(int=4)
-ENDPOINT = UUID(int=5)
+ENDPOINT, CAMPAIGN = UUID(int=5), UUID(int=6)
 
 
 def accepted(account_id: UUID = OWNER) -> Message:
@@ -122,6 +124,38 @@ def test_items_of_an_endpoint_are_warnings_and_its_end() -> None:
         (25, None),
         (None, "failing"),
     ]
+
+
+def test_items_of_a_campaign_are_what_its_owner_waits_for() -> None:
+    plan = Plan(name="Offer", sender="DESK", text="A secret")
+    campaign = Campaign.draft(CAMPAIGN, OWNER, AGENT, "live", plan, CAUSE)
+    found: dict[str, Any] = dict.fromkeys((one.name for one in fields(Totals)), 0)
+    totals = Totals(**(found | {"message_count": 2}))
+    campaign.start_check(CAUSE, schedules=True)
+    campaign.record_check(totals, CAUSE)
+    campaign.schedule(AT, CAUSE, needs_approval=False)
+    campaign.start(1_200_000, CAUSE)
+    campaign.pause("Typo", CAUSE)
+    campaign.cancel("", CAUSE)
+    campaign.settle(1_200_000, CAUSE)
+    events = list(campaign.collect_events())
+
+    items = list(items_of(events, Known(owners={CAMPAIGN: OWNER})))
+
+    assert names(items) == [
+        "campaign.scheduled",
+        "campaign.started",
+        "campaign.paused",
+        "campaign.cancelled",
+        "campaign.settled",
+    ]
+    assert [one.shown.start_at for one in items[:2]] == [AT, None]
+    assert [one.shown.message_count for one in items[:2]] == [None, 2]
+    assert [one.shown.reason for one in items[2:4]] == ["Typo", None]
+    assert {one.shown.campaign_id for one in items} == {f"cmp_{CAMPAIGN.hex}"}
+    # What the agent sets aside for its customer is not the customer's to see.
+    assert "1200000" not in "".join(str(one.shown) for one in items)
+    assert list(items_of(events, Known())) == []
 
 
 def test_items_leave_out_endpoints_that_nobody_has() -> None:

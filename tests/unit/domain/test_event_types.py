@@ -23,7 +23,7 @@ def test_pattern_is_known_when_it_chooses_something(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["", "message", "mess*", "message.", "campaign.*", "message.gone", TEST_EVENT, "**"]
+    "pattern", ["", "message", "mess*", "message.", "campaigns.*", "message.gone", TEST_EVENT, "**"]
 )
 def test_pattern_is_unknown_when_it_chooses_nothing(pattern: str) -> None:
     assert not is_known(pattern)
