@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -41,14 +42,18 @@ def id_of(number: int, at: datetime = MIDDLE) -> UUID:
     return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62) | number)
 
 
-def live_through(number: int, dice: random.Random, at: datetime = MIDDLE) -> list[Any]:
+def live_through(
+    number: int, dice: random.Random, at: datetime = MIDDLE, owner: UUID = ACCOUNT_ID
+) -> list[Any]:
     """Return the events of a message that was delivered."""
     seconds = iter(range(1, 9))
 
     def cause() -> Cause:
         return Cause("worker:sms", at + timedelta(seconds=next(seconds)), "job_1")
 
-    message = Message.accept(id_of(number, at), draft_of(dice, ACCOUNT_ID), cause())
+    message = Message.accept(
+        id_of(number, at), replace(draft_of(dice, owner), mode="live"), cause()
+    )
     message.start_submission("celcom", cause())
     message.record_receipt(
         1,

@@ -59,7 +59,7 @@ WHERE application_name = 'semalink-archive' AND backend_xid IS NOT NULL"""
 async def pool(database_url: str) -> AsyncIterator[AsyncConnectionPool[Any]]:
     """Connections for reading."""
     opened = open_pool(database_url, size=1)
-    await opened.open()
+    await opened.open(wait=True)
     yield opened
     await opened.close()
 

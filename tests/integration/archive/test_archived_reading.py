@@ -49,7 +49,7 @@ def settings(database_url: str, store: ObjectStorage, tmp_path: Path) -> Setting
 async def pool(database_url: str) -> AsyncIterator[AsyncConnectionPool[Any]]:
     """Connections for reading."""
     opened = open_pool(database_url, size=1)
-    await opened.open()
+    await opened.open(wait=True)
     yield opened
     await opened.close()
 
