@@ -32,6 +32,7 @@ from semalink.web.dependencies import (
 from semalink.web.upload_limits import UploadLimits
 from semalink_adapters.jetstream.bus import JetStreamBus, Patience
 from semalink_adapters.postgres.campaign_results import PostgresCampaignResults
+from semalink_adapters.postgres.campaigns import PostgresCampaigns
 from semalink_adapters.postgres.checkpoints import PostgresCheckpoints
 from semalink_adapters.postgres.contacts import PostgresContacts
 from semalink_adapters.postgres.content_reads import (
@@ -52,6 +53,7 @@ from semalink_adapters.postgres.usage_reads import PostgresUsage
 from semalink_adapters.webhooks.secret_making import SealedSecrets
 from semalink_ops.archiving.reading import archived_events
 from semalink_ops.bootstrap import Core, Poker, open_core
+from semalink_ops.campaign_checking import circumstances
 from semalink_ops.content_keeping import (
     load_rules,
     open_rule_book,
@@ -99,6 +101,8 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
                 campaign_results=PostgresCampaignResults(core.pool),
                 usage=PostgresUsage(core.pool),
                 contacts=PostgresContacts(core.pool),
+                campaigns=PostgresCampaigns(core.pool),
+                platform=lambda: circumstances(settings, rule_book.rules()),
                 webhooks=webhook_rules(settings),
                 key_ring=key_ring,
                 rules=rule_book.rules,
@@ -117,6 +121,7 @@ async def build_api(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ap
 @asynccontextmanager
 async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Application]:
     """Yield the operators' API."""
+    rules = load_rules(settings)
     async with open_core(settings, "admin") as core:
         revoked = Poker(core.bus, KEY_REVOKED_SUBJECT)
         yield create_admin(
@@ -138,7 +143,9 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 orphans=PostgresOrphans(core.pool),
                 sender_ids=PostgresSenderIdReads(core.pool),
                 content_rules=PostgresContentRules(core.pool),
-                rules_of_file=load_rules(settings).blocklist.rules,
+                rules_of_file=rules.blocklist.rules,
+                campaigns=PostgresCampaigns(core.pool),
+                platform=lambda: circumstances(settings, rules),
                 routes=_routes(core),
                 on_key_revoked=lambda _: revoked.poke(),
                 reconciliation=Reconciliation(

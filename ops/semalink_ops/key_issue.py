@@ -13,6 +13,8 @@ CUSTOMER_SCOPES = (
     "balance:read",
     "contacts:read",
     "contacts:write",
+    "campaigns:read",
+    "campaigns:write",
     "customers:read",
     "customers:write",
     "ledger:read",

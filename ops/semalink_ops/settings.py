@@ -162,6 +162,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     blocklist_path: TomlPath = _PACKAGE / "blocklist.toml"
     #: How long a message that names no limit may wait to be sent.
     default_ttl_seconds: Seconds = 86_400
+    #: Messages a second that the platform was seen to send, by which campaigns are forecast.
+    campaign_messages_per_second: Count = 800
     #: How long a report is waited for when an aggregator's answer was lost.
     unknown_after_seconds: Seconds = 172_800
     #: How long the final report on a message is waited for that an aggregator took.

@@ -9,6 +9,7 @@ from semalink_adapters.jetstream.source import JetStreamSource
 from semalink_adapters.jetstream.streams import CONTACTS_VALIDATE, SMS_CONTENT, Queue
 from semalink_adapters.postgres.tasks import PostgresTasks
 from semalink_ops.bootstrap import Core
+from semalink_ops.content_keeping import open_rule_book
 from semalink_ops.task_kinds import contact_kinds, content_kinds
 
 #: A task is thousands of rows, so few at a time fill a core, and none waits behind another.
@@ -22,7 +23,8 @@ async def run_contacts_worker(core: Core, stop: asyncio.Event) -> None:
 
 async def run_content_worker(core: Core, stop: asyncio.Event) -> None:
     """Check contents until the stop."""
-    await _consume(core, stop, SMS_CONTENT, content_kinds(core))
+    async with open_rule_book(core) as book:
+        await _consume(core, stop, SMS_CONTENT, content_kinds(core, book.rules))
 
 
 async def run_background_worker(core: Core, stop: asyncio.Event) -> None:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import uuid5
 
 import msgspec
 
+from semalink.application.campaign_checking import FREEZE_TASK
 from semalink.application.campaign_sending import PIECE_SIZE
+from semalink.application.tasks import CONTENT_QUEUE
 from semalink.domain.campaign import Campaign
 
 #: SQL and its parameters.
@@ -24,11 +27,18 @@ WHERE campaign_id = %s"""
 
 START_CHECK = """
 UPDATE campaigns SET state = 'checking', quote = NULL, problem_code = NULL, problem_detail = NULL,
-    changed_at = %s
+    check_version = %s, checked_at = NULL, changed_at = %s
 WHERE campaign_id = %s"""
 
+# The check begins with its recipients being frozen; the worker names it by this version.
+ADD_CHECK_TASK = """
+INSERT INTO tasks (task_id, queue, kind, account_id, payload)
+SELECT %s, %s, %s, account_id, %s::jsonb FROM campaigns WHERE campaign_id = %s
+ON CONFLICT DO NOTHING"""
+
 RECORD_CHECK = """
-UPDATE campaigns SET state = 'draft', quote = %s::jsonb, changed_at = %s WHERE campaign_id = %s"""
+UPDATE campaigns SET state = 'draft', quote = %s::jsonb, checked_at = %s, changed_at = %s
+WHERE campaign_id = %s"""
 
 SEND_BACK = """
 UPDATE campaigns SET state = 'draft', problem_code = %s, problem_detail = %s, start_at = NULL,
@@ -89,11 +99,16 @@ def _edited(event: Campaign.Edited) -> Sequence[Statement]:
 
 
 def _check_started(event: Campaign.CheckStarted) -> Sequence[Statement]:
-    return [(START_CHECK, (event.timestamp, event.originator_id))]
+    campaign_id, check = event.originator_id, event.originator_version
+    task_id = uuid5(campaign_id, f"{FREEZE_TASK}:{check}")
+    payload = _json({"campaign_id": campaign_id.hex, "check": check})
+    task = (task_id, CONTENT_QUEUE, FREEZE_TASK, payload, campaign_id)
+    return [(START_CHECK, (check, event.timestamp, campaign_id)), (ADD_CHECK_TASK, task)]
 
 
 def _checked(event: Campaign.Checked) -> Sequence[Statement]:
-    return [(RECORD_CHECK, (_json(event.totals), event.timestamp, event.originator_id))]
+    parameters = (_json(event.totals), event.timestamp, event.timestamp, event.originator_id)
+    return [(RECORD_CHECK, parameters)]
 
 
 def _sent_back(event: Campaign.SentBack) -> Sequence[Statement]:

@@ -31,6 +31,9 @@ REVOKE_KEY = "UPDATE api_keys SET revoked_at = %s WHERE api_key_id = %s"
 
 PREFER_ROUTE = "UPDATE accounts SET preferred_aggregator = %s WHERE account_id = %s"
 
+REQUIRE_CAMPAIGN_APPROVAL = """
+UPDATE accounts SET campaigns_need_approval = %s WHERE account_id = %s"""
+
 SET_CAP = "UPDATE accounts SET spending_cap_micros = %s WHERE account_id = %s"
 
 SET_PRICES = "UPDATE accounts SET price_list = %s::jsonb WHERE account_id = %s"
@@ -87,6 +90,12 @@ def _key_issued(event: Account.ApiKeyIssued) -> Sequence[Statement]:
 
 def _key_revoked(event: Account.ApiKeyRevoked) -> Sequence[Statement]:
     return [(REVOKE_KEY, (event.timestamp, event.api_key_id))]
+
+
+def _campaign_approval_required(
+    event: Account.CampaignApprovalRequired,
+) -> Sequence[Statement]:
+    return [(REQUIRE_CAMPAIGN_APPROVAL, (event.is_required, event.originator_id))]
 
 
 def _route_preferred(event: Account.RoutePreferred) -> Sequence[Statement]:
@@ -161,6 +170,7 @@ SETTING_CHANGES: Mapping[type, Callable[[Any], Sequence[Statement]]] = {
     Account.Created: _account_created,
     Account.ApiKeyIssued: _key_issued,
     Account.ApiKeyRevoked: _key_revoked,
+    Account.CampaignApprovalRequired: _campaign_approval_required,
     Account.RoutePreferred: _route_preferred,
     Account.SpendingCapSet: _cap_set,
     Account.PriceListSet: _prices_set,

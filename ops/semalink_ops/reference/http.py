@@ -54,6 +54,8 @@ def _api(edge: Edge, absent: Any) -> Any:
             usage=absent,
             contacts=absent,
             sender_ids=absent,
+            campaigns=absent,
+            platform=absent,
             webhooks=absent,
             key_ring=absent,
             rules=absent,
@@ -85,6 +87,8 @@ def _admin(edge: Edge, absent: Any) -> Any:
             sender_ids=absent,
             content_rules=absent,
             rules_of_file=absent,
+            campaigns=absent,
+            platform=absent,
             on_key_revoked=absent,
         )
     )

@@ -59,6 +59,8 @@ class Account(Aggregate):
     refunded_on: tuple[str, ...] | None = None
     #: How fast it may send, where something else than its tier's limit was agreed on.
     agreed_limit: Limit | None = None
+    #: Whether an operator must agree to each of its campaigns.
+    campaigns_need_approval: bool = False
 
     def __init__(self) -> None:
         """Start empty: the first event stands the account up."""
@@ -118,6 +120,16 @@ class Account(Aggregate):
             """Stop the key."""
             account.live_keys.discard(self.api_key_id)
             account.key_limits.pop(self.api_key_id, None)
+
+    class CampaignApprovalRequired(Event):
+        """Whether an operator must agree to its campaigns was set."""
+
+        TOPIC = "account.campaign_approval_required.1"
+        is_required: bool
+
+        def apply(self, account: "Account") -> None:
+            """Remember it."""
+            account.campaigns_need_approval = self.is_required
 
     class SenderApproved(Event):
         """The account may send under this sender id; written before these had streams."""
@@ -284,6 +296,11 @@ class Account(Aggregate):
         if api_key_id not in self.live_keys:
             raise ApiKeyNotFound
         self._add(self.ApiKeyRevoked, cause, api_key_id=api_key_id)
+
+    def require_campaign_approval(self, cause: Cause, *, is_required: bool) -> None:
+        """Say whether operators must agree to its campaigns; saying it twice changes nothing."""
+        if is_required != self.campaigns_need_approval:
+            self._add(self.CampaignApprovalRequired, cause, is_required=is_required)
 
     def prefer_route(self, aggregator: str | None, cause: Cause) -> None:
         """Choose the aggregator that is tried first; choosing it twice changes nothing."""

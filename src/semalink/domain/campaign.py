@@ -125,6 +125,7 @@ class Campaign(Aggregate):
             """Remember what was found."""
             campaign.totals = self.totals
             campaign.state = CampaignState.DRAFT
+            campaign.schedules_when_checked = False
 
     class SentBack(Event):
         """It is a draft again, because something stood in its way."""
@@ -283,6 +284,10 @@ class Campaign(Aggregate):
             self.CheckStarted, cause, revision=self.revision, schedules_when_checked=schedules
         )
 
+    def is_being_checked_by(self, check: int) -> bool:
+        """Whether the check that began with this version of the campaign is still wanted."""
+        return self.state is CampaignState.CHECKING and self.version == check
+
     def record_check(self, totals: Totals, cause: Cause) -> None:
         """Take note of what the check found."""
         self._require({CampaignState.CHECKING}, "found checked")
@@ -300,11 +305,16 @@ class Campaign(Aggregate):
         asks = needs_approval and not self.is_approved
         self._add(self.ApprovalRequested if asks else self.Scheduled, cause, start_at=start_at)
 
-    def approve(self, reason: str, cause: Cause) -> None:
-        """Agree to it, so that it starts at its time."""
+    def approve(self, start_at: datetime, reason: str, cause: Cause) -> None:
+        """Agree to it, so that it starts at that time."""
         self._require({CampaignState.AWAITING_APPROVAL}, "approved")
         self._add(self.Approved, cause, reason=reason)
-        self._add(self.Scheduled, cause, start_at=self.start_at)
+        self._add(self.Scheduled, cause, start_at=start_at)
+
+    def decline(self, reason: str, cause: Cause) -> None:
+        """Do not agree to it; it is a draft again and says why."""
+        self._require({CampaignState.AWAITING_APPROVAL}, "declined")
+        self.send_back("approval_declined", reason, cause)
 
     def withdraw_approval(self, reason: str, cause: Cause) -> None:
         """Agree to it no more, as long as it has not started."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from semalink.domain.campaign_errors import PaceGivenTwice, UnusedDefault
+from semalink.domain.template import Template
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -15,7 +18,9 @@ class Plan:
     #: The template; variables stand in braces.
     text: str = field(repr=False)
     list_ids: tuple[UUID, ...] = ()
-    #: How many recipients were given with the campaign itself; they are kept beside it.
+    #: Batches of recipients that were given with the campaign itself; they are kept beside it.
+    uploads: tuple[UUID, ...] = ()
+    #: How many recipients those are.
     inline_count: int = 0
     #: When it is to start; None: as soon as it may.
     send_at: datetime | None = None
@@ -53,3 +58,19 @@ class Totals:
     cost_micros: int
     #: "promotional" or "transactional", by its sender.
     sender_class: str = "transactional"
+    #: Messages by country.
+    by_country: Mapping[str, int] = field(default_factory=dict)
+    #: Those left out that a rule of the blocklist stopped, by the rule.
+    blocked_by_rule: Mapping[str, int] = field(default_factory=dict)
+    #: Messages that rules in shadow mode would have stopped.
+    shadow_count: int = 0
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise what is wrong with a plan by itself: its template, its defaults, its pace."""
+    template = Template.parse(plan.text)
+    for name in plan.defaults:
+        if name not in template.variables:
+            raise UnusedDefault(name)
+    if plan.rate_per_second is not None and plan.finish_by is not None:
+        raise PaceGivenTwice

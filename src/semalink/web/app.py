@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from semalink.web.admin.accounts import account_routes
 from semalink.web.admin.adjustments import adjustment_routes
 from semalink.web.admin.api_keys import api_key_routes
+from semalink.web.admin.campaigns import any_campaign_routes
 from semalink.web.admin.checkpoints import checkpoint_routes
 from semalink.web.admin.content_rules import content_rule_routes
 from semalink.web.admin.credits import credit_routes
@@ -29,7 +30,10 @@ from semalink.web.admin.webhook_endpoints import any_endpoint_routes
 from semalink.web.admin.webhooks import any_webhook_routes
 from semalink.web.balance import balance_routes
 from semalink.web.batch import batch_routes
+from semalink.web.campaign_moves import campaign_move_routes
+from semalink.web.campaign_recipients import campaign_recipient_routes
 from semalink.web.campaign_results import campaign_result_routes
+from semalink.web.campaigns import campaign_routes
 from semalink.web.contact_imports import contact_import_routes
 from semalink.web.contact_lists import contact_list_routes
 from semalink.web.contacts import contact_routes
@@ -82,6 +86,9 @@ def create_api(deps: ApiDependencies) -> EdgeApp:
         *secret_routes(deps),
         *delivery_routes(deps),
         *recovery_routes(deps),
+        *campaign_routes(deps),
+        *campaign_move_routes(deps),
+        *campaign_recipient_routes(deps),
         *opt_out_routes(deps),
         *health_routes(deps.edge.health),
     ]
@@ -122,6 +129,7 @@ def create_admin(deps: AdminDependencies) -> EdgeApp:
         *orphan_routes(deps),
         *any_endpoint_routes(deps),
         *any_webhook_routes(deps),
+        *any_campaign_routes(deps),
         *any_opt_out_routes(deps),
         *health_routes(deps.edge.health),
     ]

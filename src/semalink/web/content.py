@@ -1,6 +1,6 @@
 """What customers ask to be sent, and its check: a draft that may be accepted, or a refusal."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
@@ -99,14 +99,21 @@ class EitherSenders:
 
 def rules_for(caller: Caller, rules: Rules) -> Rules:
     """Return the rules with the account's own senders beside the shared ones."""
-    if not caller.senders:
+    return own_rules(caller.senders, caller.promotional, rules)
+
+
+def own_rules(
+    senders: frozenset[str], own_promotional: Mapping[str, str | None], rules: Rules
+) -> Rules:
+    """Return the rules with senders of an account beside the shared ones."""
+    if not senders:
         return rules
     promotional = rules.promotional
-    if caller.promotional:
-        own = {sender: text or rules.opt_out_text for sender, text in caller.promotional.items()}
+    if own_promotional:
+        own = {sender: text or rules.opt_out_text for sender, text in own_promotional.items()}
         promotional = {**promotional, **own}
     return Rules(
-        EitherSenders(rules.senders, caller.senders),
+        EitherSenders(rules.senders, senders),
         rules.rate_card,
         rules.blocklist,
         rules.segments_max,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from semalink.application.campaign_reading import Campaigns
 from semalink.application.campaign_results import CampaignResultReads
 from semalink.application.checkpoint_reading import Checkpoints
 from semalink.application.contact_reading import Contacts
@@ -28,6 +29,7 @@ from semalink.application.sending import Sending
 from semalink.application.usage_reading import UsageReads
 from semalink.application.webhooks import SecretMaker
 from semalink.domain.blocklist import BlocklistRule
+from semalink.domain.campaign_start import Circumstances
 from semalink.domain.content_check import Rules
 from semalink.web.auth import KeyRing
 from semalink.web.upload_limits import DEFAULT_LIMITS, UploadLimits
@@ -136,6 +138,9 @@ class ApiDependencies:
     usage: UsageReads
     contacts: Contacts
     webhooks: WebhookRules
+    campaigns: Campaigns
+    #: What the platform brings to the forecast of a campaign.
+    platform: Callable[[], Circumstances]
     key_ring: KeyRing
     #: The rules of now; their senders are those that every account may use.
     rules: Callable[[], Rules]
@@ -174,6 +179,9 @@ class AdminDependencies:
     content_rules: ContentRuleReads
     #: The content rules of the platform's file.
     rules_of_file: Sequence[BlocklistRule]
+    campaigns: Campaigns
+    #: What the platform brings to the forecast of a campaign.
+    platform: Callable[[], Circumstances]
     #: Told after a key was revoked, so that no process goes on trusting it.
     on_key_revoked: Callable[[UUID], None]
 

@@ -48,7 +48,7 @@ def describe(
 _TAGS = {
     "Finance": "Months, statements, and what aggregators charged.",
     "Accounts": "Accounts, their keys, senders and routes.",
-    "Campaigns": "One text to many: planned, priced, sent and followed.",
+    "Campaigns": "One text to many: drafted, quoted, approved, sent and followed.",
     "Contacts": "Lists of whom you message, and files imported into them.",
     "Customers": "An agent's customers: their caps, their prices, the margin.",
     "Content rules": "What no message may say, and what was found.",

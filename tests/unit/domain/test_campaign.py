@@ -84,7 +84,7 @@ def test_check_remembers_what_was_found() -> None:
     assert while_checking is CampaignState.CHECKING
     assert names(campaign) == ["CheckStarted", "Checked"]
     assert campaign.totals == TOTALS
-    assert campaign.schedules_when_checked
+    assert not campaign.schedules_when_checked
 
 
 @pytest.mark.parametrize("before", [checked, scheduled, awaiting])
@@ -105,16 +105,41 @@ def test_edit_makes_it_a_draft_that_nobody_checked_or_approved(
 def test_schedule_waits_for_an_operator_where_one_has_to_agree() -> None:
     campaign = awaiting()
 
-    campaign.approve("looks good", CAUSE)
+    campaign.approve(AT + timedelta(hours=2), "looks good", CAUSE)
 
     assert names(campaign) == ["Approved", "Scheduled"]
     assert campaign.state is CampaignState.SCHEDULED
-    assert campaign.start_at == AT + timedelta(hours=1)
+    assert campaign.start_at == AT + timedelta(hours=2)
+
+
+def test_decline_makes_it_a_draft_again_and_says_why() -> None:
+    campaign = awaiting()
+
+    campaign.decline("a prize without a giver", CAUSE)
+
+    [sent_back] = campaign.collect_events()
+    assert isinstance(sent_back, Campaign.SentBack)
+    assert (sent_back.code, sent_back.detail) == ("approval_declined", "a prize without a giver")
+    assert campaign.state is CampaignState.DRAFT
+
+
+def test_check_is_wanted_no_more_once_the_campaign_moved_on() -> None:
+    campaign = drafted()
+    campaign.start_check(CAUSE, schedules=False)
+    check = campaign.version
+    was_wanted = campaign.is_being_checked_by(check)
+
+    campaign.edit(PLAN, CAUSE)
+    campaign.start_check(CAUSE, schedules=False)
+
+    assert was_wanted
+    assert not campaign.is_being_checked_by(check)
+    assert campaign.is_being_checked_by(campaign.version)
 
 
 def test_withdrawn_approval_keeps_it_from_starting() -> None:
     campaign = awaiting()
-    campaign.approve("looks good", CAUSE)
+    campaign.approve(AT, "looks good", CAUSE)
 
     campaign.withdraw_approval("on second thought", CAUSE)
 
@@ -174,7 +199,7 @@ def test_cancel_stops_it_wherever_it_stands_and_twice_is_once() -> None:
     [
         lambda one: one.pause("", CAUSE),
         lambda one: one.resume(CAUSE),
-        lambda one: one.approve("", CAUSE),
+        lambda one: one.approve(AT, "", CAUSE),
         lambda one: one.withdraw_approval("", CAUSE),
         lambda one: one.start(1, CAUSE),
         lambda one: one.record_check(TOTALS, CAUSE),

@@ -14,6 +14,8 @@ from semalink.domain import (
 )
 from semalink.domain.errors import DomainError, FieldRefusal
 
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+
 REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.AccountNotFound(), "account_not_found", None),
     (errors.ApiKeyNotFound(), "api_key_not_found", None),
@@ -108,6 +110,21 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
         "campaign_state_conflict",
         None,
     ),
+    (campaign_errors.InvalidTemplate("A brace."), "invalid_template", "/text"),
+    (campaign_errors.UnusedDefault("name"), "unused_default", "/defaults"),
+    (campaign_errors.UnknownTimeZone(), "unknown_time_zone", "/time_zone"),
+    (
+        campaign_errors.InvalidLocalTime("finish_by", "This is no time."),
+        "invalid_local_time",
+        "/finish_by",
+    ),
+    (campaign_errors.PaceGivenTwice(), "pace_given_twice", "/finish_by"),
+    (campaign_errors.TooManyRecipients(5), "too_many_recipients", "/recipients"),
+    (campaign_errors.NoRecipients(is_checked=True), "no_recipients", None),
+    (campaign_errors.NoRecipients(is_checked=False), "no_recipients", None),
+    (campaign_errors.SendTimePassed(NOON), "send_time_passed", "/send_at"),
+    (campaign_errors.ValidityTooShort(90), "validity_too_short", "/validity_seconds"),
+    (campaign_errors.FinishTooSoon(NOON), "finish_too_soon", "/finish_by"),
 ]
 
 

@@ -28,6 +28,7 @@ from semalink.application.sender_ids import ApproveSender
 from semalink.application.sending import Sending
 from semalink.domain.account import Kind, Tier
 from semalink.domain.blocklist import Blocklist
+from semalink.domain.campaign_start import Circumstances
 from semalink.domain.cause import Cause
 from semalink.domain.content_check import Rules
 from semalink.domain.limit import NANOS
@@ -46,6 +47,7 @@ from semalink.web.dependencies import (
 )
 from semalink_adapters.memory import MemoryReads
 from semalink_adapters.memory_buckets import MemoryBuckets
+from semalink_adapters.memory_campaign_drafts import MemoryCampaignDrafts
 from semalink_adapters.memory_campaign_results import MemoryCampaignResults
 from semalink_adapters.memory_checkpoints import MemoryCheckpoints
 from semalink_adapters.memory_contacts import MemoryContacts
@@ -62,23 +64,10 @@ from semalink_adapters.memory_route_reads import MemoryRouteReads
 from semalink_adapters.memory_routes import MemoryRoutes
 from semalink_adapters.memory_usage import MemoryUsage
 from semalink_adapters.webhooks.secret_making import SealedSecrets
+from semalink_ops.key_issue import CUSTOMER_SCOPES
 
 PEPPER = b"pepper of the tests, 32 bytes long"
 START = datetime(2026, 11, 2, 8, 15, 4, tzinfo=UTC)
-CUSTOMER_SCOPES = [
-    "balance:read",
-    "contacts:read",
-    "contacts:write",
-    "customers:read",
-    "customers:write",
-    "ledger:read",
-    "messages:read",
-    "messages:send",
-    "opt_outs:read",
-    "opt_outs:write",
-    "webhooks:read",
-    "webhooks:write",
-]
 ROLES = ["admin", "auditor", "finance", "ops"]
 INTAKE_SECRETS = {"celcom": ("old-secret", "new-secret"), "africastalking": ("at-secret",)}
 RULES = Rules(
@@ -178,6 +167,10 @@ class Tenant:
 class Platform:
     """Everything behind the edge, in memory."""
 
+    circumstances = Circumstances(RULES.windows, messages_per_second=100)
+    is_ready = True
+    check_hangs = False
+
     def __init__(self) -> None:
         self.pepper = PEPPER
         self.clock = Clock()
@@ -197,6 +190,7 @@ class Platform:
         self.found: list[tuple[str, str]] = []
         self.campaign_results = MemoryCampaignResults()
         self.usage = MemoryUsage(self.ledger, self.clock)
+        self.campaigns = MemoryCampaignDrafts(self.ledger)
         #: None plays a platform without a key to seal secrets with.
         self.secrets: SealedSecrets | None = SealedSecrets(bytes(32))
         self.history = MemoryHistory(self.ledger, self.clock)
@@ -206,8 +200,6 @@ class Platform:
             self.ledger, now=self.clock, new_id=lambda: self.new_id(self.clock.now)
         )
         self.key_ring = KeyRing(self.reads, PEPPER, self.clock.monotonic)
-        self.is_ready = True
-        self.check_hangs = False
         self.revoked: list[UUID] = []
         self.buckets = MemoryBuckets(self.clock.nanos)
         self.limit_observer = LimitObserver()
@@ -241,8 +233,8 @@ class Platform:
         await self.ledger.execute(ApproveSender(account_id, "ACME", self.cause))
         if credit_micros:
             await self.ledger.execute(TopUp(account_id, credit_micros, f"pay {name}", self.cause))
-        live_key_id, live = await self.issue(account_id, "live", CUSTOMER_SCOPES)
-        _, test = await self.issue(account_id, "test", CUSTOMER_SCOPES)
+        live_key_id, live = await self.issue(account_id, "live", [*CUSTOMER_SCOPES])
+        _, test = await self.issue(account_id, "test", [*CUSTOMER_SCOPES])
         return Tenant(account_id, live_key_id, live, test)
 
     async def open_platform(self) -> str:
@@ -278,6 +270,8 @@ class Platform:
                 usage=self.usage,
                 contacts=self.contacts,
                 webhooks=WebhookRules(self.secrets, why_unfit),
+                campaigns=self.campaigns,
+                platform=lambda: self.circumstances,
                 key_ring=self.key_ring,
                 rules=lambda: self.rules,
                 on_rule=lambda rule, mode: self.found.append((rule, mode)),
@@ -313,6 +307,8 @@ class Platform:
                 sender_ids=MemorySenderIdReads(self.ledger),
                 content_rules=MemoryContentRules(self.ledger),
                 rules_of_file=RULES.blocklist.rules,
+                campaigns=self.campaigns,
+                platform=lambda: self.circumstances,
                 on_key_revoked=self._revoke,
             )
         )

@@ -38,6 +38,8 @@ CustomerScope = Literal[
     "webhooks:write",
     "opt_outs:read",
     "opt_outs:write",
+    "campaigns:read",
+    "campaigns:write",
 ]
 
 

@@ -66,6 +66,7 @@ CREATE TABLE campaign_recipients (
     segments smallint,
     price_micros bigint,
     cost_micros bigint,
+    priced_by text,
     PRIMARY KEY (campaign_id, place)
 ) WITH (fillfactor = 50);
 """
