@@ -47,6 +47,7 @@ class FileCutter:
         self._rest = b""
         #: Lines of a row whose quote is still open, and where it began.
         self._open: list[bytes] = []
+        self._open_bytes = 0
         #: Rows of the piece that is being filled, and the line where it begins.
         self._rows: list[bytes] = []
         self._bytes = 0
@@ -124,10 +125,12 @@ class FileCutter:
             self._add([line])
             return
         self._open.append(line)
-        if sum(map(len, self._open)) > self._limits.row_bytes_max:
+        self._open_bytes += len(line) + 1
+        if self._open_bytes > self._limits.row_bytes_max:
             raise UnclosedQuote(self._lines - len(self._open) + 1)
         if is_odd and len(self._open) > 1:
-            row, self._open = b"\n".join(self._open), []
+            row = b"\n".join(self._open)
+            self._open, self._open_bytes = [], 0
             self._add([row])
 
     def _refuse_length(self, line: int) -> None:
@@ -156,7 +159,10 @@ class FileCutter:
     def _cut(self, *, last: bool) -> Iterator[Piece]:
         limits = self._limits
         while len(self._rows) >= limits.piece_rows or self._bytes >= limits.piece_bytes:
-            yield self._piece(self._rows[: self._fill()])
+            piece = self._piece(self._rows[: self._fill()])
+            # Nothing but blank lines is nobody's work.
+            if piece.row_count:
+                yield piece
         if last and _count_rows(self._rows):
             yield self._piece(self._rows)
 

@@ -121,10 +121,12 @@ def _rows(content: bytes, first_line: int, *, has_quotes: bool) -> Iterator[tupl
     """Yield each row that is not empty, with its line; rows are cut where the file was."""
     line = first_line
     opened: list[str] = []
+    is_open = False
     for text in content.decode().split("\n"):
         if has_quotes and (opened or '"' in text):
             opened.append(text)
-            if sum(part.count('"') for part in opened) & 1:
+            is_open ^= text.count('"') & 1 == 1
+            if is_open:
                 continue
             row = "\n".join(opened)
             yield line, row.removesuffix("\r")

@@ -58,6 +58,13 @@ def test_feed_takes_blank_lines_before_the_header() -> None:
     assert lines(pieces) == [(4, 1)]
 
 
+def test_feed_makes_no_piece_of_blank_lines() -> None:
+    pieces, cutter = cut(b"number\n" + b"\n" * 100 + b"1\n")
+
+    assert sum(piece.row_count for piece in pieces) == cutter.row_count == 1
+    assert lines(pieces) == [(101, 1)]
+
+
 def test_feed_takes_quotes_as_they_are_where_the_format_has_none() -> None:
     pieces, cutter = cut(b'{"a":"1"}\n"\n{}\n', is_csv=False)
 
@@ -90,6 +97,7 @@ def test_feed_refuses_what_is_no_text_with_its_place(
         b'number,n\n1,a\n2,"b\n3,c\n',
         b'number,n\n1,a\n2,"' + b"b\n" * 100,
         b'number,n\n1,a\n2,"b\n' + b"b" * 100,
+        b'number,n\n1,a\n2,"' + b"\n" * 100,
     ],
 )
 def test_feed_refuses_a_quote_that_nothing_closes(file: bytes) -> None:
