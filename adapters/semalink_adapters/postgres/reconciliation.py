@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg_pool import AsyncConnectionPool
 
 from semalink.application.reconciliation import Sent, Suspect
+from semalink.domain.archive_errors import MonthArchived
 from semalink.domain.calendar import BUSINESS_TIME
 from semalink.domain.ids import MESSAGE_PREFIX, format_id, parse_id
 from semalink.domain.reconciliation import Snapshot
@@ -45,6 +46,12 @@ SELECT message_id, country, network, segments, provider_cost_micros,
                   AND m.provider_cost_micros IS NOT NULL))
 ORDER BY message_id LIMIT %(limit)s"""  # noqa: S608 - constants
 
+#: Months of messages, by the UTC of their ids, that the read model has not.
+SELECT_ARCHIVED = """
+SELECT min(month) FROM archived_months
+WHERE log = 'message_events' AND row_count > 0 AND month BETWEEN %(first)s AND %(last)s
+  AND state IN ('dropped', 'archived', 'restoring')"""
+
 SELECT_SNAPSHOTS = """
 (SELECT taken_at, left_micros FROM provider_balances
  WHERE aggregator = %(route)s AND taken_at < %(first_at)s ORDER BY taken_at DESC LIMIT 1)
@@ -69,6 +76,7 @@ class PostgresReconciliation:
 
     async def sent(self, first: date, last: date, route: str | None) -> Sequence[Sent]:
         """Return sums by day, route, destination and currency, both days included."""
+        await self._refuse_archived(first, last)
         rows = await self._all(SELECT_SENT, {**_bounds(first, last), "route": route})
         return [Sent(*row) for row in rows]
 
@@ -81,6 +89,7 @@ class PostgresReconciliation:
         self, day: date, route: str, limit: int, after: str | None
     ) -> Sequence[Suspect]:
         """Return messages of a day and route that may explain a drift, by id."""
+        await self._refuse_archived(day, day)
         behind = parse_id(MESSAGE_PREFIX, after) if after else None
         asked = {
             **_bounds(day, day),
@@ -108,6 +117,15 @@ class PostgresReconciliation:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(INSERT_SNAPSHOT, facts)
             return bool(cursor.rowcount == 1)
+
+    async def _refuse_archived(self, first: date, last: date) -> None:
+        # What went with its month would be missing from the sums.
+        bounds = _bounds(first, last)
+        earliest = bounds["first_at"] - _VALID_AT_MOST
+        asked = {"first": f"{earliest:%Y-%m}", "last": f"{bounds['last_at']:%Y-%m}"}
+        rows = await self._all(SELECT_ARCHIVED, asked)
+        if rows[0][0] is not None:
+            raise MonthArchived(rows[0][0])
 
     async def _all(self, statement: str, parameters: dict[str, Any]) -> list[Any]:
         async with self._pool.connection() as connection:

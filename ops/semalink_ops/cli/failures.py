@@ -34,6 +34,7 @@ _EXIT_CODES = {
     "semalink.domain.webhook_errors.RecoveryNotFound": exit_codes.NOT_FOUND,
     "semalink.domain.errors.IdempotencyKeyReused": exit_codes.CONFLICT,
     "semalink.domain.errors.PaymentReferenceReused": exit_codes.CONFLICT,
+    "semalink.domain.archive_errors.MonthArchived": exit_codes.CONFLICT,
     "semalink.domain.refusal.DomainError": exit_codes.FAILED,
     "semalink.application.months.StatementAltered": exit_codes.FAILED,
     "semalink.application.ledger.LedgerUnavailable": exit_codes.UNAVAILABLE,

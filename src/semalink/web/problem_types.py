@@ -1,5 +1,6 @@
 """Every error that a client can meet: its status, its title and what to do about it."""
 
+from semalink.web.archive_problem_types import ARCHIVE_PROBLEMS
 from semalink.web.campaign_problem_types import CAMPAIGN_PROBLEMS
 from semalink.web.contact_problem_types import CONTACT_PROBLEMS
 from semalink.web.content_problem_types import CONTENT_REFUSALS
@@ -294,6 +295,7 @@ REFUSALS = (
         "Republish with a payload that the queue takes.",
     ),
     *CONTACT_PROBLEMS,
+    *ARCHIVE_PROBLEMS,
 )
 
 PROBLEM_TYPES = {problem.code: problem for problem in (*REFUSALS, *EDGE_PROBLEMS)}

@@ -1,13 +1,15 @@
 """What was sent and what was left at the aggregators, from the tables."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg_pool import AsyncConnectionPool
 from uuid_utils.compat import uuid7
 
 from semalink.application.reconciliation import Reconciliation
+from semalink.domain.archive_errors import MonthArchived
 from semalink.domain.reconciliation import ProviderRates, business_day
 from semalink_adapters.postgres.reconciliation import PostgresReconciliation
 
@@ -80,3 +82,20 @@ async def test_balance_is_written_down_once_by_several_workers(
     assert kept == [True, True, False, True]
     assert [snapshot.left_micros for snapshot in found][-1] == 530
     assert found[0].left_micros in (545, 540)
+
+
+async def test_days_refuses_days_of_a_month_that_is_archived(
+    connection: psycopg.Connection[Any], pool: AsyncConnectionPool[Any]
+) -> None:
+    connection.execute(
+        "INSERT INTO archived_months (log, month, state, generation, folder, row_count,"
+        " changed_at, changed_by) VALUES ('message_events', '2026-03', 'archived', 1, 'f', 9,"
+        " now(), 'cli:ops')"
+    )
+    reconciliation = Reconciliation(PostgresReconciliation(pool), RATES)
+
+    with pytest.raises(MonthArchived, match="archive restore 2026-03"):
+        await reconciliation.days(date(2026, 4, 1), date(2026, 4, 9))
+    with pytest.raises(MonthArchived):
+        await reconciliation.explain(date(2026, 3, 9), "africastalking")
+    assert await reconciliation.days(date(2026, 4, 9), date(2026, 4, 9)) == []

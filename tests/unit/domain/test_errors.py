@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from semalink.domain import (
+    archive_errors,
     campaign_errors,
     contact_errors,
     content_errors,
@@ -34,6 +35,7 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (errors.MonthNotClosed(), "month_not_closed", None),
     (errors.MonthNotFinished("2026-11"), "month_not_finished", None),
     (errors.MonthOutOfOrder("2026-10"), "month_out_of_order", None),
+    (archive_errors.MonthArchived("2026-03"), "month_archived", None),
     (errors.SamePerson(), "same_person", None),
     (errors.AdjustmentDecided(), "adjustment_decided", None),
     (report_errors.OrphanReportNotFound(), "orphan_report_not_found", None),

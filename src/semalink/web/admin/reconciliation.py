@@ -89,6 +89,7 @@ DAYS = Operation(
             "next_cursor": None,
         },
     ),
+    problems=("month_archived",),
 )
 MESSAGES = Operation(
     method="GET",
@@ -119,6 +120,7 @@ MESSAGES = Operation(
             "next_cursor": None,
         },
     ),
+    problems=("month_archived",),
 )
 
 
