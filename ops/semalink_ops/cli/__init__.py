@@ -39,6 +39,11 @@ _COMMANDS = {
         "reports",
         "Show delivery reports that match no message, and settle them.",
     ),
+    "campaign": Place(
+        "semalink_ops.cli.campaign",
+        "campaign",
+        "Show how campaigns stand, and what may be wrong with them.",
+    ),
     "routes": Place(
         "semalink_ops.cli.routes",
         "routes",
