@@ -27,10 +27,20 @@ def campaign() -> None:
 
 
 @campaign.command("list", epilog="Example: semalink campaign list --state sending")
-@click.option("--state", type=click.Choice([str(one) for one in CampaignState]))
+@click.option(
+    "--state",
+    type=click.Choice([str(one) for one in CampaignState]),
+    help="Only campaigns in this state.",
+)
 @click.option("--account", metavar="ACCOUNT", help="Only campaigns of this account, as acct_…")
 @click.option("--all", "everything", is_flag=True, help="Also drafts, and what is long over.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=LIMIT_DEFAULT, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000),
+    default=LIMIT_DEFAULT,
+    show_default=True,
+    help="How many at most.",
+)
 @json_option
 @data_dir_option
 def list_campaigns(*, as_json: bool, data_dir: Path, **asked: Any) -> None:
