@@ -11,14 +11,17 @@ from uuid_utils.compat import uuid7
 
 from semalink.application.accounts import OpenAccount, TopUp
 from semalink.application.ledger import Books, Ledger, Needs, PlainCommand
+from semalink.application.opt_outs import NameRecipient, RecordOptOuts, RejectUnwanted
 from semalink.application.ports import Receipt
 from semalink.application.submission import Job, Policy, RecordReceipt, StartSubmission
+from semalink.application.unwanted import Unwanted
 from semalink.domain.account import Kind, Tier
 from semalink.domain.calendar import month_of
 from semalink.domain.cause import Cause
 from semalink.domain.credit_entries import OnBehalf
 from semalink.domain.draft import Draft
 from semalink.domain.message import Message
+from semalink.domain.opt_out import OptOutSource
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.postgres.group_commit import GroupCommit
 
@@ -136,6 +139,26 @@ async def test_each_message_is_charged_to_the_campaign_and_the_rest_released(
     assert released == COST_MICROS
     looked = (await ledger.execute(Look(campaign_id, payer_id, cause()))).value
     assert looked == (8 * COST_MICROS, 0, {})
+
+
+async def test_message_of_a_campaign_costs_nothing_when_its_recipient_opted_out(
+    ledger: Ledger,
+) -> None:
+    payer_id = await opened(ledger, Kind.DIRECT, 10 * COST_MICROS)
+    campaign_id, message_id = uuid7(), uuid7()
+    await ledger.execute(Start(campaign_id, [message_id], payer_id, payer_id, cause()))
+    job = Job(message_id, payer_id, payer_id, campaign_id)
+    subject = (await ledger.execute(NameRecipient(message_id, cause()))).value
+    await ledger.execute(RecordOptOuts((subject,), OptOutSource.API, "", cause()))
+
+    step = (await ledger.execute(StartSubmission(job, None, Policy(), cause()))).value
+    await ledger.execute(RejectUnwanted(job, cause()))
+    released = (await ledger.execute(Release(campaign_id, payer_id, cause()))).value
+
+    assert step == Unwanted()
+    assert released == COST_MICROS
+    looked = (await ledger.execute(Look(campaign_id, payer_id, cause()))).value
+    assert looked == (10 * COST_MICROS, 0, {})
 
 
 async def test_two_receipts_charge_a_message_of_a_campaign_once(ledger: Ledger) -> None:

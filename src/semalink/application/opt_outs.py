@@ -104,7 +104,7 @@ class RejectUnwanted(PlainCommand):
         """The message, the credits to release, and whether the opt-out holds still."""
         needs.messages.add(self.job.message_id)
         needs.credit_accounts.add(self.job.billing_account_id)
-        needs.reservations.add(self.job.message_id)
+        needs.reservations.add(self.job.reservation_id)
         needs.unsent.add(self.job.message_id)
 
     def decide(self, books: Books) -> Next:
