@@ -139,7 +139,8 @@ async def _lead(
         woken.clear()
         with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
             async with asyncio.timeout(STEP_SECONDS_MAX):
-                metrics.dealt(await dealer.step())
+                count = await dealer.step()
+                metrics.dealt(count, blocked_seconds=dealer.blocked_seconds)
                 # When no campaign sends, there is nothing to be repaired either.
                 if dealer.is_busy and loop.time() >= repair_at:
                     repair_at = loop.time() + REPAIR_SECONDS

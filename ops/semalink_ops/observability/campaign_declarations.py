@@ -23,9 +23,15 @@ CAMPAIGN_MESSAGES_DEALT = Declared(
     Kind.COUNTER,
     "Messages of campaigns that were put into the queue of bundles.",
 )
+CAMPAIGN_BLOCKED_SECONDS = Declared(
+    "semalink_campaign_blocked_seconds",
+    Kind.GAUGE,
+    "How long the campaign that waits longest has found no room in the queue of bundles.",
+)
 DECLARED = (
     SCHEDULER_QUERIES,
     CAMPAIGNS_STARTED,
     CAMPAIGNS_UNDER_WAY,
     CAMPAIGN_MESSAGES_DEALT,
+    CAMPAIGN_BLOCKED_SECONDS,
 )

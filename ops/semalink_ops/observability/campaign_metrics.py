@@ -19,6 +19,8 @@ class CampaignMetrics:
         self._started = counter(declared.CAMPAIGNS_STARTED)
         self._dealt = counter(declared.CAMPAIGN_MESSAGES_DEALT)
         self._under_way = Gauge(under_way.name, under_way.meaning, registry=metrics.registry)
+        blocked = declared.CAMPAIGN_BLOCKED_SECONDS
+        self._blocked = Gauge(blocked.name, blocked.meaning, registry=metrics.registry)
 
     def queried(self) -> None:
         """Count a query of the scheduler."""
@@ -33,6 +35,7 @@ class CampaignMetrics:
         """Set how many campaigns are under way."""
         self._under_way.set(count)
 
-    def dealt(self, count: int) -> None:
-        """Count messages that were dealt out."""
+    def dealt(self, count: int, *, blocked_seconds: float) -> None:
+        """Count messages that were dealt out, and set how long others have waited for that."""
         self._dealt.inc(count)
+        self._blocked.set(blocked_seconds)

@@ -1,6 +1,6 @@
 """Dealing out: messages of campaigns enter their queue in bundles, in turns, and not too many."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -121,6 +121,10 @@ class Dealer:
         self.dealt_count = 0
         #: Whether any campaign sends.
         self.is_busy = False
+        #: Since when campaigns could have sent and nothing of them was dealt out.
+        self._blocked: dict[UUID, datetime] = {}
+        #: For how long the one that waited longest was blocked.
+        self.blocked_seconds = 0.0
         #: When the next look is due unless something calls: in seconds.
         self.sleep_seconds = SLEEP_SECONDS_MAX
 
@@ -131,12 +135,13 @@ class Dealer:
         if not campaigns:
             self._paces.clear()
             self._served.clear()
+            self._blocked, self.blocked_seconds = {}, 0.0
             self.sleep_seconds = SLEEP_SECONDS_MAX
             return 0
         await self._book.take_up_due()
         now = await self._book.now()
         turns = await self._open_turns(campaigns, now)
-        count = await self._deal(turns) if turns else 0
+        count = await self._deal(turns, now) if turns else 0
         self.dealt_count += count
         if turns:
             self.sleep_seconds = LINGER_SECONDS if count else LOOK_SECONDS
@@ -186,30 +191,47 @@ class Dealer:
         account_turn = self._served.get(sending.campaign.account_id, 0)
         return account_turn, self._served.get(sending.campaign.campaign_id, 0)
 
-    async def _deal(self, turns: list[_Turn]) -> int:
+    async def _deal(self, turns: list[_Turn], now: datetime) -> int:
         room = self._outstanding_max - await self._count_outstanding()
         shares = self._share_out(turns, room)
+        waiting = {turn.sending.campaign.campaign_id for turn in turns if turn.allowed}
         bundles: list[tuple[_Turn, list[UUID]]] = []
         for turn, share in shares:
-            ids = list(await self._book.held(turn.sending.campaign.campaign_id, share))
+            campaign_id = turn.sending.campaign.campaign_id
+            ids = list(await self._book.held(campaign_id, share))
+            if not ids:
+                waiting.discard(campaign_id)
             bundles += [
                 (turn, ids[at : at + BUNDLE_SIZE]) for at in range(0, len(ids), BUNDLE_SIZE)
             ]
-        if not bundles:
-            return 0
+        stored = await self._publish(bundles) if bundles else {}
+        self._note_blocked(waiting - stored.keys(), now)
+        return sum(stored.values())
+
+    async def _publish(self, bundles: list[tuple[_Turn, list[UUID]]]) -> dict[UUID, int]:
+        """Return how many messages of each campaign the broker has now."""
         outcomes = await self._bus.publish_many(
             [self._outgoing(turn.sending.campaign, ids) for turn, ids in bundles]
         )
-        stored: list[UUID] = []
+        stored: dict[UUID, int] = {}
+        dealt: list[UUID] = []
         for (turn, ids), outcome in zip(bundles, outcomes, strict=True):
             if outcome.stored:
-                stored += ids
+                dealt += ids
+                campaign_id = turn.sending.campaign.campaign_id
+                stored[campaign_id] = stored.get(campaign_id, 0) + len(ids)
                 self._note_served(turn, len(ids))
-        if len(outcomes) > sum(outcome.stored for outcome in outcomes):
+        if len(dealt) < sum(len(ids) for _, ids in bundles):
             _log.warning("dealing_failed", reason="broker")
-        if stored:
-            await self._book.dealt_out(stored)
-        return len(stored)
+        if dealt:
+            await self._book.dealt_out(dealt)
+        return stored
+
+    def _note_blocked(self, blocked: Iterable[UUID], now: datetime) -> None:
+        """Remember since when campaigns wait for room in the queue, or for the broker."""
+        self._blocked = {one: self._blocked.get(one, now) for one in blocked}
+        since = min(self._blocked.values(), default=now)
+        self.blocked_seconds = (now - since).total_seconds()
 
     def _share_out(self, turns: list[_Turn], room: int) -> list[tuple[_Turn, int]]:
         """Return how many messages each may deal out: a bundle each in turn, until it is full."""

@@ -286,6 +286,38 @@ async def test_repair_parks_what_vanishes_each_time(
     assert states == ["held", "held", "held", "parked"]
 
 
+async def test_step_tells_how_long_a_campaign_found_no_room(
+    start_one: Any, dealer: Dealer, broker: Broker, clock: MemoryClock
+) -> None:
+    await start_one(1)
+    broker.outstanding = 40
+    told = []
+    for _ in range(2):
+        await dealer.step()
+        told.append(dealer.blocked_seconds)
+        clock.advance(seconds=60)
+    broker.outstanding = 0
+    await dealer.step()
+
+    assert (told, dealer.blocked_seconds) == ([0.0, 60.0], 0.0)
+
+
+async def test_step_forgets_who_was_blocked_when_nothing_sends_any_more(
+    desk: Any, start_one: Any, dealer: Dealer, broker: Broker, clock: MemoryClock
+) -> None:
+    ref = await start_one(1)
+    broker.refuses = True
+    await dealer.step()
+    clock.advance(seconds=60)
+    await dealer.step()
+    blocked_seconds = dealer.blocked_seconds
+    desk.move(ref, "pause", "wait")
+
+    await dealer.step()
+
+    assert (blocked_seconds, dealer.blocked_seconds) == (60.0, 0.0)
+
+
 def _promotional(campaigns: MemoryCampaigns, *countries: str) -> Callable[[], Any]:
     found = campaigns.sending
 
