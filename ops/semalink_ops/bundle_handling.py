@@ -6,6 +6,7 @@ import structlog
 from semalink.application.bundles import BundleBook, BundlePayload, BundleSubmitter
 from semalink.application.bus import Delivery, NotReady, PoisonMessage
 from semalink.application.campaign_sending import CampaignRef
+from semalink.application.yielding import ReportsFirst
 from semalink.domain.ids import CAMPAIGN_PREFIX, format_id
 from semalink_adapters.jetstream.streams import SMS_BULK
 from semalink_ops.observability.tracing import Tracing
@@ -18,7 +19,14 @@ _log = structlog.get_logger(__name__)
 class BundleHandler:
     """Reads a bundle from a delivery and submits its messages."""
 
-    def __init__(self, submitter: BundleSubmitter, book: BundleBook, tracing: Tracing) -> None:
+    def __init__(
+        self,
+        submitter: BundleSubmitter,
+        book: BundleBook,
+        tracing: Tracing,
+        reports_first: ReportsFirst,
+    ) -> None:
+        self._reports_first = reports_first
         self._submitter = submitter
         self._book = book
         self._tracing = tracing
@@ -33,6 +41,7 @@ class BundleHandler:
         except (msgspec.MsgspecError, UnicodeDecodeError) as unreadable:
             msg = "unreadable_bundle"
             raise PoisonMessage(msg) from unreadable
+        await self._reports_first.wait()
         campaign = CampaignRef(payload.campaign_id, payload.account_id, payload.billing_account_id)
         campaign_id = format_id(CAMPAIGN_PREFIX, campaign.campaign_id)
         try:

@@ -10,6 +10,7 @@ from semalink.application.bundles import BundleSubmitter
 from semalink.application.route_watch import RouteWatch
 from semalink.application.submission import Policy
 from semalink.application.submitting import Submitter
+from semalink.application.yielding import ReportsFirst
 from semalink.domain.route_health import Diagnosis
 from semalink.domain.routing import DEFAULT_ORDER, TEST_ROUTE
 from semalink_adapters.jetstream.consumer import Limits, consume_each
@@ -92,7 +93,8 @@ async def run_sms_worker(core: Core, stop: asyncio.Event) -> None:
             watch_routes(watch, core.metrics, stop),
             finish_seconds=FINISH_SECONDS,
         ):
-            await _serve_lanes(core, submitter, BundleHandler(bundles, book, core.tracing), stop)
+            handler = BundleHandler(bundles, book, core.tracing, ReportsFirst(book.count_reports))
+            await _serve_lanes(core, submitter, handler, stop)
 
 
 def _request_id() -> str:

@@ -154,6 +154,10 @@ class PostgresDealingBook:
             return cursor.rowcount
 
 
+# Bounded: more than the limit is as good as the limit.
+COUNT_REPORTS = "SELECT count(*) FROM (SELECT FROM pending_reports LIMIT %s) AS waiting"
+
+
 class PostgresBundleBook:
     """A BundleBook over a pool."""
 
@@ -171,6 +175,13 @@ class PostgresBundleBook:
     async def park(self, message_ids: Sequence[UUID]) -> None:
         """Have nobody deal them out again by themselves; raises NotReady."""
         await self._execute(PARK, (list(message_ids),))
+
+    async def count_reports(self, limit: int) -> int:
+        """Count reports that wait to be applied, up to the limit; raises NotReady."""
+        async with ready_connection(self._pool) as connection:
+            cursor = await connection.execute(COUNT_REPORTS, (limit,))
+            [(count,)] = await cursor.fetchall()
+        return int(count)
 
     async def _execute(self, statement: str, parameters: Any) -> None:
         async with ready_connection(self._pool) as connection:
