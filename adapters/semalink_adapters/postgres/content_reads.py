@@ -1,5 +1,6 @@
 """Reads of sender ids, of content rules and of what they found."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -86,12 +87,15 @@ class PostgresSenderIdReads(Queries):
 class PostgresContentRules(Queries):
     """Content rules over a pool; raises ReadsUnavailable while the database is away."""
 
+    #: What was read last, and what it came to: rules are read often and change seldom.
+    _known: tuple[list[Any], list[BlocklistRule]] = ([], [])
+
     async def managed_rules(self) -> Sequence[BlocklistRule]:
         """Return the rules that operators manage, by name, as texts are held to them."""
-        return [
-            rule_of(row[0], row[1], row[2], row[3], row[4])
-            for row in await self._all(SELECT_RULES, None)
-        ]
+        rows = await self._all(SELECT_RULES, None)
+        if rows != self._known[0]:
+            self._known = rows, await asyncio.to_thread(_rules_in, rows)
+        return self._known[1]
 
     async def rule_records(self) -> Sequence[ManagedRule]:
         """Return the rules that operators manage, by name."""
@@ -117,6 +121,12 @@ class PostgresContentRules(Queries):
             "limit": limit,
         }
         return [_match(row) for row in await self._all(SELECT_MATCHES, asked)]
+
+
+def _rules_in(rows: list[Any]) -> list[BlocklistRule]:
+    return [
+        rule_of(name, mode, phrases, words, why) for name, mode, phrases, words, why, *_ in rows
+    ]
 
 
 def _where(conditions: list[str]) -> str:

@@ -1,5 +1,6 @@
 """Content rules that operators manage, and the rules of now that they are part of."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -88,6 +89,7 @@ class RuleBook:
         """Read the managed rules; the same object goes on while none of them changed."""
         managed = list(await self._source.managed_rules())
         if managed != self._managed:
-            blocklist = self._of_files.blocklist.with_rules(managed)
+            # Thousands of phrases take a second to combine, and requests must not wait for it.
+            blocklist = await asyncio.to_thread(self._of_files.blocklist.with_rules, managed)
             self._rules = replace(self._of_files, blocklist=blocklist)
             self._managed = managed

@@ -11,9 +11,9 @@ from semalink.domain.cause import Cause
 from semalink.domain.content_errors import ContentRuleNotFound
 
 #: Each is looked for in every text, and has a line of its own in the metrics.
-CONTENT_RULES_MAX = 200
+CONTENT_RULES_MAX = 100
 #: Phrases, or words, of one rule.
-LITERALS_MAX = 500
+LITERALS_MAX = 200
 #: The id of a rule is made from its name.
 _RULES = UUID("6b1f6d0e-52a4-5f0f-9b0c-2f4a3a1d7c58")
 

@@ -110,7 +110,8 @@ def _read_zone(country: str, name: object, zone_of: ZoneOf) -> tzinfo:
         return zone_of(name if isinstance(name, str) else "")
     except (KeyError, ValueError) as error:
         raise InvalidSendingWindows(
-            f'{country}.zone must be a name of the IANA list, as "Africa/Nairobi".'
+            f'{country}.zone must be a name of the IANA list, as "Africa/Nairobi". '
+            "If it is one, this machine has no time zones: install its package tzdata."
         ) from error
 
 

@@ -118,6 +118,21 @@ def test_keep_house_drops_secrets_that_sign_nothing_any_more(database_url: str) 
     assert left == [("just expired",), ("newest",), ("of one just removed",)]
 
 
+def test_keep_house_drops_what_content_rules_found_long_ago(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for days in (89, 91):
+            connection.execute(
+                "INSERT INTO content_rule_matches VALUES (%s, %s, %s, 'shadow', %s)",
+                (f"after_{days}_days", NOW - timedelta(days=days), uuid7(), uuid7()),
+            )
+
+        _, dropped = keep_house(database_url, NOW)
+
+        kept = connection.execute("SELECT rule FROM content_rule_matches").fetchall()
+    assert dropped == 1
+    assert kept == [("after_89_days",)]
+
+
 def test_keep_house_makes_the_partitions_of_the_months_to_come(database_url: str) -> None:
     later = NOW + timedelta(days=100)
 

@@ -52,7 +52,7 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
         None,
     ),
     (content_errors.TooManySenderIds(20), "too_many_sender_ids", None),
-    (content_errors.TooManyContentRules(200), "too_many_content_rules", None),
+    (content_errors.TooManyContentRules(100), "too_many_content_rules", None),
     (
         content_errors.OutsideSendingWindow(
             "OFFERS", "KE", datetime(2026, 11, 3, 5, 0, tzinfo=UTC)
