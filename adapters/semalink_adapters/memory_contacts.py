@@ -13,7 +13,7 @@ from semalink.application.contact_reading import (
 )
 from semalink.application.reading import ReadsUnavailable
 from semalink.domain.contact_file import Piece
-from semalink.domain.contact_import import ContactImport, RowCounts
+from semalink.domain.contact_import import ContactImport, ImportState, RowCounts
 from semalink.domain.contact_list import ContactList
 from semalink.domain.contact_rows import RejectedRow
 from semalink.domain.ids import CONTACT_IMPORT_PREFIX, CONTACT_LIST_PREFIX, format_id
@@ -117,6 +117,15 @@ class MemoryContacts:
         ids = _newest_first(self.ledger.ids(ContactImport), before)
         views = [await self.contact_import(import_id, list_id) for import_id in ids]
         return [view for view in views if view is not None][:limit]
+
+    async def running_import_count(self, account_id: UUID) -> int:
+        """Return how many imports of an account are under way."""
+        self._check()
+        found = [self.ledger.load(ContactImport, one) for one in self.ledger.ids(ContactImport)]
+        return sum(
+            one is not None and one.account_id == account_id and one.state is ImportState.RUNNING
+            for one in found
+        )
 
     async def contact_import(self, import_id: UUID, list_id: UUID) -> ContactImportView | None:
         """Return one import."""

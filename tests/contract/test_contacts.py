@@ -146,6 +146,7 @@ async def test_imports_are_found_in_their_list(world: World) -> None:
     first, second = [await world.new_import(list_id) for _ in range(2)]
 
     await world.ledger.execute(CancelContactImport(first, list_id, world.account_id, cause()))
+    running_count = await world.contacts.running_import_count(world.account_id)
     page = await world.contacts.contact_imports(list_id, before=None, limit=10)
     behind = await world.contacts.contact_imports(list_id, before=second, limit=10)
     cancelled = await world.contacts.contact_import(first, list_id)
@@ -153,6 +154,7 @@ async def test_imports_are_found_in_their_list(world: World) -> None:
     assert [view.id for view in page] == [
         format_id(CONTACT_IMPORT_PREFIX, one) for one in (second, first)
     ]
+    assert running_count == 1
     assert behind == [cancelled]
     assert cancelled is not None
     assert (cancelled.state, cancelled.failure, cancelled.ended_at is not None) == (

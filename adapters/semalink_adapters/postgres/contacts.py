@@ -55,6 +55,9 @@ ONE_IMPORT = f"{_IMPORT} AND i.import_id = %s"
 IMPORTS = f"""{_IMPORT} AND (%s::uuid IS NULL OR i.import_id < %s)
 ORDER BY i.import_id DESC LIMIT %s"""
 
+COUNT_RUNNING = """
+SELECT count(*) FROM contact_imports WHERE account_id = %s AND state = 'running'"""
+
 REJECTED = """
 SELECT line, code, reason FROM contact_import_rejects
 WHERE import_id = %s AND line > %s ORDER BY line LIMIT %s"""
@@ -132,6 +135,11 @@ class PostgresContacts(Queries):
         """Return imports into a list, newest first, below the id ``before``."""
         rows = await self._all(IMPORTS, (list_id, before, before, limit))
         return [_import_view(row) for row in rows]
+
+    async def running_import_count(self, account_id: UUID) -> int:
+        """Return how many imports of an account are under way."""
+        [row] = await self._all(COUNT_RUNNING, (account_id,))
+        return int(row[0])
 
     async def contact_import(self, import_id: UUID, list_id: UUID) -> ContactImportView | None:
         """Return one import."""

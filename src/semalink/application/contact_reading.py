@@ -114,6 +114,10 @@ class Contacts(Protocol):
         """Return imports into a list, newest first, below the id ``before``."""
         ...
 
+    async def running_import_count(self, account_id: UUID) -> int:
+        """Return how many imports of an account are under way."""
+        ...
+
     async def contact_import(self, import_id: UUID, list_id: UUID) -> ContactImportView | None:
         """Return one import."""
         ...

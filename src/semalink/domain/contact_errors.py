@@ -39,6 +39,18 @@ class ContactImportEnded(DomainError):
         super().__init__(f"The import is {state} and changes no more.")
 
 
+class TooManyContactImports(DomainError):
+    """As many imports as may be are under way in the account."""
+
+    code = "too_many_contact_imports"
+
+    def __init__(self, imports_max: int) -> None:
+        super().__init__(
+            f"At most {imports_max} imports of an account are under way at a time. "
+            "Wait for one, or cancel it."
+        )
+
+
 class InvalidCompression(DomainError):
     """The file is said to be gzip, and is not, or breaks off."""
 

@@ -14,7 +14,7 @@ from litestar.types import ASGIApp
 from semalink.application.contact_reading import ContactImportView, Contacts
 from semalink.application.contacts import CancelContactImport, StartContactImport
 from semalink.application.ledger import Answer, OutcomeInDoubt
-from semalink.domain.contact_errors import ContactImportNotFound
+from semalink.domain.contact_errors import ContactImportNotFound, TooManyContactImports
 from semalink.domain.ids import CONTACT_IMPORT_PREFIX, parse_id
 from semalink.web import contact_examples
 from semalink.web.arrival import arrival_of
@@ -94,7 +94,7 @@ START = Operation(
         contact_examples.STARTED,
         headers={"Location": "Where the import can be followed.", **REPLAYED_NOTE},
     ),
-    problems=("contact_list_not_found", *_FILE_PROBLEMS),
+    problems=("contact_list_not_found", "too_many_contact_imports", *_FILE_PROBLEMS),
 )
 LIST = Operation(
     method="GET",
@@ -172,6 +172,7 @@ class ContactImportPages:
         query = read_query(request, ImportQuery)
         file_format = format_of(request)
         await list_of(request, self._contacts)
+        await self._check_running(request)
         import_id = self._deps.edge.new_id(arrival_of(request.scope).at)
         upload = Upload(self._contacts, import_id, query, file_format, self._deps.upload_limits)
         is_kept = False
@@ -235,6 +236,12 @@ class ContactImportPages:
             [(b"content-disposition", name)],
             media_type=b"text/csv; charset=utf-8",
         )
+
+    async def _check_running(self, request: Request[Any, Any, Any]) -> None:
+        running_max = self._deps.upload_limits.running_max
+        account_id = arrival_of(request.scope).caller.account_id
+        if await self._contacts.running_import_count(account_id) >= running_max:
+            raise TooManyContactImports(running_max)
 
     async def _record(
         self, request: Request[Any, Any, Any], import_id: UUID, upload: Upload, query: ImportQuery

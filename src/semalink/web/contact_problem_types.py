@@ -28,6 +28,13 @@ CONTACT_PROBLEMS = (
         "Read the import: what it added stays until it is removed.",
     ),
     ProblemType(
+        "too_many_contact_imports",
+        409,
+        "Too many imports are under way",
+        "Wait until an import of the account has ended, or cancel one.",
+        retryable=True,
+    ),
+    ProblemType(
         "invalid_compression",
         422,
         "File is not gzip",

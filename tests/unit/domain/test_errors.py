@@ -95,6 +95,7 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (contact_errors.ContactNotFound(), "contact_not_found", None),
     (contact_errors.ContactImportNotFound(), "contact_import_not_found", None),
     (contact_errors.ContactImportEnded("finished"), "contact_import_ended", None),
+    (contact_errors.TooManyContactImports(20), "too_many_contact_imports", None),
     (contact_errors.InvalidCompression("It is not gzip."), "invalid_compression", None),
     (contact_errors.InvalidEncoding(3, 9), "invalid_encoding", None),
     (contact_errors.UnclosedQuote(3), "unclosed_quote", None),

@@ -262,6 +262,21 @@ async def test_import_refuses_a_broken_file_and_keeps_nothing(
     assert (await customer.ask("GET", f"/{list_id}/imports")).json()["items"] == []
 
 
+async def test_import_is_refused_while_twenty_are_under_way(
+    platform: Any, customer: Customer
+) -> None:
+    list_id = await customer.new_list()
+    ids = [(await customer.send(list_id, FILE)).json()["id"] for _ in range(20)]
+
+    refused = await customer.send(list_id, FILE)
+    await customer.ask("POST", f"/{list_id}/imports/{ids[0]}/cancel")
+    taken = await customer.send(list_id, FILE)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_contact_imports")
+    assert taken.status_code == 202
+    assert len(platform.contacts.pieces) == 21
+
+
 async def test_import_keeps_nothing_when_the_client_goes_away(
     platform: Any, acme: Any, customer: Customer
 ) -> None:

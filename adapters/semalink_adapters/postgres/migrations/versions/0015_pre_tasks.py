@@ -66,6 +66,8 @@ CREATE TABLE contact_imports (
 
 CREATE INDEX contact_imports_of_list ON contact_imports (list_id, import_id);
 CREATE INDEX contact_imports_of_account ON contact_imports (account_id);
+CREATE INDEX contact_imports_running ON contact_imports (account_id)
+    WHERE state = 'running';
 CREATE INDEX contact_imports_ended ON contact_imports (ended_at) WHERE ended_at IS NOT NULL;
 """
 
