@@ -12,6 +12,7 @@ from semalink.application.campaign_results import (
     ResultRow,
     Sent,
 )
+from semalink_adapters.postgres.archived_months import IN_ARCHIVE_ONLY
 from semalink_adapters.postgres.queries import Queries
 
 #: Everything that was recorded before is counted: the first event that is not, or now.
@@ -27,6 +28,10 @@ COALESCE((
 SELECT_FACTS = f"""
 SELECT c.plan ->> 'name', c.state, c.account_id = c.billing_account_id, c.quote,
        c.message_count, COALESCE(c.reserved_micros, 0), c.started_at, c.completed_at, c.settled_at,
+       EXISTS (
+           SELECT FROM archived_months WHERE log = 'message_events' AND state IN {IN_ARCHIVE_ONLY}
+             AND month IN (to_char(c.started_at AT TIME ZONE 'UTC', 'YYYY-MM'),
+                           to_char(c.started_at AT TIME ZONE 'UTC' + interval '1 day', 'YYYY-MM'))),
        {COUNTED_UNTIL},
        (SELECT json_agg(json_build_array(
             network, status, failure_code, messages, submitted, segments, price_micros,
@@ -62,7 +67,19 @@ class PostgresCampaignResults(Queries):
         rows = await self._all(SELECT_FACTS, (campaign_id, account_id, mode))
         if not rows:
             return None
-        name, state, pays_itself, quote, count, reserved, *times, as_of, results, curve = rows[0]
+        (
+            name,
+            state,
+            pays_itself,
+            quote,
+            count,
+            reserved,
+            *times,
+            archived,
+            as_of,
+            results,
+            curve,
+        ) = rows[0]
         found: Mapping[str, Any] = quote or {}
         # What an agent set aside for its customer is not the customer's to see, but its own price.
         own = reserved if pays_itself or not reserved else found.get("price_micros", 0)
@@ -78,6 +95,7 @@ class PostgresCampaignResults(Queries):
             started_at=times[0],
             completed_at=times[1],
             settled_at=times[2],
+            is_archived=archived,
             results=[ResultRow(*row) for row in results or ()],
             curve=[CurveRow(datetime.fromtimestamp(row[0], UTC), *row[1:]) for row in curve or ()],
         )

@@ -27,10 +27,10 @@ _WITHOUT_MESSAGE = {"cancelled": "campaign_cancelled", "completed": "opted_out"}
 
 def outcome_lines(facts: CampaignFacts, outcomes: Iterable[Outcome]) -> bytes:
     """Return a line for each recipient."""
-    return csv_lines(_row(facts.state, outcome) for outcome in outcomes)
+    return csv_lines(_row(facts, outcome) for outcome in outcomes)
 
 
-def _row(state: str, outcome: Outcome) -> tuple[object, ...]:
+def _row(facts: CampaignFacts, outcome: Outcome) -> tuple[object, ...]:
     number, sent = text_cell(outcome.number), outcome.sent
     if sent is not None:
         code = sent.failure_code or ""
@@ -50,7 +50,9 @@ def _row(state: str, outcome: Outcome) -> tuple[object, ...]:
         )
     if outcome.reason is not None:
         return (number, "left_out", outcome.reason, reason_words(outcome.reason), *_NOTHING)
-    reason = _WITHOUT_MESSAGE.get(state)
+    if facts.is_archived:
+        return (number, "archived", "", "", *_NOTHING)
+    reason = _WITHOUT_MESSAGE.get(facts.state)
     if reason is not None:
         return (number, "not_sent", reason, reason_words(reason), *_NOTHING)
     return (number, "waiting", "", "", *_NOTHING)

@@ -68,6 +68,8 @@ class CampaignFacts:
     started_at: datetime | None
     completed_at: datetime | None
     settled_at: datetime | None
+    #: Whether its messages were moved into the archive, so that only their sums are at hand.
+    is_archived: bool = False
     results: Sequence[ResultRow] = field(default=(), repr=False)
     curve: Sequence[CurveRow] = field(default=(), repr=False)
 

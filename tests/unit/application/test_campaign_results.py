@@ -181,6 +181,17 @@ def test_file_says_why_a_recipient_was_not_sent_to(state: str, reason: str) -> N
     assert line.startswith(f"+254712345678,not_sent,{reason},")
 
 
+def test_file_of_archived_campaign_says_so_instead_of_guessing() -> None:
+    outcomes = [
+        Outcome(0, "+254712345678", "ready", None, None),
+        Outcome(1, "+254712345678", "left_out", "duplicate", None),
+    ]
+
+    lines = outcome_lines(replace(FACTS, state="completed", is_archived=True), outcomes).decode()
+
+    assert [line.split(",")[1] for line in lines.splitlines()] == ["archived", "left_out"]
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1;cmd", "-x", "@SUM(A1)", "\tx", "\rx"])
 def test_cell_is_no_formula(text: str) -> None:
     assert text_cell(text) == f"'{text}"
