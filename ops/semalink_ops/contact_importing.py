@@ -35,11 +35,13 @@ class ContactImporter:
         ledger: Ledger,
         new_id: Callable[[], UUID],
         on_asked: Callable[[], None],
+        observe: Callable[[RowCounts], object] = lambda _: None,
     ) -> None:
         self._imports = imports
         self._ledger = ledger
         self._new_id = new_id
         self._on_asked = on_asked
+        self._observe = observe
 
     @property
     def kinds(self) -> Mapping[str, TaskWork]:
@@ -57,11 +59,15 @@ class ContactImporter:
             return
         # In a thread: the loop goes on saying of other tasks that they are in hand.
         checked = await asyncio.to_thread(check, piece)
-        following = await self._imports.store(task, piece, checked, self._new_id())
-        if following is not None and piece.is_last:
+        done = await self._imports.store(task, piece, checked, self._new_id())
+        if done is None:
+            return
+        following, counts = done
+        self._observe(counts)
+        if piece.is_last:
             # At once. Whoever is given the task later, or instead, finds it done or does it.
             await self.end(following)
-        elif following is not None:
+        else:
             self._on_asked()
 
     async def end(self, task: Task) -> None:

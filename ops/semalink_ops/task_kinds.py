@@ -10,6 +10,7 @@ from semalink_adapters.postgres.contact_imports import PostgresContactImports
 from semalink_ops.bootstrap import Core, Poker
 from semalink_ops.campaign_checking import campaign_kinds
 from semalink_ops.contact_importing import ContactImporter
+from semalink_ops.observability.task_metrics import ImportMetrics
 from semalink_ops.runtime import utc_now
 
 
@@ -17,7 +18,8 @@ def contact_kinds(core: Core) -> Mapping[str, TaskWork]:
     """Return what the worker of contacts does."""
     poker = Poker(core.bus, TASK_POKE_SUBJECT)
     imports = PostgresContactImports(core.pool)
-    return ContactImporter(imports, core.ledger, core.new_id, poker.poke).kinds
+    observe = ImportMetrics(core.metrics).checked
+    return ContactImporter(imports, core.ledger, core.new_id, poker.poke, observe).kinds
 
 
 def content_kinds(core: Core, rules: Callable[[], Rules]) -> Mapping[str, TaskWork]:

@@ -14,6 +14,7 @@ from semalink_adapters.jetstream.streams import CONTACTS_VALIDATE, SMS_CONTENT
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_adapters.postgres.tasks import PostgresTaskBook
 from semalink_ops.bootstrap import Core
+from semalink_ops.observability.task_metrics import TaskMetrics
 from semalink_ops.runtime import wait_for_stop
 
 POLL_SECONDS = 0.1
@@ -33,6 +34,7 @@ _log = structlog.get_logger(__name__)
 async def publish_tasks(core: Core, stop: asyncio.Event) -> None:
     """Publish tasks until the stop; a second publisher stands by."""
     poked = asyncio.Event()
+    metrics = TaskMetrics(core.metrics)
     for subject in (TASK_POKE_SUBJECT, POKE_SUBJECT):
         await core.bus.on_poke(subject, poked.set)
     while not stop.is_set():
@@ -46,7 +48,7 @@ async def publish_tasks(core: Core, stop: asyncio.Event) -> None:
                 **KEEPALIVES,
             )
             try:
-                await _lead(core, PostgresTaskBook(connection), poked, stop)
+                await _Lead(core, PostgresTaskBook(connection), metrics, poked).run(stop)
             finally:
                 # Not as a context, which would ask a server that hangs to roll back.
                 await connection.close()
@@ -55,29 +57,43 @@ async def publish_tasks(core: Core, stop: asyncio.Event) -> None:
             await wait_for_stop(stop, RETRY_SECONDS)
 
 
-async def _lead(
-    core: Core, book: PostgresTaskBook, poked: asyncio.Event, stop: asyncio.Event
-) -> None:
-    while not await book.try_lead():
-        if await wait_for_stop(stop, RETRY_SECONDS):
+class _Lead:
+    """One publisher, from taking the lock to losing its connection."""
+
+    def __init__(
+        self, core: Core, book: PostgresTaskBook, metrics: TaskMetrics, poked: asyncio.Event
+    ) -> None:
+        self._core = core
+        self._book = book
+        self._metrics = metrics
+        self._poked = poked
+        self._publisher = TaskPublisher(book, core.bus)
+        self._repair_at = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not await self._book.try_lead():
+            if await wait_for_stop(stop, RETRY_SECONDS):
+                return
+        _log.info("task_publisher_leads")
+        while not stop.is_set():
+            if not self._core.connection.ready:
+                await wait_for_stop(stop, RETRY_SECONDS)
+                continue
+            self._poked.clear()
+            async with asyncio.timeout(STEP_SECONDS_MAX):
+                await self._repair()
+                published = await self._publisher.step()
+            if not published:
+                await _wait(self._poked, stop)
+            await wait_for_stop(stop, LINGER_SECONDS)
+
+    async def _repair(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._repair_at:
             return
-    _log.info("task_publisher_leads")
-    publisher = TaskPublisher(book, core.bus)
-    loop = asyncio.get_running_loop()
-    repair_at = 0.0
-    while not stop.is_set():
-        if not core.connection.ready:
-            await wait_for_stop(stop, RETRY_SECONDS)
-            continue
-        poked.clear()
-        async with asyncio.timeout(STEP_SECONDS_MAX):
-            if loop.time() >= repair_at:
-                repair_at = loop.time() + REPAIR_SECONDS
-                await publisher.repair(await _read_marks(core))
-            published = await publisher.step()
-        if not published:
-            await _wait(poked, stop)
-        await wait_for_stop(stop, LINGER_SECONDS)
+        self._repair_at = now + REPAIR_SECONDS
+        await self._publisher.repair(await _read_marks(self._core))
+        self._metrics.measured(await self._book.measure())
 
 
 async def _read_marks(core: Core) -> list[QueueMark]:

@@ -1,7 +1,7 @@
 """Imports as their worker sees them: a piece read, checked, and stored with its effect at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -97,8 +97,10 @@ class PostgresContactImports:
 
     async def store(
         self, task: Task, piece: LoadedPiece, checked: CheckedRows, following: UUID
-    ) -> Task | None:
-        """Add a piece's contacts to the list and return what follows; None: it was done before.
+    ) -> tuple[Task, RowCounts] | None:
+        """Add a piece's contacts to the list; return what follows and what became of its rows.
+
+        None: it was done before.
 
         All of it at once, with the end of the task: whoever dies in between has done nothing.
         """
@@ -111,18 +113,13 @@ class PostgresContactImports:
             )
             rejected = checked.rejected + stored.rejected
             await _reject(connection, piece.import_id, rejected)
-            counts = (
-                stored.added,
-                stored.updated,
-                stored.duplicate + checked.duplicate_count,
-                len(rejected),
-                piece.import_id,
-            )
-            await connection.execute(PROGRESS, counts)
+            duplicate_count = stored.duplicate + checked.duplicate_count
+            counts = RowCounts(stored.added, stored.updated, duplicate_count, len(rejected))
+            await connection.execute(PROGRESS, (*astuple(counts), piece.import_id))
             await connection.execute(DELETE_PIECE, (piece.import_id, piece.piece_no))
             task_to_come = _following(piece, following)
             await call_for_task(connection, task_to_come)
-        return task_to_come
+        return task_to_come, counts
 
     async def give_up(self, task: Task, import_id: UUID) -> None:
         """Forget what is left of an import that is over, and end the task."""

@@ -1,7 +1,7 @@
 """Tasks in PostgreSQL: as their publisher and as the workers see them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -41,6 +41,12 @@ WHERE t.queue = %s AND t.state = 'parked'
     SELECT FROM dead_letters AS d
     WHERE d.about = 'task_' || replace(t.task_id::text, '-', '') AND d.state <> 'republished'
   )"""
+
+MEASURE = """
+SELECT queue, count(*),
+       coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE state <> 'parked')), 0)
+           ::float8
+FROM tasks GROUP BY queue"""
 
 FIND = "SELECT task_id, queue, kind, account_id, payload FROM tasks WHERE task_id = %s"
 
@@ -85,6 +91,10 @@ class PostgresTaskBook:
             TAKE_BACK_LOST, (mark.queue, mark.created_at, mark.is_empty, missing_seconds)
         )
         return lost + await self._execute(TAKE_BACK_PARKED, (mark.queue, PARKED_SECONDS_MAX))
+
+    async def measure(self) -> Mapping[str, tuple[int, float]]:
+        """Return how many tasks of each queue are undone, and the age of the oldest."""
+        return {queue: (count, age) for queue, count, age in await self._all(MEASURE, ())}
 
     async def _all(self, statement: str, parameters: Any) -> list[Any]:
         async with asyncio.timeout(STATEMENT_SECONDS_MAX):

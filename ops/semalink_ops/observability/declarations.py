@@ -1,6 +1,6 @@
 """Every metric, declared once: its name, kind, labels and meaning."""
 
-from semalink_ops.observability import campaign_declarations
+from semalink_ops.observability import campaign_declarations, task_declarations
 from semalink_ops.observability.archive_declarations import ARCHIVE
 from semalink_ops.observability.declared import Declared, Kind
 
@@ -346,6 +346,7 @@ DECLARED = (
     CONTENT_RULE_MATCHES,
     *ARCHIVE,
     *campaign_declarations.DECLARED,
+    *task_declarations.DECLARED,
 )
 
 #: Read from the operating system by the client library, not declared to it.

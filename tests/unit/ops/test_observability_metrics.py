@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from semalink.application.bus import BusObserver, PublishState
+from semalink.domain.contact_import import RowCounts
 from semalink_ops.content_keeping import rule_counter
 from semalink_ops.observability.archive_metrics import ArchiveMetrics
 from semalink_ops.observability.bus_observer import BusMetrics
@@ -15,6 +16,7 @@ from semalink_ops.observability.declarations import DECLARED, OF_THE_PROCESS, re
 from semalink_ops.observability.feed_metrics import FeedMetrics
 from semalink_ops.observability.limit_metrics import LimitMetrics
 from semalink_ops.observability.metrics import Metrics, watch_loop
+from semalink_ops.observability.task_metrics import ImportMetrics, TaskMetrics
 from semalink_ops.observability.turn_metrics import TurnMetrics
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
@@ -36,6 +38,8 @@ def test_registry_holds_exactly_what_is_declared(metrics: Metrics) -> None:
     TurnMetrics(metrics)
     rule_counter(metrics)
     CampaignMetrics(metrics)
+    TaskMetrics(metrics)
+    ImportMetrics(metrics)
 
     exposed = {
         line.split()[2]
@@ -44,6 +48,19 @@ def test_registry_holds_exactly_what_is_declared(metrics: Metrics) -> None:
     }
 
     assert exposed == {metric.name for metric in (*DECLARED, *OF_THE_PROCESS)}
+
+
+def test_tasks_are_measured_by_queue_and_rows_by_outcome(metrics: Metrics) -> None:
+    tasks, imports = TaskMetrics(metrics), ImportMetrics(metrics)
+
+    tasks.measured({"sms.content": (3, 1.5)})
+    imports.checked(RowCounts(added=2, invalid=1))
+
+    assert value(metrics, "semalink_tasks_undone", queue="sms.content") == 3
+    assert value(metrics, "semalink_tasks_undone", queue="contacts.validate") == 0
+    assert value(metrics, "semalink_tasks_oldest_age_seconds", queue="sms.content") == 1.5
+    assert value(metrics, "semalink_contact_rows_total", outcome="added") == 2
+    assert value(metrics, "semalink_contact_rows_total", outcome="invalid") == 1
 
 
 def test_reference_page_is_the_declarations() -> None:
