@@ -83,7 +83,7 @@ async def test_admit_lets_in_all_of_an_account_within_its_share(
 
     assert entering == jobs
     assert set(states(ledger, jobs)) == {"queued"}
-    assert shares.waiting_accounts == 0
+    assert (shares.waiting_accounts, shares.share) == (0, SHARE)
 
 
 async def test_admit_makes_wait_what_is_beyond_the_share(
