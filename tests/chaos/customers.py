@@ -155,6 +155,7 @@ class Reception:
 
     async def _issue(self, account_id: str, mode: str) -> Any:
         scopes = ["messages:send", "messages:read", "balance:read", "webhooks:write"]
+        scopes += ["campaigns:read", "campaigns:write", "ledger:read"]
         wanted = {"name": "chaos", "mode": mode, "scopes": scopes}
         return await self._made(f"/accounts/{account_id}/api-keys", wanted)
 
