@@ -2,7 +2,7 @@
 
 from typing import Any
 
-CAMPAIGN_ID = "cmp_0193a5c2f0aa7d1c8b44c0de5eed0007"
+from semalink.web.campaign_examples import CAMPAIGN_ID
 
 RESULTS: dict[str, Any] = {
     "campaign_id": CAMPAIGN_ID,

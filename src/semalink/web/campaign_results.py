@@ -18,12 +18,14 @@ from semalink.application.campaign_results import (
 )
 from semalink.application.reading import MessageFilter
 from semalink.domain.campaign_errors import CampaignNotFound
-from semalink.domain.ids import CAMPAIGN_PREFIX, parse_id
 from semalink.web import examples
 from semalink.web.arrival import arrival_of
-from semalink.web.campaign_result_examples import CAMPAIGN_ID, RESULTS, RESULTS_CSV
+from semalink.web.campaign_access import ONE, READ, TAG, campaign_id_of
+from semalink.web.campaign_examples import CAMPAIGN_ID, OF_CAMPAIGN
+from semalink.web.campaign_result_examples import RESULTS, RESULTS_CSV
 from semalink.web.dependencies import ApiDependencies
-from semalink.web.message_reading import READ, CampaignMessageQuery, MessagePages, Messages
+from semalink.web.message_reading import READ as MESSAGES_READ
+from semalink.web.message_reading import CampaignMessageQuery, MessagePages, Messages
 from semalink.web.operation import Operation, Success, route
 from semalink.web.query import read_query
 from semalink.web.reply import Reply
@@ -31,9 +33,6 @@ from semalink.web.streamed import StreamedReply
 
 #: Recipients of a file that are read at a time.
 PIECE_SIZE = 1_000
-
-_CAMPAIGN = "/v1/campaigns/{campaign_id:str}"
-_OF_CAMPAIGN = {"campaign_id": CAMPAIGN_ID}
 
 
 class ResultsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,9 +43,9 @@ class ResultsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 READ_RESULTS = Operation(
     method="GET",
-    path=f"{_CAMPAIGN}/results",
+    path=f"{ONE}/results",
     operation_id="getCampaignResults",
-    tag="Campaigns",
+    tag=TAG,
     summary="Read the results of a campaign",
     description=(
         "How far the campaign is and what became of its messages: counts, reasons of failure, "
@@ -54,7 +53,7 @@ READ_RESULTS = Operation(
         "is counted; what happened since shows up a moment later."
     ),
     scopes=READ,
-    path_examples=_OF_CAMPAIGN,
+    path_examples=OF_CAMPAIGN,
     query=ResultsQuery,
     query_notes={
         "bucket": "Width of a point of the curve; `auto` takes the narrowest of at most 120 points."
@@ -64,13 +63,13 @@ READ_RESULTS = Operation(
 )
 LIST_MESSAGES = Operation(
     method="GET",
-    path=f"{_CAMPAIGN}/messages",
+    path=f"{ONE}/messages",
     operation_id="listCampaignMessages",
-    tag="Campaigns",
+    tag=TAG,
     summary="List the messages of a campaign",
     description="The messages of the campaign, newest first.",
-    scopes=READ,
-    path_examples=_OF_CAMPAIGN,
+    scopes=READ | MESSAGES_READ,
+    path_examples=OF_CAMPAIGN,
     query=CampaignMessageQuery,
     query_notes={
         "status": "Only messages that stand so.",
@@ -88,9 +87,9 @@ LIST_MESSAGES = Operation(
 )
 DOWNLOAD = Operation(
     method="GET",
-    path=f"{_CAMPAIGN}/results.csv",
+    path=f"{ONE}/results.csv",
     operation_id="downloadCampaignResults",
-    tag="Campaigns",
+    tag=TAG,
     summary="Download what became of every recipient",
     description=(
         "A CSV file with one line for each recipient, in their order, also for those that get no "
@@ -99,7 +98,7 @@ DOWNLOAD = Operation(
         "has no end of the transfer, so that every client notices."
     ),
     scopes=READ,
-    path_examples=_OF_CAMPAIGN,
+    path_examples=OF_CAMPAIGN,
     success=Success(200, "The file.", None, RESULTS_CSV, media_type="text/csv"),
     problems=("campaign_not_found",),
 )
@@ -140,10 +139,8 @@ class CampaignResultPages:
 
     async def _facts(self, request: Request[Any, Any, Any]) -> CampaignFacts:
         caller = arrival_of(request.scope).caller
-        campaign_id = parse_id(CAMPAIGN_PREFIX, request.path_params["campaign_id"])
-        facts = None
-        if campaign_id is not None:
-            facts = await self._results.facts(campaign_id, caller.account_id, caller.mode)
+        campaign_id = campaign_id_of(request)
+        facts = await self._results.facts(campaign_id, caller.account_id, caller.mode)
         if facts is None:
             raise CampaignNotFound
         return facts
