@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from semalink.application.reconciliation import DayOfRoute, Reconciliation, Suspect
+from semalink.domain.archive_errors import MonthArchived
 from semalink.web.admin.roles import ANYONE
 from semalink.web.operation import Operation, Success, route
 from semalink.web.problems import EdgeRefusal, FieldProblem
@@ -89,7 +90,7 @@ DAYS = Operation(
             "next_cursor": None,
         },
     ),
-    problems=("month_archived",),
+    problems=(MonthArchived.code,),
 )
 MESSAGES = Operation(
     method="GET",
@@ -120,7 +121,7 @@ MESSAGES = Operation(
             "next_cursor": None,
         },
     ),
-    problems=("month_archived",),
+    problems=(MonthArchived.code,),
 )
 
 
