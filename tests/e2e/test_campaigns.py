@@ -1,4 +1,5 @@
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -57,6 +58,13 @@ async def settled_entries(client: Client, campaign_id: str) -> Any:
     return amounts if "credit.released" in amounts else None
 
 
+async def results_of_all(client: Client, path: str, charged_count: int) -> Any:
+    results = await ask(client, "GET", f"{path}/results")
+    counts = results["counts"]
+    is_all = counts["submitted"] == charged_count and not counts["waiting"]
+    return results if is_all and results["settled_at"] else None
+
+
 async def test_campaign_starts_on_time_rests_goes_on_and_settles_when_it_is_cancelled(
     reception: Reception,
 ) -> None:
@@ -97,9 +105,20 @@ async def test_campaign_starts_on_time_rests_goes_on_and_settles_when_it_is_canc
         within_seconds=WITHIN_SECONDS,
     )
     charged = sum(amounts["credit.charged"])
+    results = await until(
+        lambda: results_of_all(client, path, len(amounts["credit.charged"])),
+        "the results are whole",
+        within_seconds=WITHIN_SECONDS,
+    )
+    lines = (await ask(client, "GET", f"{path}/results.csv")).splitlines()
+    statuses = Counter(line.split(",")[1] for line in lines[1:])
     assert timedelta() <= late <= timedelta(seconds=LATE_SECONDS_MAX)
     assert paused["state"] == "paused"
     assert amounts["credit.reserved"] == [RECIPIENTS * PRICE_MICROS]
     assert 0 < len(amounts["credit.charged"]) < RECIPIENTS
     assert amounts["credit.released"] == [RECIPIENTS * PRICE_MICROS - charged]
     assert (await client.balance())["reserved_micros"] == 0
+    assert results["money"]["released_micros"] == RECIPIENTS * PRICE_MICROS - charged
+    assert results["counts"]["cancelled"] == statuses["cancelled"] > 0
+    assert results["counts"]["accepted"] == statuses.total() - statuses["not_sent"]
+    assert len(lines) == RECIPIENTS + 1
