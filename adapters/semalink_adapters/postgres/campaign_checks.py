@@ -99,7 +99,12 @@ FROM unnest(
     %s::smallint[], %s::bigint[], %s::bigint[], %s::text[], %s::bool[]
 ) AS f (place, state, reason, reason_detail, text, country, encoding, segments, price_micros,
         cost_micros, priced_by, is_shadowed)
-WHERE r.campaign_id = %s AND r.place = f.place"""
+WHERE r.campaign_id = %s AND r.place >= %s AND r.place < %s AND r.place = f.place"""
+
+# The page is read by its range and hashed. Without a hash, and before the first statistics of a
+# table that was just filled, each finding would be compared with each recipient.
+PAGE_BASED = """
+SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_nestloop', 'off', true)"""
 
 END_PAGE = """
 UPDATE campaign_checks
@@ -171,7 +176,9 @@ class PostgresCampaignChecks:
             found = await work(checking, page)
             if found:
                 columns = _columns(found)
-                await connection.execute(STORE_FINDINGS, (*columns, campaign_id), binary=True)
+                parameters = (*columns, campaign_id, first, behind)
+                await connection.execute(PAGE_BASED)
+                await connection.execute(STORE_FINDINGS, parameters, binary=True)
             ended = await connection.execute(END_PAGE, (self._page_size, campaign_id, check))
             [(pages_left,)] = await ended.fetchall()
             if not pages_left:

@@ -226,13 +226,12 @@ class MoveCampaign(_OfCampaign):
     def decide(self, books: Books) -> None:
         """Move it; what follows for its messages is worked off afterwards."""
         campaign = owned_campaign(books, self.campaign_id, self.owner)
-        match self.move:
-            case CampaignMove.PAUSE:
-                campaign.pause(self.reason, self.cause)
-            case CampaignMove.RESUME:
-                campaign.resume(self.cause)
-            case CampaignMove.CANCEL:
-                campaign.cancel(self.reason, self.cause)
+        if self.move is CampaignMove.PAUSE:
+            campaign.pause(self.reason, self.cause)
+        elif self.move is CampaignMove.RESUME:
+            campaign.resume(self.cause)
+        else:
+            campaign.cancel(self.reason, self.cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +244,9 @@ class ApproveCampaign(_OfCampaign):
     def decide(self, books: Books) -> None:
         """Approve it; raises why it may not start any more, as when its time passed long ago."""
         campaign = owned_campaign(books, self.campaign_id, self.owner)
-        totals = campaign.totals
-        if totals is None:
-            # Not awaiting approval: the aggregate says so.
-            campaign.approve(self.cause.at, self.reason, self.cause)
-            return
-        start_at = decide_start(campaign.plan, totals, self.cause.at, self.platform)
+        plan, totals, now = campaign.plan, campaign.totals, self.cause.at
+        # One without totals is not awaiting approval, and the aggregate says so.
+        start_at = now if totals is None else decide_start(plan, totals, now, self.platform)
         campaign.approve(start_at, self.reason, self.cause)
 
 

@@ -53,11 +53,6 @@ class Template:
         """The names of the variables."""
         return frozenset(self.parts[1::2])
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether every recipient gets the same text."""
-        return len(self.parts) == 1
-
     def fill(self, values: Mapping[str, object], defaults: Mapping[str, str]) -> str | Missing:
         """Return the text of one recipient, or which variable is missing; values are inert.
 
