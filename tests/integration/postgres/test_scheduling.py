@@ -1,0 +1,79 @@
+"""A scheduler that has nothing to do: what it asks the database, and what wakes it."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool
+from uuid_utils.compat import uuid7
+
+from semalink.application.campaign_keeping import CampaignKeeper, Scheduler
+from semalink.application.ledger import Books, Ledger, Needs, PlainCommand
+from semalink.domain.campaign import Campaign
+from semalink.domain.campaign_plan import Plan, Totals
+from semalink.domain.cause import Cause
+from semalink_adapters.postgres.queries import open_pool
+from semalink_adapters.postgres.schedule_book import CAMPAIGN_CHANNEL, PostgresScheduleBook
+
+#: Of both loops, in a minute in which nothing is due or under way.
+IDLE_QUERIES_MAX = 12
+
+
+class Made(PlainCommand):
+    """Make a campaign that is to start in an hour."""
+
+    def __init__(self) -> None:
+        self.cause = Cause("key:duka", datetime.now(UTC), "req_1")
+
+    def needs(self, needs: Needs) -> None:
+        """Nothing: it is new."""
+
+    def decide(self, books: Books) -> None:
+        account_id = uuid7()
+        plan = Plan("Offer", "SEMA", "Karibu")
+        campaign = Campaign.draft(uuid7(), account_id, account_id, "test", plan, self.cause)
+        campaign.start_check(self.cause, schedules=True)
+        campaign.record_check(Totals(1, 1, {}, {}, {}, 1, 1, 1), self.cause)
+        start_at = self.cause.at + timedelta(hours=1)
+        campaign.schedule(start_at, self.cause, needs_approval=False)
+        books.add(campaign)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[AsyncConnectionPool[Any]]:
+    async with open_pool(database_url, size=1) as opened:
+        yield opened
+
+
+async def _live(step: Callable[[], Any], seconds: float) -> None:
+    """Take steps as long as their sleeps last."""
+    while seconds > 0:
+        seconds -= await step()
+
+
+async def test_idle_minute_costs_a_handful_of_queries(
+    pool: AsyncConnectionPool[Any], ledger: Ledger
+) -> None:
+    queries: list[None] = []
+    book = PostgresScheduleBook(pool, on_query=lambda: queries.append(None))
+    await ledger.execute(Made())
+
+    await _live(Scheduler(book, ledger, new_request_id=lambda: "job_1").start_due, 60)
+    keeper = CampaignKeeper(
+        book, ledger, now=lambda: datetime.now(UTC), new_request_id=lambda: "job_1"
+    )
+    await _live(keeper.step, 60)
+
+    assert 0 < len(queries) <= IDLE_QUERIES_MAX
+
+
+async def test_scheduling_wakes_whoever_listens(database_url: str, ledger: Ledger) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as listener:
+        await listener.execute(f"LISTEN {CAMPAIGN_CHANNEL}")
+
+        await ledger.execute(Made())
+        heard = [notice async for notice in listener.notifies(timeout=5, stop_after=1)]
+
+    assert [notice.channel for notice in heard] == [CAMPAIGN_CHANNEL]
