@@ -18,17 +18,19 @@ from semalink.application.ledger import LedgerUnavailable
 from semalink_adapters.jetstream.marks import read_marks
 from semalink_adapters.jetstream.streams import SMS_BULK
 from semalink_adapters.postgres.dealing_book import PostgresDealingBook
+from semalink_adapters.postgres.partition_keeping import ensure_partitions
 from semalink_adapters.postgres.schedule_book import CAMPAIGN_CHANNEL, PostgresScheduleBook
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_ops.bootstrap import Core
 from semalink_ops.content_keeping import load_rules
 from semalink_ops.observability.campaign_metrics import CampaignMetrics
-from semalink_ops.runtime import FINISH_SECONDS, background, new_request_id, utc_now
+from semalink_ops.runtime import FINISH_SECONDS, background, new_request_id, utc_now, wait_for_stop
 
 RETRY_SECONDS = 0.5
 #: A standby looks so often whether the dealer's place is free.
 STANDBY_SECONDS = 2.0
 REPAIR_SECONDS = 5.0
+PARTITIONS_SECONDS = 6 * 3_600.0
 #: A dealer that takes longer gives its lock up to another one.
 STEP_SECONDS_MAX = 30.0
 
@@ -61,6 +63,7 @@ async def run_scheduler(core: Core, stop: asyncio.Event) -> None:
         _start_due(core, metrics, wakers.of("start"), stop),
         _keep(core, metrics, wakers.of("keep"), stop),
         _deal(core, metrics, wakers.of("deal"), stop),
+        _make_partitions(core, stop),
         finish_seconds=FINISH_SECONDS,
     ):
         await _listen(core, wakers, stop)
@@ -97,6 +100,22 @@ async def _tried(complaint: str, step: Callable[[], Awaitable[float]]) -> float:
     except (NotReady, LedgerUnavailable):
         _log.warning(complaint)
         return RETRY_SECONDS
+
+
+async def _make_partitions(core: Core, stop: asyncio.Event) -> None:
+    """Make the months of the logs ahead, as the relay does: either may be away for weeks."""
+    seconds = 0.0
+    while not await wait_for_stop(stop, seconds):
+        try:
+            url = core.settings.database_url.reveal()
+            made = await asyncio.to_thread(ensure_partitions, url, utc_now())
+        except psycopg.OperationalError:
+            _log.warning("partitions_postponed")
+            seconds = RETRY_SECONDS * 20
+        else:
+            if made:
+                _log.info("partitions_made", count=len(made))
+            seconds = PARTITIONS_SECONDS
 
 
 async def _deal(
