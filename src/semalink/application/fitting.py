@@ -8,6 +8,8 @@ FEWEST = 24
 #: What is tried is a third more, and kept when it brings at least half of that.
 _TRIED_MORE = 4 / 3
 _WORTH_IT = 7 / 6
+#: Rates vary by themselves: so often in a row must it be worth it.
+_WINS_NEEDED = 2
 
 #: One trial takes so long at least, and is given up when hardly anything leaves for so long.
 TRIAL_SECONDS = 0.5
@@ -29,6 +31,7 @@ class FittingWindow:
         self._few = float(self._fewest)
         self._tries_more = False
         self._rate_of_few = 0.0
+        self._wins = 0
         self._still_to_settle = 0
         self._began_at: float | None = None
         self._left_count = 0
@@ -69,8 +72,14 @@ class FittingWindow:
     def _judge(self, rate: float) -> None:
         if not self._tries_more:
             self._rate_of_few = rate
-        elif rate >= self._rate_of_few * _WORTH_IT:
-            self._few = min(float(self._most), self._few * _TRIED_MORE)
-        else:
+        elif rate < self._rate_of_few * _WORTH_IT:
+            self._wins = 0
             self._few = max(float(self._fewest), self._few / _TRIED_MORE)
+        else:
+            self._wins += 1
+            if self._wins >= _WINS_NEEDED:
+                self._wins = 0
+                # So that a third more can still be tried.
+                largest = max(float(self._fewest), self._most / _TRIED_MORE)
+                self._few = min(largest, self._few * _TRIED_MORE)
         self._tries_more = not self._tries_more
