@@ -219,4 +219,5 @@ def _account_view(account: Account) -> AccountView:
         rate_per_second=limit.rate_per_second,
         burst=limit.burst,
         is_limit_agreed=account.agreed_limit is not None,
+        campaigns_need_approval=account.campaigns_need_approval,
     )

@@ -41,6 +41,17 @@ def semalink(
     return call
 
 
+def test_account_campaign_approval_is_set_and_shown(semalink: Semalink) -> None:
+    _, opened, _ = semalink("account", "create", "Duka", "--json")
+    account_id = json.loads(opened)["id"]
+
+    status, _, _ = semalink("account", "campaign-approval", account_id, "required")
+    _, changed, _ = semalink("account", "campaign-approval", account_id, "not-required", "--json")
+
+    assert status == exit_codes.OK
+    assert json.loads(changed) == {"account_id": account_id, "campaigns_need_approval": False}
+
+
 def test_campaigns_at_work_are_listed_and_shown(semalink: Semalink, database_url: str) -> None:
     account_id, ids = uuid7(), {state: uuid7() for state in ("draft", "scheduled", "sending")}
     with psycopg.connect(database_url) as connection:

@@ -63,7 +63,8 @@ SELECT topic, state FROM ledger_entries WHERE message_id = %(id)s"""
 
 SELECT_ACCOUNTS = """
 SELECT account_id, billing_account_id, name, kind, tier, preferred_aggregator, opened_at,
-       agent_id, spending_cap_micros, price_list, refunded_on, rate_per_second, burst
+       agent_id, spending_cap_micros, price_list, refunded_on, rate_per_second, burst,
+       campaigns_need_approval
 FROM accounts """
 
 SELECT_KEYS = """
@@ -250,6 +251,7 @@ def _account_view(row: Any) -> AccountView:
         rate_per_second=limit.rate_per_second,
         burst=limit.burst,
         is_limit_agreed=agreed is not None,
+        campaigns_need_approval=row[13],
     )
 
 

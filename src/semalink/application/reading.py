@@ -80,6 +80,8 @@ class AccountView(msgspec.Struct, frozen=True):
     burst: int = 0
     #: Whether they were agreed on; else they are the tier's.
     is_limit_agreed: bool = False
+    #: Whether an operator must agree to each of its campaigns.
+    campaigns_need_approval: bool = False
 
 
 class ApiKeyView(msgspec.Struct, frozen=True):

@@ -46,6 +46,11 @@ _COMMANDS = {
         "rate_limit",
         "Show how fast an account and its keys may send, or set it.",
     ),
+    "campaign-approval": Place(
+        f"{_HERE}.campaign_approval",
+        "campaign_approval",
+        "Say whether an operator must agree to each campaign of an account.",
+    ),
     "refund-rule": Place(
         f"{_HERE}.terms",
         "refund_rule",
