@@ -14,10 +14,15 @@ from semalink.domain.contact_rows import Contact, RejectedRow, too_many
 # One at a time changes the contacts of a list, so that none overwrites what another merged.
 LOCK_LIST = "SELECT FROM contact_list_counts WHERE list_id = %s FOR UPDATE"
 
+# One look-up for each number. As a join, a table that is not analysed yet was read the other way
+# round: every contact of the list against every number, seconds for a piece.
 EXISTING = """
 SELECT c.number, c.import_id, c.attributes
 FROM unnest(%b::text[]) AS asked (number)
-JOIN contacts AS c ON c.list_id = %s AND c.number = asked.number"""
+CROSS JOIN LATERAL (
+    SELECT number, import_id, attributes FROM contacts
+    WHERE list_id = %s AND number = asked.number LIMIT 1
+) AS c"""
 
 # What a delivery report told of a number counts more than its prefix: numbers are portable.
 STORE = """
@@ -26,7 +31,9 @@ SELECT %s, one.number, one.country, coalesce(learned.network, one.network),
        one.attributes::jsonb, %s::uuid
 FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[])
     AS one (number, country, network, attributes)
-LEFT JOIN number_networks AS learned ON learned.number = one.number
+LEFT JOIN LATERAL (
+    SELECT network FROM number_networks WHERE number = one.number LIMIT 1
+) AS learned ON true
 ON CONFLICT (list_id, number) DO UPDATE SET
     network = excluded.network, attributes = excluded.attributes,
     import_id = excluded.import_id, updated_at = now()"""

@@ -23,6 +23,7 @@ from semalink.domain.contact_columns import read_columns
 from semalink.domain.contact_file import FileCutter, FileLimits
 from semalink.domain.contact_import import ContactSource
 from semalink_adapters.postgres.contact_imports import PostgresContactImports
+from semalink_adapters.postgres.contact_store import EXISTING, STORE
 from semalink_adapters.postgres.contacts import PostgresContacts
 from semalink_adapters.postgres.queries import open_pool
 from semalink_adapters.postgres.tasks import PostgresTasks
@@ -226,3 +227,20 @@ async def test_import_takes_the_network_that_a_report_told(world: World) -> None
 
     found = await world.contacts.contacts(world.list_id, after=None, limit=10, network="airtel")
     assert [one.number for one in found] == ["+254712345678"]
+
+
+@pytest.mark.parametrize("statement", [EXISTING, STORE])
+async def test_contacts_are_looked_up_by_key_before_their_table_was_analysed(
+    world: World, statement: str
+) -> None:
+    numbers = ["+254712345678"]
+    parameters: tuple[Any, ...] = (numbers, world.list_id)
+    if statement is STORE:
+        parameters = (world.list_id, None, numbers, ["KE"], [None], ["{}"])
+
+    async with world.pool.connection() as connection:
+        cursor = await connection.execute(f"EXPLAIN {statement}", parameters)
+        plan = "\n".join(line for (line,) in await cursor.fetchall())
+
+    assert "Index Cond: " in plan
+    assert "Join Filter" not in plan
