@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import create_engine
 from tests.contract.test_campaign_money import (
@@ -171,3 +172,13 @@ async def test_history_of_a_message_of_a_campaign_tells_its_charge_and_refund(
     assert charged.data["reservation_id"] == f"cmp_{world.campaign_id.hex}"
     assert charged.data["price_micros"] == PRICE_MICROS
     assert str(COST_MICROS) not in str([one.data for one in own if "credit" in one.name])
+
+
+async def test_message_of_a_campaign_is_explained_in_its_own_price(world: World) -> None:
+    explanation = await world.reads.explanation(world.message_ids[1], world.customer_id)
+
+    assert explanation is not None
+    told = msgspec.json.encode(explanation).decode()
+    assert str(PRICE_MICROS) in told
+    assert str(COST_MICROS) not in told
+    assert world.agent_id.hex not in told
