@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 REPORTS_BEHIND_MAX = 500
 
 #: A bundle leaves after so long in any case: slow reports slow campaigns, and never stop them.
-PATIENCE_SECONDS = 0.2
+PATIENCE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 
 #: Counts the reports that wait, up to a limit.
@@ -24,7 +24,7 @@ class ReportsFirst:
         self._turn = asyncio.Lock()
 
     async def wait(self) -> None:
-        """Return when few reports wait, or after a moment; raises NotReady."""
+        """Return when few reports wait, or after a second; raises NotReady."""
         async with self._turn:
             for _ in range(int(PATIENCE_SECONDS / LOOK_SECONDS)):
                 if await self._count_reports(REPORTS_BEHIND_MAX + 1) <= REPORTS_BEHIND_MAX:
