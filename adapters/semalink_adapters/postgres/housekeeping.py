@@ -7,6 +7,7 @@ import psycopg
 
 from semalink.application.accounts import PAYMENT_SCOPE
 from semalink_adapters.postgres import append_only, partitions
+from semalink_adapters.postgres.campaign_housekeeping import campaign_deletions
 from semalink_adapters.postgres.contact_housekeeping import contact_deletions
 
 #: How long a repeated idempotency key is answered as before.
@@ -126,6 +127,7 @@ def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
             (_DELETE_RECOVERED, (now - EVENTS_KEPT,)),
             (_DELETE_DELIVERIES, (partitions.first_id_of(now - EVENTS_KEPT),)),
             *contact_deletions(now),
+            *campaign_deletions(now),
         ):
             dropped += _drop(connection, statement, parameters)
         return made, dropped

@@ -29,6 +29,7 @@ CREATE TABLE campaign_uploads (
     stored_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (upload_id, place)
 );
+CREATE INDEX campaign_uploads_stored ON campaign_uploads (stored_at);
 """
 
 _CHECKS = """
