@@ -1,6 +1,7 @@
 """Events to bytes and back: every class, and nothing else."""
 
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, get_type_hints
 from uuid import UUID
@@ -47,6 +48,9 @@ def _events(event_class: type[Any]) -> st.SearchStrategy[Any]:
         list[UUID]: st.lists(st.uuids()),
         list[str] | None: st.none() | st.lists(TEXTS),
         tuple[str, ...] | None: st.none() | st.lists(TEXTS).map(tuple),
+        tuple[str, ...]: st.lists(TEXTS).map(tuple),
+        tuple[UUID, ...]: st.lists(st.uuids()).map(tuple),
+        Mapping[str, int]: st.dictionaries(TEXTS, MICROS),
         dict[str, int]: st.dictionaries(TEXTS, MICROS),
         dict[str, str]: st.dictionaries(TEXTS, TEXTS),
         bytes | None: st.none() | st.binary(max_size=64),
@@ -54,8 +58,12 @@ def _events(event_class: type[Any]) -> st.SearchStrategy[Any]:
         | st.dictionaries(TEXTS, st.dictionaries(TEXTS, MICROS | TEXTS, max_size=3), max_size=3),
     }
     strategies = {
-        field.name: st.uuids() if field.name == "originator_id" else values[hints[field.name]]
-        for field in fields(event_class)
+        name: st.uuids()
+        if name == "originator_id"
+        else _events(hint)
+        if is_dataclass(hint)
+        else values[hint]
+        for name, hint in ((field.name, hints[field.name]) for field in fields(event_class))
     }
     return st.builds(event_class, **strategies)
 
