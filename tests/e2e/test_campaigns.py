@@ -65,13 +65,8 @@ async def results_of_all(client: Client, path: str, charged_count: int) -> Any:
     return results if is_all and results["settled_at"] else None
 
 
-async def test_campaign_starts_on_time_rests_goes_on_and_settles_when_it_is_cancelled(
-    reception: Reception,
-) -> None:
-    customer = await reception.open(credit_micros=RECIPIENTS * PRICE_MICROS)
-    client = customer.live
-    send_at = datetime.now(UTC) + timedelta(seconds=3)
-    created = await ask(
+async def drafted(client: Client, send_at: datetime) -> Any:
+    return await ask(
         client,
         "POST",
         "/v1/campaigns",
@@ -87,6 +82,15 @@ async def test_campaign_starts_on_time_rests_goes_on_and_settles_when_it_is_canc
             "rate_per_second": RATE,
         },
     )
+
+
+async def test_campaign_starts_on_time_rests_goes_on_and_settles_when_it_is_cancelled(
+    reception: Reception,
+) -> None:
+    customer = await reception.open(credit_micros=RECIPIENTS * PRICE_MICROS)
+    client = customer.live
+    send_at = datetime.now(UTC) + timedelta(seconds=3)
+    created = await drafted(client, send_at)
     path = f"/v1/campaigns/{created['id']}"
 
     await ask(client, "POST", f"{path}/schedule")
