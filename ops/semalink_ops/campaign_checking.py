@@ -24,10 +24,11 @@ def campaign_kinds(core: Core, rules: Callable[[], Rules]) -> Mapping[str, TaskW
     async def rules_of(account_id: UUID) -> AccountRules:
         try:
             found = await accounts.sending_terms(account_id)
+            now = rules()
         except ReadsUnavailable as away:
             msg = "The database is away."
             raise NotReady(msg) from away
-        return AccountRules(own_rules(found.senders, found.promotional, rules()), found.terms)
+        return AccountRules(own_rules(found.senders, found.promotional, now), found.terms)
 
     return CampaignChecker(
         PostgresCampaignChecks(core.pool),
