@@ -11,6 +11,7 @@ import psycopg
 from tests.chaos import campaigns
 from tests.chaos.customers import Reception
 from tests.chaos.platform import BROKER
+from tests.chaos.storm import audit
 from tests.chaos.waiting import until
 
 RECIPIENTS = 600
@@ -18,7 +19,8 @@ CREDIT_MICROS = 1_000_000_000
 #: Those that bring a campaign on; the broker in between.
 VICTIMS = ("scheduler", "worker-sms", BROKER, "worker-background", "worker-sms", "scheduler")
 SLOW = {"latency_ms": 200, "latency_jitter_ms": 100, "answer_lost_rate": 0.02}
-SETTLE_SECONDS = 90.0
+#: Two workers die with bundles in hand, which are delivered again after half a minute each.
+SETTLE_SECONDS = 120.0
 #: Between two faults, by chance.
 PAUSE_SECONDS = (0.2, 1.5)
 
@@ -55,6 +57,7 @@ async def test_kill_during_a_campaign_sends_at_most_once_and_settles_to_the_micr
     assert settled.released_micros == settled.reserved_micros - charged_micros
     assert (await customer.live.balance())["reserved_micros"] == 0
     assert await _verify(platform.data_dir) == 0
+    await audit(reception)
 
 
 async def _settled(database_url: str, campaign_id: UUID) -> campaigns.Standing | None:

@@ -127,8 +127,6 @@ SMS_BULK = Queue(
     "SMS_BULK",
     "sms.bulk",
     1 * _GIB,
-    # Two rounds over the network and four commits of a hundred messages.
-    ack_wait_seconds=60,
 )
 SMS_CONTENT = Queue("sms.content", "SMS_CONTENT", "sms.content", 2 * _GIB)
 DLR_INBOUND = Queue(
