@@ -49,6 +49,9 @@ class BlocklistRule:
     _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for literal in (*self.phrases, *self.words):
+            if (fault := fault_of_literal(literal)) is not None:
+                raise InvalidBlocklist(f"rules.{self.name} holds a text that {fault}.")
         literals = [_pattern(phrase) for phrase in self.phrases]
         literals += [rf"(?<!\w){_pattern(word)}(?!\w)" for word in self.words]
         object.__setattr__(self, "_pattern", re.compile("|".join(literals)))
@@ -101,6 +104,19 @@ class Blocklist:
     def broken_rules(self, text: str) -> list[str]:
         """Return the names of the rules that forbid a text, in their order."""
         return [rule.name for rule in self.matches(text) if rule.mode is RuleMode.BLOCK]
+
+
+def fault_of_literal(literal: str) -> str | None:
+    """Return why texts cannot be held to a phrase or a word, as a clause; None when they can.
+
+    It counts as it is compared: some characters come to nothing, others to a whole sentence.
+    """
+    compared = _blanks_merged(literal)
+    if not compared:
+        return "has nothing that can be seen"
+    if len(compared) > LITERAL_LENGTH_MAX:
+        return f"comes to more than {LITERAL_LENGTH_MAX} characters where it is compared"
+    return None
 
 
 def _fold(text: str) -> str:
@@ -156,10 +172,8 @@ def _read_literals(where: str, literals: object) -> tuple[str, ...]:
     if not isinstance(literals, Sequence) or isinstance(literals, str):
         raise InvalidBlocklist(f"{where} must be a list of texts.")
     for literal in literals:
-        if not isinstance(literal, str) or not literal.strip():
-            raise InvalidBlocklist(f"{where} holds something that is not a text, or empty.")
-        if len(literal) > LITERAL_LENGTH_MAX:
-            raise InvalidBlocklist(
-                f"{where} holds a text of more than {LITERAL_LENGTH_MAX} characters."
-            )
+        if not isinstance(literal, str):
+            raise InvalidBlocklist(f"{where} holds something that is not a text.")
+        if (fault := fault_of_literal(literal)) is not None:
+            raise InvalidBlocklist(f"{where} holds a text that {fault}.")
     return tuple(literals)

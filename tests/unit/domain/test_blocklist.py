@@ -3,7 +3,13 @@ from importlib.resources import files
 
 import pytest
 
-from semalink.domain.blocklist import Blocklist, BlocklistRule, InvalidBlocklist, RuleMode
+from semalink.domain.blocklist import (
+    LITERAL_LENGTH_MAX,
+    Blocklist,
+    BlocklistRule,
+    InvalidBlocklist,
+    RuleMode,
+)
 
 BLOCKLIST = Blocklist.from_mapping(
     {
@@ -63,9 +69,11 @@ def test_broken_rules_is_empty_when_there_is_no_rule() -> None:
         ({"rules": {"pin": {"words": []}}}, "rules.pin lists nothing"),
         ({"rules": {"pin": {"words": "pin"}}}, "rules.pin.words must be a list"),
         ({"rules": {"pin": {"words": 4}}}, "rules.pin.words must be a list"),
-        ({"rules": {"pin": {"phrases": [" "]}}}, "rules.pin.phrases holds something"),
+        ({"rules": {"pin": {"phrases": [" "]}}}, "rules.pin.phrases holds a text that has nothing"),
+        ({"rules": {"pin": {"words": ["\u200b\u00ad \u2060\ufeff"]}}}, "has nothing that can"),
         ({"rules": {"pin": {"phrases": [4]}}}, "rules.pin.phrases holds something"),
         ({"rules": {"pin": {"phrases": ["x" * 101]}}}, "more than 100 characters"),
+        ({"rules": {"pin": {"phrases": ["\ufdfa" * 60]}}}, "more than 100 characters"),
     ],
 )
 def test_from_mapping_says_where_the_fault_is(mapping: dict[str, object], fault: str) -> None:
@@ -103,3 +111,18 @@ def test_with_rules_puts_a_rule_in_the_place_of_one_of_its_name() -> None:
 
     assert whole.broken_rules("bet, pay fee") == ["loans"]
     assert [rule.name for rule in whole.matches("jackpot, pay fee")] == ["bets", "loans"]
+
+
+@pytest.mark.parametrize("literal", ["", " ", "\u200b", "\u00ad\ufeff", "\ufdfa" * 60])
+def test_rule_is_refused_when_it_cannot_be_compared(literal: str) -> None:
+    with pytest.raises(InvalidBlocklist, match=r"rules\.pin holds a text that"):
+        BlocklistRule("pin", ("send pin", literal), ())
+
+
+def test_matches_holds_however_deep_phrases_share_their_beginnings() -> None:
+    phrases = tuple(f"{'a' * length}b" for length in range(LITERAL_LENGTH_MAX))
+    blocklist = Blocklist((BlocklistRule("stairs", phrases, ()),))
+
+    broken = blocklist.broken_rules("a" * 50 + "b")
+
+    assert broken == ["stairs"]

@@ -17,6 +17,7 @@ from semalink.domain.blocklist import (
     REASON_LENGTH_MAX,
     RULE_NAME_PATTERN,
     BlocklistRule,
+    fault_of_literal,
 )
 from semalink.domain.content_errors import ContentRuleNotFound
 from semalink.domain.content_rule import LITERALS_MAX, rule_of
@@ -184,7 +185,8 @@ SET = Operation(
     summary="Make or change a content rule",
     description=(
         "Holds within a few seconds in every process. Case, blanks and look-alike letters do not "
-        "matter. In the mode `shadow` it blocks nothing and notes what it would have blocked: "
+        "matter, and a phrase or word has 1 to 100 characters as it is compared. In the mode "
+        "`shadow` it blocks nothing and notes what it would have blocked: "
         "begin so, look at its matches, then change the mode to `block`."
     ),
     scopes=OPERATIONS,
@@ -280,6 +282,8 @@ class RuleDesk:
             raise invalid_field("name", "Name the rule in lower snake case, as loan_scams.")
         if not asked.phrases and not asked.words:
             raise invalid_field("phrases", "A rule lists phrases, words or both.")
+        _check_literals("phrases", asked.phrases)
+        _check_literals("words", asked.words)
         rule = rule_of(name, asked.mode, asked.phrases, asked.words, asked.reason)
         rule_count = len(await self._reads.managed_rules())
         cause = arrival_of(request.scope).cause
@@ -326,6 +330,12 @@ class RuleDesk:
         for record in await self._reads.rule_records():
             named[record.name] = _managed(record, counts)
         return sorted(named.values(), key=lambda view: view.name)
+
+
+def _check_literals(field: str, literals: list[str]) -> None:
+    for index, literal in enumerate(literals):
+        if (fault := fault_of_literal(literal)) is not None:
+            raise invalid_field(f"{field}/{index}", f"Leave out a text that {fault}.")
 
 
 def _of_file(rule: BlocklistRule, counts: Mapping[tuple[str, str], int]) -> ContentRuleView:
