@@ -21,6 +21,7 @@ from semalink_adapters.postgres.content_reads import PostgresContentRules
 from semalink_ops.bootstrap import Core
 from semalink_ops.observability import declarations as declared
 from semalink_ops.observability.metrics import Metrics
+from semalink_ops.runtime import background
 from semalink_ops.settings import Settings
 
 #: How often a process looks whether operators changed a rule.
@@ -46,11 +47,18 @@ def load_rules(settings: Settings) -> Rules:
 async def open_rule_book(core: Core) -> AsyncIterator[RuleBook]:
     """Keep the rules of now, those of the files and those that operators manage."""
     book = RuleBook(load_rules(core.settings), PostgresContentRules(core.pool))
-    keeping = asyncio.create_task(_keep(book))
-    try:
+    async with kept(book):
         yield book
-    finally:
-        keeping.cancel()
+
+
+@asynccontextmanager
+async def kept(book: RuleBook) -> AsyncIterator[None]:
+    """Keep up with the rules beside the block; what fails in that ends it, and its process.
+
+    Going on with rules of some hour ago would let pass what operators forbade since.
+    """
+    async with background(_keep(book)):
+        yield
 
 
 def rule_counter(metrics: Metrics) -> Callable[[str, str], None]:
