@@ -183,6 +183,8 @@ def _compare_money(ledger: LedgerReplay, messages: MessageReplay) -> Iterator[st
 def _wrong_money(story: Story, fate: Fate | None) -> str | None:
     if story.mode != "live":
         return "credits moved for a test" if fate or story.charged else None
+    if fate is None and story.campaign_id is not None:
+        return "an aggregator took it and nobody paid" if _is_unpaid(story) else None
     if fate is None:
         return "nothing was reserved"
     wrongs = {
@@ -200,6 +202,11 @@ def _wrong_money(story: Story, fate: Fate | None) -> str | None:
         ),
     }
     return "; ".join(wrong for wrong, is_so in wrongs.items() if is_so)
+
+
+def _is_unpaid(story: Story) -> bool:
+    """Whether a message of a campaign should have been charged, or says that it was."""
+    return bool(story.charged or (story.references and "unknown" not in story.outcomes))
 
 
 def _compare_handsets(

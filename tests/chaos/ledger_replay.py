@@ -64,11 +64,13 @@ class LedgerReplay:
 
     purses: dict[UUID, Purse] = field(default_factory=lambda: defaultdict(Purse))
     fates: dict[UUID, Fate] = field(default_factory=dict)
+    #: What is still reserved for campaigns, with whose credits.
+    campaigns: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
     def open_reservations(self) -> dict[UUID, tuple[UUID, int]]:
-        """Return what is still reserved, by message."""
-        return {
+        """Return what is still reserved, by message or campaign."""
+        return self.campaigns | {
             message_id: (fate.account_id, fate.reserved)
             for message_id, fate in self.fates.items()
             if fate.is_open
@@ -115,12 +117,19 @@ class LedgerReplay:
                 self._complain(entry, "has a topic that nobody knows")
 
     def _reserve(self, entry: Entry, facts: dict[str, Any]) -> None:
+        if facts.get("campaign_id"):
+            campaign_id = self._message_of(entry, facts)
+            self.campaigns[campaign_id] = (entry.account_id, facts["amount_micros"])
+            return
         message_id = self._message_of(entry, facts)
         if message_id in self.fates:
             self._complain(entry, "reserves again what was reserved before")
         self.fates[message_id] = Fate(entry.account_id, facts["amount_micros"])
 
     def _resolve(self, entry: Entry, facts: dict[str, Any]) -> None:
+        if facts.get("campaign_id"):
+            self._resolve_campaign(entry, facts)
+            return
         fate = self.fates.get(self._message_of(entry, facts))
         if fate is None or not fate.is_open or fate.account_id != entry.account_id:
             self._complain(entry, "resolves a reservation that is not open")
@@ -131,6 +140,23 @@ class LedgerReplay:
             fate.charged = facts["amount_micros"]
         else:
             fate.released = facts["amount_micros"]
+
+    def _resolve_campaign(self, entry: Entry, facts: dict[str, Any]) -> None:
+        campaign_id, amount = UUID(facts["campaign_id"]), facts["amount_micros"]
+        account_id, reserved = self.campaigns.pop(campaign_id, (None, 0))
+        left = reserved - amount
+        if account_id != entry.account_id or left < 0:
+            self._complain(entry, f"resolves {amount} of {reserved} reserved for a campaign")
+        if entry.topic == "credit_account.released.1":
+            if left:
+                self._complain(entry, f"leaves {left} of a campaign reserved")
+            return
+        if left:
+            self.campaigns[campaign_id] = (entry.account_id, left)
+        message_id = UUID(facts["message_id"])
+        if entry.message_id != message_id or message_id in self.fates:
+            self._complain(entry, "charges a message of a campaign twice, or under another one")
+        self.fates[message_id] = Fate(entry.account_id, amount, charged=amount)
 
     def _refund(self, entry: Entry, facts: dict[str, Any]) -> None:
         fate = self.fates.get(self._message_of(entry, facts))

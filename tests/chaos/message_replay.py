@@ -57,6 +57,8 @@ class Story:
     references: list[tuple[str, str]] = field(default_factory=list)
     charged: int = 0
     refunded: int = 0
+    #: The campaign whose reservation pays for it.
+    campaign_id: str | None = None
 
     @property
     def is_final(self) -> bool:
@@ -111,6 +113,7 @@ class MessageReplay:
             facts["to"],
             facts["text"],
             facts["price_micros"],
+            campaign_id=facts.get("campaign_id"),
         )
 
     def _start(self, story: Story, step: Step, facts: dict[str, Any]) -> None:
