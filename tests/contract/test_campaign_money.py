@@ -10,6 +10,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from semalink.application.accounts import OpenAccount, TopUp
+from semalink.application.delivery_reports import RecordReport
 from semalink.application.ledger import Books, Ledger, Needs, PlainCommand
 from semalink.application.opt_outs import NameRecipient, RecordOptOuts, RejectUnwanted
 from semalink.application.ports import Receipt
@@ -22,6 +23,7 @@ from semalink.domain.credit_entries import OnBehalf
 from semalink.domain.draft import Draft
 from semalink.domain.message import Message
 from semalink.domain.opt_out import OptOutSource
+from semalink_adapters.aggregators.africas_talking_reports import parse_reports
 from semalink_adapters.memory_ledger import MemoryLedger
 from semalink_adapters.postgres.group_commit import GroupCommit
 
@@ -37,6 +39,7 @@ class Start(PlainCommand):
     account_id: UUID
     payer_id: UUID
     cause: Cause
+    refunded_on: tuple[str, ...] | None = None
 
     def needs(self, needs: Needs) -> None:
         needs.credit_accounts.add(self.payer_id)
@@ -59,7 +62,8 @@ class Start(PlainCommand):
             draft = Draft(
                 self.account_id, self.payer_id, "live", "+254712345678", "KE", "safaricom", "Hi",
                 "DUKA", "normal", "gsm7", 1, PRICE_MICROS, self.cause.at + timedelta(days=1), {},
-                cost_micros=COST_MICROS, campaign_id=self.campaign_id,
+                cost_micros=COST_MICROS, refunded_on=self.refunded_on,
+                campaign_id=self.campaign_id,
             )  # fmt: skip
             books.add(Message.accept(message_id, draft, self.cause))
 
@@ -157,6 +161,25 @@ async def test_message_of_a_campaign_costs_nothing_when_its_recipient_opted_out(
 
     assert step == Unwanted()
     assert released == COST_MICROS
+    looked = (await ledger.execute(Look(campaign_id, payer_id, cause()))).value
+    assert looked == (10 * COST_MICROS, 0, {})
+
+
+@pytest.mark.parametrize("refunded_on", [None, (), ("failed",)])
+async def test_message_of_a_campaign_is_refunded_by_any_rule_when_a_report_tells_an_opt_out(
+    ledger: Ledger, refunded_on: tuple[str, ...] | None
+) -> None:
+    payer_id = await opened(ledger, Kind.DIRECT, 10 * COST_MICROS)
+    campaign_id, message_id = uuid7(), uuid7()
+    await ledger.execute(Start(campaign_id, [message_id], payer_id, payer_id, cause(), refunded_on))
+    await submit(ledger, Job(message_id, payer_id, payer_id, campaign_id), "blacklisted")
+    body = b"id=blacklisted&status=Failed&failureReason=UserInBlackList"
+    [report] = parse_reports("africastalking", body)
+
+    await ledger.execute(
+        RecordReport(message_id, payer_id, "africastalking", report, cause(), campaign_id)
+    )
+
     looked = (await ledger.execute(Look(campaign_id, payer_id, cause()))).value
     assert looked == (10 * COST_MICROS, 0, {})
 

@@ -104,14 +104,16 @@ def _read(
         )
     reason = fields.get("failureReason", "").strip() if meaning.state in _REASONED else ""
     failure_code = _failure_code(aggregator, reason) or meaning.failure_code
+    opted_out = failure_code == _OPTED_OUT
     return DeliveryReport(
         reference=reference,
-        state=meaning.state,
+        # Their blacklist stops a message before it is tried, whichever word they end it with.
+        state=ReportState.REJECTED if opted_out else meaning.state,
         description=scrub(f"{status}: {reason}" if reason else status),
         failure_code=failure_code,
         to=_number(fields.get("phoneNumber", "")),
         network=scrub_code(fields.get("networkCode", "")) or None,
-        opted_out=failure_code == _OPTED_OUT,
+        opted_out=opted_out,
     )
 
 

@@ -84,7 +84,8 @@ def end_submitted(
     if not message.may_end():
         return
     refunded_micros = 0
-    if is_refunded(ending.STATUS, message.asked.refunded_on):
+    rule = message.asked.refunded_on
+    if is_refunded(ending.STATUS, rule, failure_code=failure_code):
         refunded_micros = message.charged_micros - message.refunded_micros
     if refunded_micros:
         _refund(books, message, cause)

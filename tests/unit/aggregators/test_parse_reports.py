@@ -45,8 +45,8 @@ def form(state: S, words: str, code: str | None = None, *, out: bool = False) ->
     return replace(FORM, state=state, description=words, failure_code=code, opted_out=out)
 
 
-def failed(reason: str, code: str, *, out: bool = False) -> DeliveryReport:
-    return form(S.FAILED, f"Failed: {reason}", code, out=out)
+def failed(reason: str, code: str) -> DeliveryReport:
+    return form(S.FAILED, f"Failed: {reason}", code)
 
 
 UNREADABLE = None
@@ -154,6 +154,11 @@ CASES: list[tuple[str, str, DeliveryReport | None]] = [
         form(S.REJECTED, "Rejected: UserInBlackList", "opted_out", out=True),
     ),
     (
+        "failed for an opt-out",
+        "africas_talking/push_failed_userinblacklist.form.txt",
+        form(S.REJECTED, "Failed: UserInBlackList", "opted_out", out=True),
+    ),
+    (
         "failed for no reason",
         "africas_talking/push_failed.form.txt",
         form(S.FAILED, "Failed", "delivery_failed"),
@@ -175,13 +180,12 @@ CASES: list[tuple[str, str, DeliveryReport | None]] = [
         (
             "failed for a reason",
             f"africas_talking/push_failed_{reason.lower()}.form.txt",
-            failed(reason, code, out=code == "opted_out"),
+            failed(reason, code),
         )
         for reason, code in (
             ("InsufficientCredit", "subscriber_out_of_credit"),
             ("InvalidLinkId", "invalid_link"),
             ("UserIsInactive", "subscriber_inactive"),
-            ("UserInBlackList", "opted_out"),
             ("UserAccountSuspended", "subscriber_suspended"),
             ("NotNetworkSubcriber", "wrong_network"),
             ("UserNotSubscribedToProduct", "not_subscribed"),

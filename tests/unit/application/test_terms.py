@@ -185,6 +185,26 @@ def test_refund_goes_by_the_rule_that_held_at_acceptance(
     assert (see(job).refunded_micros > 0) is is_refunded
 
 
+@pytest.mark.parametrize("refunded_on", [None, ("failed",), ()])
+def test_refund_is_given_by_any_rule_when_the_recipient_opted_out(
+    *,
+    accept: Callable[..., Job],
+    start: Callable[..., object],
+    take: Callable[..., object],
+    report: Callable[..., object],
+    see: Callable[[Job], Message],
+    refunded_on: tuple[str, ...] | None,
+) -> None:
+    job = accept(refunded_on=refunded_on)
+    start(job)
+    take(job)
+
+    report(job, ReportState.REJECTED, failure_code="opted_out")
+
+    message = see(job)
+    assert message.refunded_micros == message.charged_micros > 0
+
+
 def test_cap_refuses_what_would_pass_it_in_the_same_decision(
     agency: MemoryLedger,
     send: Callable[..., Job],
