@@ -21,6 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 QUEUE_NAMES = (
     "sms.priority",
     "sms.normal",
+    "sms.bulk",
     "sms.content",
     "dlr.inbound",
     "contacts.validate",
