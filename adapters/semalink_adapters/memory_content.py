@@ -45,7 +45,7 @@ def promotional_in(
 ) -> dict[str, str | None]:
     """Return the promotional ones of these: those that anyone uses for promotion."""
     promotional = _promotional(ledger)
-    return {sender: text for sender, text in approved.items() if sender in promotional}
+    return {sender: text for sender, text in approved.items() if sender.lower() in promotional}
 
 
 class MemorySenderIdReads:
@@ -85,7 +85,7 @@ class MemorySenderIdReads:
         for one in _sender_ids(self._ledger):
             asked, decided = _times(self._ledger.streams[SenderId][one.id])
             uses = {one.sender_class}
-            if one.sender in promotional:
+            if one.sender.lower() in promotional:
                 uses.add(SenderClass.PROMOTIONAL)
             view = SenderIdView(
                 format_id(SENDER_ID_PREFIX, one.id),
@@ -166,7 +166,7 @@ def _sender_ids(ledger: MemoryLedger) -> list[SenderId]:
 
 def _promotional(ledger: MemoryLedger) -> set[str]:
     return {
-        one.sender
+        one.sender.lower()
         for one in _sender_ids(ledger)
         if one.state is SenderState.APPROVED and one.sender_class is SenderClass.PROMOTIONAL
     }

@@ -144,6 +144,7 @@ async def build_admin(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
                 sender_ids=PostgresSenderIdReads(core.pool),
                 content_rules=PostgresContentRules(core.pool),
                 rules_of_file=rules.blocklist.rules,
+                shared_senders=(*settings.shared_senders, *settings.shared_promotional_senders),
                 campaigns=PostgresCampaigns(core.pool),
                 platform=lambda: circumstances(settings, rules),
                 routes=_routes(core),

@@ -162,6 +162,19 @@ async def test_sender_id_that_anyone_uses_for_promotion_is_promotional_for_all(
     assert len(shown) == 2
 
 
+async def test_sender_id_is_of_one_class_whatever_its_case(world: World) -> None:
+    first, second = await world.open_account(), await world.open_account()
+    name = f"Shop{next(_numbers)}"
+    await world.ledger.execute(ApproveSender(first, name, cause(), TRANSACTIONAL, "Receipts."))
+
+    promotional = ApproveSender(second, name.upper(), cause(), PROMOTIONAL, "Offers.")
+    await world.ledger.execute(promotional)
+
+    [shown] = await world.sender_ids.sender_ids(SenderIdFilter(sender=name), before=None, limit=10)
+    assert await world.promotional(first) == ({name}, {name: None})
+    assert shown.sender_class == "promotional"
+
+
 async def test_sender_ids_are_listed_newest_first_page_by_page(world: World) -> None:
     account_id = await world.open_account()
     for sender in ("ONE", "TWO", "THREE"):

@@ -13,7 +13,7 @@ SELECT a.billing_account_id,
        (SELECT json_object_agg(s.sender, s.opt_out_text) FROM approved_senders AS s
         WHERE s.account_id = a.account_id AND EXISTS (
             SELECT FROM approved_senders AS o
-            WHERE o.sender = s.sender AND o.class = 'promotional')),
+            WHERE lower(o.sender) = lower(s.sender) AND o.class = 'promotional')),
        CASE WHEN p.account_id <> a.account_id THEN p.price_list END,
        COALESCE(a.refunded_on, p.refunded_on)
 FROM accounts AS a JOIN accounts AS p ON p.account_id = a.billing_account_id

@@ -19,13 +19,13 @@ from semalink.domain.ids import ACCOUNT_PREFIX, MESSAGE_PREFIX, format_id
 from semalink.domain.sender_id import SENDER_ID_PREFIX
 from semalink_adapters.postgres.queries import Queries
 
-# One sender id is of one class on the air, whoever uses it.
+# One sender id is of one class on the air, whoever uses it, and in whatever letters.
 SELECT_SENDER_IDS = """
 SELECT * FROM (
     SELECT sender_id, account_id, sender,
            CASE WHEN EXISTS (
                SELECT FROM approved_senders AS o
-               WHERE o.sender = i.sender AND o.class = 'promotional')
+               WHERE lower(o.sender) = lower(i.sender) AND o.class = 'promotional')
            THEN 'promotional' ELSE i.class END AS class,
            state, reason, opt_out_text, requested_at, decided_at
     FROM sender_ids AS i

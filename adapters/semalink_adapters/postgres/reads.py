@@ -46,7 +46,7 @@ SELECT k.account_id, a.billing_account_id, k.api_key_id, k.mode, k.scopes, a.tie
        (SELECT json_object_agg(s.sender, s.opt_out_text) FROM approved_senders AS s
         WHERE s.account_id = k.account_id AND EXISTS (
             SELECT FROM approved_senders AS o
-            WHERE o.sender = s.sender AND o.class = 'promotional'))
+            WHERE lower(o.sender) = lower(s.sender) AND o.class = 'promotional'))
 FROM api_keys AS k
 JOIN accounts AS a ON a.account_id = k.account_id
 JOIN accounts AS p ON p.account_id = a.billing_account_id

@@ -87,6 +87,7 @@ def _admin(edge: Edge, absent: Any) -> Any:
             sender_ids=absent,
             content_rules=absent,
             rules_of_file=absent,
+            shared_senders=(),
             campaigns=absent,
             platform=absent,
             on_key_revoked=absent,

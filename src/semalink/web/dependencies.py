@@ -1,6 +1,6 @@
 """What the applications of the edge are given; they make nothing of it themselves."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -179,6 +179,8 @@ class AdminDependencies:
     content_rules: ContentRuleReads
     #: The content rules of the platform's file.
     rules_of_file: Sequence[BlocklistRule]
+    #: Sender ids that every account may use.
+    shared_senders: Collection[str]
     campaigns: Campaigns
     #: What the platform brings to the forecast of a campaign.
     platform: Callable[[], Circumstances]

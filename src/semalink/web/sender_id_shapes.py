@@ -1,5 +1,6 @@
 """Shapes of sender ids that customers and operators share."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -83,6 +84,16 @@ def read_sender(sender: str) -> str:
     if not is_sender_id(sender):
         raise invalid_field("sender", "This can be no sender id on the air.")
     return sender
+
+
+def refuse_shared(sender: str, shared: Iterable[str]) -> None:
+    """Raise EdgeRefusal for a sender id that every account may use, in whatever letters.
+
+    One account's class would hold for it alone, and a name is of one class on the air.
+    """
+    if sender.lower() in (name.lower() for name in shared):
+        detail = "Every account may use this sender id already; its class is in the settings."
+        raise invalid_field("sender", detail)
 
 
 def read_opt_out_text(text: str | None) -> str | None:

@@ -11,10 +11,11 @@ from sqlalchemy import create_engine
 from semalink.application.account_commands import OfAccount
 from semalink.application.content_reading import SenderIdFilter
 from semalink.application.ledger import Books
-from semalink.application.sender_ids import ChangeSenderClass, WithdrawSender
+from semalink.application.sender_ids import ApproveSender, ChangeSenderClass, WithdrawSender
 from semalink.domain.account import Account
 from semalink.domain.cause import Cause
 from semalink.domain.sender_id import SenderClass
+from semalink_adapters.postgres.account_terms import PostgresAccountTerms
 from semalink_adapters.postgres.content_reads import PostgresSenderIdReads
 from semalink_adapters.postgres.migrate import sqlalchemy_url
 from semalink_adapters.postgres.queries import open_pool
@@ -77,3 +78,17 @@ async def test_sender_ids_of_the_release_before_are_listed_and_decided_anew(
     }
     assert {one.id for one in listed} == {one.id for one in decided}
     assert usable == [("OLDER", "promotional")]
+
+
+async def test_sending_terms_class_a_sender_id_whatever_its_case(
+    desk: Any, database_url: str
+) -> None:
+    first, second = [await desk.open_account(message_count=1) for _ in range(2)]
+    promotional = SenderClass.PROMOTIONAL
+    await desk.ledger.execute(ApproveSender(first, "Duka", desk.cause()))
+    await desk.ledger.execute(ApproveSender(second, "DUKA", desk.cause(), promotional, "Offers."))
+
+    async with open_pool(database_url) as pool:
+        terms = await PostgresAccountTerms(pool).sending_terms(first)
+
+    assert terms.promotional == {"Duka": None}

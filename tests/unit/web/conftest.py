@@ -307,6 +307,7 @@ class Platform:
                 sender_ids=MemorySenderIdReads(self.ledger),
                 content_rules=MemoryContentRules(self.ledger),
                 rules_of_file=RULES.blocklist.rules,
+                shared_senders=("SemaLink",),
                 campaigns=self.campaigns,
                 platform=lambda: self.circumstances,
                 on_key_revoked=self._revoke,

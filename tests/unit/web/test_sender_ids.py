@@ -168,3 +168,20 @@ async def test_auditors_read_and_do_not_decide(
     decided = await admin.post(f"{of_it}/approve", json=LETTER, headers=bearer(key))
 
     assert (read.status_code, decided.status_code) == (200, 403)
+
+
+async def test_approve_is_refused_for_a_sender_id_that_all_accounts_share(
+    api: Any, acme: Any, admin: Any, admin_key: str, bearer: Any
+) -> None:
+    operator = bearer(admin_key)
+    asked = await request(api, bearer(acme.live), sender="SEMALINK")
+    one = f"/admin/v1/sender-ids/{asked['id']}"
+    of_acme = f"/admin/v1/accounts/{asked['account_id']}/senders"
+
+    approved = await admin.post(f"{one}/approve", json=LETTER, headers=operator)
+    classed = await admin.put(f"{one}/class", json=LETTER, headers=operator)
+    unasked = await admin.post(of_acme, json={"sender": "semalink"}, headers=operator)
+
+    for answer in (approved, classed, unasked):
+        assert answer.status_code == 422
+        assert [one["pointer"] for one in answer.json()["errors"]] == ["/sender"]

@@ -35,6 +35,7 @@ from semalink.web.sender_id_shapes import (
     State,
     place_of,
     read_opt_out_text,
+    refuse_shared,
     sender_id_in,
 )
 
@@ -120,7 +121,8 @@ APPROVE = Operation(
     summary="Approve a sender id",
     description=(
         "Lets the account send under it. A sender id that any account uses for anything "
-        "promotional counts as promotional for all of them."
+        "promotional counts as promotional for all of them, in whatever letters they write it. "
+        "One that all accounts share is refused: its class is in the settings."
     ),
     scopes=OPERATIONS,
     path_examples=OF_SENDER_ID,
@@ -183,6 +185,7 @@ class SenderIdDesk:
     def __init__(self, deps: AdminDependencies) -> None:
         self._ledger = deps.ledger
         self._reads = deps.sender_ids
+        self._shared = deps.shared_senders
         self._cursors = PlaceCursors(deps.key_pepper)
 
     async def list(self, request: Request[Any, Any, Any]) -> ASGIApp:
@@ -212,6 +215,7 @@ class SenderIdDesk:
         """Let its account send under it."""
         asked = await read_json(request, _classing)
         view = await self._view(request)
+        refuse_shared(view.sender, self._shared)
         await self._ledger.execute(
             ApproveSender(
                 account_uuid(view.account_id),
@@ -236,6 +240,7 @@ class SenderIdDesk:
         """Class it anew."""
         asked = await read_json(request, _classing)
         view = await self._view(request)
+        refuse_shared(view.sender, self._shared)
         await self._ledger.execute(
             ChangeSenderClass(
                 account_uuid(view.account_id),

@@ -25,6 +25,7 @@ from semalink.web.sender_id_shapes import (
     invalid_field,
     read_opt_out_text,
     read_sender,
+    refuse_shared,
 )
 
 
@@ -55,7 +56,8 @@ APPROVE_SENDER = Operation(
     summary="Approve a sender id",
     description=(
         "Lets an account send under a sender id, whether it asked for it or not; approving it "
-        "twice changes nothing. Unless a class is given, it is transactional."
+        "twice changes nothing. Unless a class is given, it is transactional. A sender id that "
+        "all accounts share is refused."
     ),
     scopes=OPERATIONS,
     path_examples=_OF_ACCOUNT,
@@ -99,11 +101,13 @@ class SendingSettings:
     def __init__(self, deps: AdminDependencies) -> None:
         self._ledger = deps.ledger
         self._aggregators = frozenset(deps.aggregators)
+        self._shared = deps.shared_senders
 
     async def approve_sender(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Approve a sender id."""
         account_id = account_id_of(request)
         asked = await read_json(request, _sender_decoder)
+        refuse_shared(asked.sender, self._shared)
         command = ApproveSender(
             account_id,
             read_sender(asked.sender),

@@ -32,7 +32,8 @@ _CLASSES = """
 ALTER TABLE approved_senders
     ADD COLUMN class text NOT NULL DEFAULT 'transactional',
     ADD COLUMN opt_out_text text;
-CREATE INDEX approved_senders_promotional ON approved_senders (sender) WHERE class = 'promotional';
+CREATE INDEX approved_senders_promotional ON approved_senders (lower(sender))
+    WHERE class = 'promotional';
 """
 
 _SELECT_APPROVED = """
