@@ -12,6 +12,7 @@ from semalink.application.contact_reading import (
     ImportRows,
 )
 from semalink.application.reading import ReadsUnavailable
+from semalink.domain.contact_errors import ContactListBusy
 from semalink.domain.contact_file import Piece
 from semalink.domain.contact_import import ContactImport, ImportState, RowCounts
 from semalink.domain.contact_list import ContactList
@@ -33,6 +34,8 @@ class MemoryContacts:
     #: What became of the rows, by import; a test that plays the worker writes here.
     counts: dict[UUID, RowCounts] = field(default_factory=dict)
     rejected: dict[UUID, list[RejectedRow]] = field(default_factory=dict)
+    #: Lists that an import is changing.
+    busy: set[UUID] = field(default_factory=set)
     _contacts: dict[UUID, dict[str, ContactView]] = field(default_factory=dict)
 
     async def contact_list(self, list_id: UUID, account_id: UUID) -> ContactListView | None:
@@ -80,7 +83,7 @@ class MemoryContacts:
         self, list_id: UUID, number: PhoneNumber, attributes: Mapping[str, str]
     ) -> bool:
         """Add a contact, or give it other attributes; True when it is new."""
-        self._check()
+        self._check_free(list_id)
         of_list = self._contacts.setdefault(list_id, {})
         before, now = of_list.get(number.e164), self.now()
         of_list[number.e164] = ContactView(
@@ -95,7 +98,7 @@ class MemoryContacts:
 
     async def remove_contact(self, list_id: UUID, number: str) -> bool:
         """Take a contact off its list; False when it is not on it."""
-        self._check()
+        self._check_free(list_id)
         return self._contacts.get(list_id, {}).pop(number, None) is not None
 
     async def add_piece(self, import_id: UUID, piece_no: int, piece: Piece) -> None:
@@ -164,6 +167,11 @@ class MemoryContacts:
         self._check()
         rows = self.rejected.get(import_id, [])
         return [row for row in rows if row.line > after_line][:limit]
+
+    def _check_free(self, list_id: UUID) -> None:
+        self._check()
+        if list_id in self.busy:
+            raise ContactListBusy
 
     def _check(self) -> None:
         if not self.is_available:

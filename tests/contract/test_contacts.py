@@ -1,15 +1,17 @@
 """Contact lists, contacts and imports: the same of those in memory and on PostgreSQL."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from semalink.application.contact_reading import Contacts
+from semalink.application.contact_reading import ContactListView, Contacts
 from semalink.application.contacts import (
     CancelContactImport,
     CreateContactList,
@@ -19,12 +21,14 @@ from semalink.application.contacts import (
 )
 from semalink.application.ledger import Ledger
 from semalink.domain.cause import Cause
+from semalink.domain.contact_errors import ContactListBusy
 from semalink.domain.contact_file import Piece
 from semalink.domain.contact_import import ContactSource
 from semalink.domain.ids import CONTACT_IMPORT_PREFIX, CONTACT_LIST_PREFIX, format_id
 from semalink.domain.phone_number import parse
 from semalink_adapters.memory_contacts import MemoryContacts
 from semalink_adapters.memory_ledger import MemoryLedger
+from semalink_adapters.postgres.contact_store import lock_list
 from semalink_adapters.postgres.contacts import PostgresContacts
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.queries import open_pool
@@ -44,6 +48,8 @@ class World:
     ledger: Ledger
     contacts: Contacts
     account_id: UUID
+    #: Changes a list as an import does, for as long as it is open.
+    importing: Callable[[UUID], AbstractAsyncContextManager[None]]
 
     async def new_list(self, name: str = "Shop") -> UUID:
         list_id = uuid7()
@@ -66,13 +72,28 @@ class World:
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "memory":
         ledger = MemoryLedger()
-        yield World(ledger, MemoryContacts(ledger), uuid7())
+        contacts = MemoryContacts(ledger)
+
+        @asynccontextmanager
+        async def busy(list_id: UUID) -> AsyncIterator[None]:
+            contacts.busy.add(list_id)
+            yield
+            contacts.busy.remove(list_id)
+
+        yield World(ledger, contacts, uuid7(), busy)
         return
     url = request.getfixturevalue("database_url")
     async with AsyncExitStack() as stack:
         real = await stack.enter_async_context(GroupCommit(url))
         pool = await stack.enter_async_context(open_pool(url, size=1))
-        yield World(real, PostgresContacts(pool), uuid7())
+
+        @asynccontextmanager
+        async def locked(list_id: UUID) -> AsyncIterator[None]:
+            async with await psycopg.AsyncConnection.connect(url) as worker:
+                await lock_list(worker, list_id)
+                yield
+
+        yield World(real, PostgresContacts(pool), uuid7(), locked)
 
 
 async def test_lists_are_found_by_their_account_until_they_are_deleted(world: World) -> None:
@@ -139,6 +160,26 @@ async def test_remove_takes_a_contact_off_once(world: World) -> None:
     assert removed == [True, False]
     assert view is not None
     assert view.contact_count == 0
+
+
+async def test_put_and_remove_are_refused_and_keep_no_reader_waiting_when_an_import_is_at_work(
+    world: World,
+) -> None:
+    list_id = await world.new_list()
+    contacts = world.contacts
+
+    async with world.importing(list_id):
+        *refused, view = await asyncio.gather(
+            *(contacts.put_contact(list_id, SAFARICOM, {}) for _ in range(10)),
+            contacts.remove_contact(list_id, SAFARICOM.e164),
+            contacts.contact_list(list_id, world.account_id),
+            return_exceptions=True,
+        )
+    is_new = await contacts.put_contact(list_id, SAFARICOM, {})
+
+    assert [type(one) for one in refused] == [ContactListBusy] * 11
+    assert isinstance(view, ContactListView)
+    assert is_new
 
 
 async def test_imports_are_found_in_their_list(world: World) -> None:

@@ -107,18 +107,20 @@ class PostgresContactImports:
         async with ready_connection(self._pool) as connection, connection.transaction():
             if not await take_task(connection, task.task_id):
                 return None
+            await _reject(connection, piece.import_id, checked.rejected)
+            await connection.execute(DELETE_PIECE, (piece.import_id, piece.piece_no))
+            task_to_come = _following(piece, following)
+            await call_for_task(connection, task_to_come)
+            # As late as can be: whoever puts a contact on the list is refused meanwhile.
             await lock_list(connection, piece.list_id)
             stored = await merge_contacts(
                 connection, piece.list_id, piece.import_id, checked.contacts
             )
-            rejected = checked.rejected + stored.rejected
-            await _reject(connection, piece.import_id, rejected)
+            await _reject(connection, piece.import_id, stored.rejected)
             duplicate_count = stored.duplicate + checked.duplicate_count
-            counts = RowCounts(stored.added, stored.updated, duplicate_count, len(rejected))
+            invalid_count = len(checked.rejected) + len(stored.rejected)
+            counts = RowCounts(stored.added, stored.updated, duplicate_count, invalid_count)
             await connection.execute(PROGRESS, (*astuple(counts), piece.import_id))
-            await connection.execute(DELETE_PIECE, (piece.import_id, piece.piece_no))
-            task_to_come = _following(piece, following)
-            await call_for_task(connection, task_to_come)
         return task_to_come, counts
 
     async def give_up(self, task: Task, import_id: UUID) -> None:

@@ -9,10 +9,13 @@ import msgspec
 import psycopg
 
 from semalink.domain.contact_columns import ATTRIBUTES_MAX
+from semalink.domain.contact_errors import ContactListBusy
 from semalink.domain.contact_rows import Contact, RejectedRow, too_many
 
 # One at a time changes the contacts of a list, so that none overwrites what another merged.
 LOCK_LIST = "SELECT FROM contact_list_counts WHERE list_id = %s FOR UPDATE"
+
+TRY_LOCK_LIST = f"{LOCK_LIST} NOWAIT"
 
 # One look-up for each number. As a join, a table that is not analysed yet was read the other way
 # round: every contact of the list against every number, seconds for a piece.
@@ -58,6 +61,14 @@ class Stored:
 async def lock_list(connection: psycopg.AsyncConnection[Any], list_id: UUID) -> None:
     """Keep others from changing the contacts of a list until the transaction ends."""
     await connection.execute(LOCK_LIST, (list_id,))
+
+
+async def try_lock_list(connection: psycopg.AsyncConnection[Any], list_id: UUID) -> None:
+    """Lock a list, or raise ContactListBusy at once where another changes it."""
+    try:
+        await connection.execute(TRY_LOCK_LIST, (list_id,))
+    except psycopg.errors.LockNotAvailable:
+        raise ContactListBusy from None
 
 
 async def merge_contacts(

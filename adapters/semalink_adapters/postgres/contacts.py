@@ -1,8 +1,13 @@
 """Contact lists, contacts and imports in PostgreSQL, as the API sees them."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
+
+from psycopg_pool import AsyncConnectionPool
 
 from semalink.application.contact_reading import (
     ContactImportView,
@@ -10,12 +15,18 @@ from semalink.application.contact_reading import (
     ContactView,
     ImportRows,
 )
+from semalink.domain.contact_errors import ContactListBusy
 from semalink.domain.contact_file import Piece
 from semalink.domain.contact_rows import Contact, RejectedRow
 from semalink.domain.ids import CONTACT_IMPORT_PREFIX, CONTACT_LIST_PREFIX, format_id
 from semalink.domain.phone_number import PhoneNumber
-from semalink_adapters.postgres.contact_store import COUNT, lock_list, store_contacts
-from semalink_adapters.postgres.queries import Queries
+from semalink_adapters.postgres.contact_store import COUNT, store_contacts, try_lock_list
+from semalink_adapters.postgres.queries import READ_SECONDS_MAX, Queries, T
+
+#: How long a change waits for others of the same list in this process.
+TURN_SECONDS_MAX = 0.5
+#: Between attempts to lock a list that an import holds.
+LOCK_PAUSES_SECONDS = (0.02, 0.06, 0.12)
 
 _LIST = """
 SELECT l.list_id, l.name, n.contact_count, l.created_at, l.changed_at
@@ -66,6 +77,12 @@ WHERE import_id = %s AND line > %s ORDER BY line LIMIT %s"""
 class PostgresContacts(Queries):
     """Each call raises ReadsUnavailable while the database is away."""
 
+    def __init__(
+        self, pool: AsyncConnectionPool[Any], *, seconds_max: float = READ_SECONDS_MAX
+    ) -> None:
+        super().__init__(pool, seconds_max=seconds_max)
+        self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
     async def contact_list(self, list_id: UUID, account_id: UUID) -> ContactListView | None:
         """Return one list; None for another account's, and once it was deleted."""
         rows = await self._all(ONE_LIST, (account_id, list_id))
@@ -98,7 +115,7 @@ class PostgresContacts(Queries):
 
         async def put() -> bool:
             async with self._connection() as connection, connection.transaction():
-                await lock_list(connection, list_id)
+                await try_lock_list(connection, list_id)
                 found = await connection.execute(IS_THERE, (list_id, number.e164))
                 is_new = await found.fetchone() is None
                 contact = Contact(0, number, dict(attributes))
@@ -106,19 +123,19 @@ class PostgresContacts(Queries):
                 await connection.execute(COUNT, (int(is_new), list_id))
             return is_new
 
-        return await self._answered(put)
+        return await self._changed(list_id, put)
 
     async def remove_contact(self, list_id: UUID, number: str) -> bool:
         """Take a contact off its list; False when it is not on it."""
 
         async def remove() -> bool:
             async with self._connection() as connection, connection.transaction():
-                await lock_list(connection, list_id)
+                await try_lock_list(connection, list_id)
                 removed = (await connection.execute(REMOVE, (list_id, number))).rowcount
                 await connection.execute(COUNT, (-removed, list_id))
             return removed > 0
 
-        return await self._answered(remove)
+        return await self._changed(list_id, remove)
 
     async def add_piece(self, import_id: UUID, piece_no: int, piece: Piece) -> None:
         """Store a piece of a file that is not whole yet."""
@@ -152,6 +169,24 @@ class PostgresContacts(Queries):
         """Return rows that were rejected, in the order of the file."""
         rows = await self._all(REJECTED, (import_id, after_line, limit))
         return [RejectedRow(*row) for row in rows]
+
+    async def _changed(self, list_id: UUID, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        # An import holds its list for seconds. Whoever waits for it, or for another request of the
+        # same list, holds no connection meanwhile: the pool is everyone's.
+        turn = self._turns.setdefault(list_id, asyncio.Lock())
+        try:
+            async with asyncio.timeout(TURN_SECONDS_MAX):
+                await turn.acquire()
+        except TimeoutError:
+            raise ContactListBusy from None
+        try:
+            for pause_seconds in LOCK_PAUSES_SECONDS:
+                with suppress(ContactListBusy):
+                    return await self._answered(change)
+                await asyncio.sleep(pause_seconds)
+            return await self._answered(change)
+        finally:
+            turn.release()
 
     async def _execute(self, statement: str, parameters: Any) -> None:
         async def execute() -> None:

@@ -93,11 +93,17 @@ class Contacts(Protocol):
     async def put_contact(
         self, list_id: UUID, number: PhoneNumber, attributes: Mapping[str, str]
     ) -> bool:
-        """Add a contact, or give it other attributes; True when it is new."""
+        """Add a contact, or give it other attributes; True when it is new.
+
+        Raises ContactListBusy while an import changes the list.
+        """
         ...
 
     async def remove_contact(self, list_id: UUID, number: str) -> bool:
-        """Take a contact off its list; False when it is not on it."""
+        """Take a contact off its list; False when it is not on it.
+
+        Raises ContactListBusy while an import changes the list.
+        """
         ...
 
     async def add_piece(self, import_id: UUID, piece_no: int, piece: Piece) -> None:

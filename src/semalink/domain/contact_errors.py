@@ -12,6 +12,15 @@ class ContactListNotFound(DomainError):
         super().__init__("This account has no contact list with this id.")
 
 
+class ContactListBusy(DomainError):
+    """An import changes the contacts of the list just now."""
+
+    code = "contact_list_busy"
+
+    def __init__(self) -> None:
+        super().__init__("An import is changing this contact list. Try again in a second.")
+
+
 class ContactNotFound(DomainError):
     """The list does not hold this number."""
 

@@ -10,6 +10,13 @@ CONTACT_PROBLEMS = (
         "List the contact lists; ids begin with lst_ and are case-sensitive.",
     ),
     ProblemType(
+        "contact_list_busy",
+        409,
+        "An import is changing the list",
+        "Repeat it in a second; an import holds its list for one piece of the file at a time.",
+        retryable=True,
+    ),
+    ProblemType(
         "contact_not_found",
         404,
         "Number is not on the list",

@@ -93,7 +93,12 @@ PUT = Operation(
     body=ContactAttributes,
     body_examples={"with a name": {"attributes": {"name": "Wanjiku", "town": "Nakuru"}}},
     success=Success(200, "The contact as it is now.", ContactView, contact_examples.CONTACT),
-    problems=("contact_list_not_found", "contact_not_found", "invalid_number"),
+    problems=(
+        "contact_list_not_found",
+        "contact_list_busy",
+        "contact_not_found",
+        "invalid_number",
+    ),
 )
 REMOVE = Operation(
     method="DELETE",
@@ -108,7 +113,7 @@ REMOVE = Operation(
     scopes=WRITE,
     path_examples=OF_CONTACT,
     success=Success(204, "The contact is gone."),
-    problems=("contact_list_not_found", "contact_not_found"),
+    problems=("contact_list_not_found", "contact_list_busy", "contact_not_found"),
 )
 
 

@@ -94,6 +94,7 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (contact_errors.ContactListNotFound(), "contact_list_not_found", None),
     (contact_errors.ContactNotFound(), "contact_not_found", None),
     (contact_errors.ContactImportNotFound(), "contact_import_not_found", None),
+    (contact_errors.ContactListBusy(), "contact_list_busy", None),
     (contact_errors.ContactImportEnded("finished"), "contact_import_ended", None),
     (contact_errors.TooManyContactImports(20), "too_many_contact_imports", None),
     (contact_errors.InvalidCompression("It is not gzip."), "invalid_compression", None),

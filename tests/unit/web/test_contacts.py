@@ -9,7 +9,7 @@ import pytest
 
 from semalink.domain.contact_import import RowCounts
 from semalink.domain.contact_rows import RejectedRow
-from semalink.domain.ids import CONTACT_IMPORT_PREFIX, parse_id
+from semalink.domain.ids import CONTACT_IMPORT_PREFIX, CONTACT_LIST_PREFIX, parse_id
 
 FILE = b"phone,name\n0712345678,Wanjiku\n12,short\n"
 CSV = {"content-type": "text/csv"}
@@ -260,6 +260,20 @@ async def test_import_refuses_a_broken_file_and_keeps_nothing(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert platform.contacts.pieces == {}
     assert (await customer.ask("GET", f"/{list_id}/imports")).json()["items"] == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_contact_is_not_changed_while_an_import_changes_the_list(
+    platform: Any, customer: Customer, method: str
+) -> None:
+    list_id = await customer.new_list()
+    platform.contacts.busy.add(parse_id(CONTACT_LIST_PREFIX, list_id))
+    said = {"json": {"attributes": {}}} if method == "PUT" else {}
+
+    refused = await customer.ask(method, f"/{list_id}/contacts/0712345678", **said)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "contact_list_busy")
+    assert (await customer.ask("GET", f"/{list_id}/contacts")).json()["items"] == []
 
 
 async def test_import_is_refused_while_twenty_are_under_way(
