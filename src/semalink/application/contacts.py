@@ -11,7 +11,11 @@ from semalink.application.account_commands import AboutAccount
 from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
 from semalink.application.tasks import CONTACTS_QUEUE, Task
 from semalink.domain.cause import Cause
-from semalink.domain.contact_errors import ContactImportNotFound, ContactListNotFound
+from semalink.domain.contact_errors import (
+    ContactImportNotFound,
+    ContactListNotFound,
+    TooManyContactImports,
+)
 from semalink.domain.contact_import import ContactImport, ContactSource, RowCounts
 from semalink.domain.contact_list import ContactList
 
@@ -103,14 +107,18 @@ class StartContactImport(AboutAccount, _AnswersId):
     task_id: UUID
     cause: Cause
     idempotency: Idempotency | None = None
+    #: Imports of the account that were under way just before, and how many may be.
+    running_count: int = 0
+    running_max: int = 1
 
     def needs(self, needs: Needs) -> None:
         """The list that it is for."""
         needs.settings.add(self.source.list_id)
 
     def decide(self, books: Books) -> UUID:
-        """Take it in; raises ContactListNotFound."""
+        """Take it in; raises ContactListNotFound, TooManyContactImports."""
         owned_list(books, self.source.list_id, self.account_id)
+        check_running(self.running_count, self.running_max)
         books.add(
             ContactImport.create(
                 self.import_id, self.account_id, self.source, self.task_id, self.cause
@@ -163,6 +171,12 @@ class EndContactImport(PlainCommand):
             found.finish(self.counts, self.cause)
         else:
             found.fail(self.failure, self.cause)
+
+
+def check_running(running_count: int, running_max: int) -> None:
+    """Refuse one import more than may be under way; raises TooManyContactImports."""
+    if running_count >= running_max:
+        raise TooManyContactImports(running_max)
 
 
 def owned_list(books: Books, list_id: UUID, account_id: UUID) -> ContactList:

@@ -12,9 +12,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from semalink.application.contact_reading import ContactImportView, Contacts
-from semalink.application.contacts import CancelContactImport, StartContactImport
+from semalink.application.contacts import CancelContactImport, StartContactImport, check_running
 from semalink.application.ledger import Answer, OutcomeInDoubt
-from semalink.domain.contact_errors import ContactImportNotFound, TooManyContactImports
+from semalink.domain.contact_errors import ContactImportNotFound
 from semalink.domain.ids import CONTACT_IMPORT_PREFIX, parse_id
 from semalink.web import contact_examples
 from semalink.web.arrival import arrival_of
@@ -171,8 +171,12 @@ class ContactImportPages:
         """Take a file in."""
         query = read_query(request, ImportQuery)
         file_format = format_of(request)
-        await list_of(request, self._contacts)
-        await self._check_running(request)
+        if b"idempotency-key" not in arrival_of(request.scope).headers:
+            # Before the file comes. With a key the whole of it is part of the question whether this
+            # was answered before, which goes before any other rule.
+            await list_of(request, self._contacts)
+            running_max = self._deps.upload_limits.running_max
+            check_running(await self._running_count(request), running_max)
         import_id = self._deps.edge.new_id(arrival_of(request.scope).at)
         upload = Upload(self._contacts, import_id, query, file_format, self._deps.upload_limits)
         is_kept = False
@@ -237,11 +241,9 @@ class ContactImportPages:
             media_type=b"text/csv; charset=utf-8",
         )
 
-    async def _check_running(self, request: Request[Any, Any, Any]) -> None:
-        running_max = self._deps.upload_limits.running_max
+    async def _running_count(self, request: Request[Any, Any, Any]) -> int:
         account_id = arrival_of(request.scope).caller.account_id
-        if await self._contacts.running_import_count(account_id) >= running_max:
-            raise TooManyContactImports(running_max)
+        return await self._contacts.running_import_count(account_id)
 
     async def _record(
         self, request: Request[Any, Any, Any], import_id: UUID, upload: Upload, query: ImportQuery
@@ -261,6 +263,8 @@ class ContactImportPages:
             self._deps.edge.new_id(arrival.at),
             arrival.cause,
             idempotency_of(arrival, START.route_name, asked),
+            running_count=await self._running_count(request),
+            running_max=self._deps.upload_limits.running_max,
         )
         return await self._deps.ledger.execute(command)
 

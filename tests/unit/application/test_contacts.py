@@ -21,6 +21,7 @@ from semalink.domain.contact_errors import (
     ContactImportEnded,
     ContactImportNotFound,
     ContactListNotFound,
+    TooManyContactImports,
 )
 from semalink.domain.contact_import import ContactImport, ContactSource, ImportState, RowCounts
 from semalink.domain.contact_list import ContactList
@@ -80,6 +81,19 @@ def test_delete_is_refused_for_what_is_gone_and_for_others(
         ledger.decide(RenameContactList(LIST, account_id, "Mine", CAUSE))
     with pytest.raises(ContactListNotFound):
         ledger.decide(StartContactImport(IMPORT, account_id, SOURCE, UUID(int=9), CAUSE))
+
+
+def test_start_is_refused_and_records_nothing_when_as_many_as_may_be_are_under_way(
+    ledger: MemoryLedger,
+) -> None:
+    command = StartContactImport(
+        IMPORT, ACME, SOURCE, UUID(int=9), CAUSE, running_count=20, running_max=20
+    )
+
+    with pytest.raises(TooManyContactImports, match="20"):
+        ledger.decide(command)
+
+    assert list(ledger.events_of(IMPORT)) == []
 
 
 def test_end_finishes_an_import_once(ledger: MemoryLedger) -> None:

@@ -291,6 +291,28 @@ async def test_import_is_refused_while_twenty_are_under_way(
     assert len(platform.contacts.pieces) == 21
 
 
+@pytest.mark.parametrize("then", ["twenty are under way", "the list is deleted"])
+async def test_import_answers_a_repeated_key_before_it_looks_at_any_other_rule(
+    platform: Any, customer: Customer, then: str
+) -> None:
+    list_id = await customer.new_list()
+    first = await customer.send(list_id, FILE, idempotency_key="imp-1")
+    if then == "the list is deleted":
+        await customer.ask("DELETE", f"/{list_id}")
+    else:
+        for _ in range(19):
+            await customer.send(list_id, FILE)
+    kept = len(platform.contacts.pieces)
+
+    again = await customer.send(list_id, FILE, idempotency_key="imp-1")
+    other = await customer.send(list_id, FILE, idempotency_key="imp-2")
+
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    assert again.headers["idempotent-replayed"] == "true"
+    assert other.status_code in {404, 409}
+    assert len(platform.contacts.pieces) == kept
+
+
 async def test_import_keeps_nothing_when_the_client_goes_away(
     platform: Any, acme: Any, customer: Customer
 ) -> None:
