@@ -84,3 +84,20 @@ def test_earliest_legal_start_is_the_first_open_moment(
     # Just before it was closed, or it was asked for an hour at which it is open.
     moment = earliest - timedelta(microseconds=1)
     assert moment < now or not windows.is_open(moment, "KE")
+
+
+@settings(deadline=None)
+@given(MOMENTS, st.sampled_from(["Africa/Nairobi", "Asia/Kolkata", "UTC"]), HOURS, HOURS)
+def test_closes_at_is_the_first_closed_moment(
+    now: datetime, zone: str, first: int, last: int
+) -> None:
+    opens, closes = min(first, last), max(first, last) + 1
+    hours = f"{opens // 60:02}:{opens % 60:02}-{closes // 60:02}:{closes % 60:02}"
+    windows = SendingWindows.from_mapping({"default": {"zone": zone, "hours": hours}}, ZoneInfo)
+
+    end = windows.closes_at(now, "KE")
+
+    assert (end is None) == (hours == "00:00-24:00")
+    assert end is None or not windows.is_open(end, "KE")
+    moment = now if end is None else end - timedelta(microseconds=1)
+    assert moment < now or windows.is_open(moment, "KE")

@@ -1,7 +1,7 @@
 """When promotional messages may be sent: hours of the day by weekday, in the country's zone."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Self
@@ -16,6 +16,7 @@ _CLOSED = "closed"
 _DAY_MINUTES = 24 * 60
 #: A day that was open a week ago is open again, even where a shift of clocks cut it short once.
 _DAYS_AHEAD = 15
+_A_MINUTE = timedelta(minutes=1)
 
 
 class InvalidSendingWindows(ValueError):
@@ -45,14 +46,34 @@ class Window:
             return now
         return min(at for at in self._openings(now) if at > now and self.is_open(at))
 
-    def _openings(self, now: datetime) -> list[datetime]:
+    def closes_at(self, now: datetime) -> datetime | None:
+        """Return the first moment from now on at which none may be sent, in UTC; None: never."""
+        if not self.is_open(now):
+            return now
+        closings = (at for at in self._closings(now) if at > now and not self.is_open(at))
+        return next(closings, None)
+
+    def _closings(self, now: datetime) -> Iterator[datetime]:
+        """Yield the ends of the hours in order; some are none, as the next day goes on."""
+        for midnight in self._midnights(now):
+            hours = self.days[midnight.weekday()]
+            if hours is not None:
+                wall = midnight + timedelta(minutes=hours[1])
+                ends = [wall.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+                # Where clocks are shifted at that very hour, it comes twice, or is leapt over.
+                for minute in range((max(ends) - min(ends)) // _A_MINUTE + 1):
+                    yield min(ends) + minute * _A_MINUTE
+
+    def _midnights(self, now: datetime) -> list[datetime]:
         local = now.astimezone(self.zone)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        days = [midnight + timedelta(days=ahead) for ahead in range(_DAYS_AHEAD)]
+        return [midnight + timedelta(days=ahead) for ahead in range(_DAYS_AHEAD)]
+
+    def _openings(self, now: datetime) -> list[datetime]:
         # Wall time plus minutes: a zone that shifts its clocks opens by the clock on the wall.
         return [
             (day + timedelta(minutes=hours[0])).astimezone(UTC)
-            for day in days
+            for day in self._midnights(now)
             if (hours := self.days[day.weekday()]) is not None
         ]
 
@@ -72,6 +93,10 @@ class SendingWindows:
     def earliest_legal_start(self, now: datetime, country: str) -> datetime:
         """Return the first moment from now on at which one may be sent to a country, in UTC."""
         return self.by_country.get(country, self.default).earliest_legal_start(now)
+
+    def closes_at(self, now: datetime, country: str) -> datetime | None:
+        """Return the first moment from now on at which none may be sent to a country, in UTC."""
+        return self.by_country.get(country, self.default).closes_at(now)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], zone_of: ZoneOf) -> Self:

@@ -72,7 +72,10 @@ class SendMessage(Quote, frozen=True, forbid_unknown_fields=True):
             msgspec.Meta(
                 ge=TTL_SECONDS_MIN,
                 le=TTL_SECONDS_MAX,
-                description="How long the message is worth sending; a day unless given.",
+                description=(
+                    "How long the message is worth sending; a day unless given. A promotional "
+                    "one expires when the hours end in which it was accepted."
+                ),
             ),
         ]
         | None
@@ -180,7 +183,7 @@ def draft_of(
         encoding=checked.encoding.value,
         segments=checked.segments,
         price_micros=price.price_micros,
-        expires_at=arrival.at + ttl,
+        expires_at=_expiry_of(checked, arrival, ttl, rules),
         metadata=asked.metadata or {},
         cost_micros=price.cost_micros,
         priced_by=price.priced_by,
@@ -203,6 +206,15 @@ def alteration_of(checked: CheckedContent, rules: Rules, arrival: Arrival) -> Al
         is_late,
     )
     return None if alteration == Alteration() else alteration
+
+
+def _expiry_of(checked: CheckedContent, arrival: Arrival, ttl: timedelta, rules: Rules) -> datetime:
+    """Return until when a message may be sent: a promotional one not after the hours of today."""
+    expires_at = arrival.at + ttl
+    if not checked.is_promotional or arrival.caller.mode == Mode.TEST:
+        return expires_at
+    closes_at = rules.windows.closes_at(arrival.at, checked.country)
+    return expires_at if closes_at is None else min(expires_at, closes_at)
 
 
 def _hour_for(arrival: Arrival) -> datetime | None:

@@ -89,6 +89,43 @@ def test_window_that_opens_once_a_week_is_found() -> None:
 
 def test_always_open_is_never_closed() -> None:
     assert all(ALWAYS_OPEN.is_open(at(0, hour), "KE") for hour in range(24))
+    assert ALWAYS_OPEN.closes_at(at(0, 3), "KE") is None
+
+
+@pytest.mark.parametrize(
+    ("now", "closes"),
+    [
+        (at(0, 5), at(0, 15)),
+        (at(0, 14, 59), at(0, 15)),
+        # It is closed already.
+        (at(0, 15), at(0, 15)),
+        (at(0, 3), at(0, 3)),
+    ],
+)
+def test_closes_at_is_the_end_of_the_hours_of_the_day(now: datetime, closes: datetime) -> None:
+    assert windows().closes_at(now, "KE") == closes
+
+
+def test_closes_at_passes_over_midnight_where_the_next_day_goes_on() -> None:
+    rules = windows(KE={"zone": "UTC", "hours": "00:00-24:00", "thursday": "00:00-09:00"})
+    weekend = windows(KE={"zone": "UTC", "hours": "00:00-24:00", "saturday": "closed"})
+
+    assert rules.closes_at(at(0, 10), "KE") == at(3, 9)
+    assert weekend.closes_at(at(6, 1), "KE") == at(12, 0)
+
+
+@pytest.mark.parametrize(
+    ("day", "closes"),
+    [
+        # From 02:00 the clock leaps to 03:00, and from 03:00 it goes back to 02:00.
+        (datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        (datetime(2026, 10, 25, tzinfo=UTC), datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+    ],
+)
+def test_closes_at_is_by_the_wall_where_clocks_are_shifted(day: datetime, closes: datetime) -> None:
+    rules = windows(DE={"zone": "Europe/Berlin", "hours": "00:00-02:30"})
+
+    assert rules.closes_at(day, "DE") == closes
 
 
 @pytest.mark.parametrize(

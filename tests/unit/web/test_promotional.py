@@ -212,3 +212,23 @@ async def test_send_is_refused_under_a_sender_id_that_was_withdrawn(
     answer = await api.post("/v1/messages", json=OFFER, headers=bearer(acme.live))
 
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown_sender")
+
+
+@pytest.mark.parametrize(
+    ("mode", "changes", "expires_at"),
+    [
+        # The hours end at six in the evening in Nairobi.
+        ("live", {}, "2026-11-02T15:00:00Z"),
+        ("live", {"ttl_seconds": 60}, "2026-11-02T08:16:04Z"),
+        ("live", {"sender": "ACME"}, "2026-11-03T08:15:04Z"),
+        ("test", {}, "2026-11-03T08:15:04Z"),
+    ],
+)
+async def test_promotional_message_expires_when_the_hours_end(
+    api: Any, acme: Any, bearer: Any, mode: str, changes: dict[str, Any], expires_at: str
+) -> None:
+    headers = bearer(getattr(acme, mode))
+
+    answer = await api.post("/v1/messages", json={**OFFER, **changes}, headers=headers)
+
+    assert answer.json()["expires_at"] == expires_at
