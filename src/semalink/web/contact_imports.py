@@ -38,6 +38,7 @@ from semalink.web.contact_uploads import Upload, format_of
 from semalink.web.cursor import Cursors
 from semalink.web.dependencies import ApiDependencies
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
+from semalink.web.live_keys import writing
 from semalink.web.operation import Operation, Success, route
 from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply
@@ -134,7 +135,10 @@ CANCEL = Operation(
     operation_id="cancelContactImport",
     tag=TAG,
     summary="Cancel an import",
-    description="Rows that were not checked yet are dropped; contacts that were added stay.",
+    description=(
+        "Rows that were not checked yet are dropped; contacts that were added stay. Test keys "
+        "cancel none."
+    ),
     scopes=WRITE,
     path_examples=OF_IMPORT,
     success=Success(200, "The import is cancelled.", ContactImportView, contact_examples.CANCELLED),
@@ -221,7 +225,7 @@ class ContactImportPages:
 
     async def cancel(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Stop an import where it is."""
-        arrival = arrival_of(request.scope)
+        arrival = writing(request)
         await list_of(request, self._contacts)
         import_id, list_id = import_id_of(request), list_id_of(request)
         await self._deps.ledger.execute(

@@ -32,6 +32,7 @@ from semalink.web.contact_shapes import (
 from semalink.web.cursor import Cursors
 from semalink.web.dependencies import ApiDependencies
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
+from semalink.web.live_keys import writing
 from semalink.web.operation import Operation, Success, route
 from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply
@@ -95,7 +96,7 @@ RENAME = Operation(
     operation_id="renameContactList",
     tag=TAG,
     summary="Rename a contact list",
-    description="Gives the list another name; its id and its contacts stay.",
+    description="Gives the list another name; its id and its contacts stay. Test keys rename none.",
     scopes=WRITE,
     path_examples=OF_LIST,
     body=ContactListName,
@@ -116,7 +117,8 @@ DELETE = Operation(
     summary="Delete a contact list",
     description=(
         "The list is gone at once, and its contacts are deleted within hours. An import that is "
-        "under way fails with `list_deleted`; campaigns that started go on."
+        "under way fails with `list_deleted`; campaigns that started go on. Test keys delete "
+        "none."
     ),
     scopes=WRITE,
     path_examples=OF_LIST,
@@ -178,7 +180,7 @@ class ContactListPages:
 
     async def rename(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Give a list another name."""
-        arrival = arrival_of(request.scope)
+        arrival = writing(request)
         asked = await read_json(request, _name)
         account_id = arrival.caller.account_id
         await self._deps.ledger.execute(
@@ -188,7 +190,7 @@ class ContactListPages:
 
     async def delete(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Take a list away."""
-        arrival = arrival_of(request.scope)
+        arrival = writing(request)
         account_id = arrival.caller.account_id
         await self._deps.ledger.execute(
             DeleteContactList(list_id_of(request), account_id, arrival.cause)

@@ -31,6 +31,7 @@ from semalink.web.contact_shapes import (
 )
 from semalink.web.cursor import Cursors
 from semalink.web.dependencies import ApiDependencies
+from semalink.web.live_keys import writing
 from semalink.web.operation import Operation, Success, route
 from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply
@@ -108,7 +109,7 @@ REMOVE = Operation(
     summary="Take a contact off a list",
     description=(
         "The contact is deleted. Who wants no messages any more belongs into the opt-outs: an "
-        "import may bring the number again."
+        "import may bring the number again. Test keys delete none."
     ),
     scopes=WRITE,
     path_examples=OF_CONTACT,
@@ -161,6 +162,7 @@ class ContactPages:
 
     async def remove(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Take a contact off its list."""
+        writing(request)
         await list_of(request, self._contacts)
         if not await self._contacts.remove_contact(list_id_of(request), known_number(request)):
             raise ContactNotFound

@@ -16,7 +16,7 @@ from semalink.domain.account import Kind, Tier
 from semalink.domain.errors import AccountNotFound
 from semalink.domain.ids import ACCOUNT_PREFIX, TRANSFER_PREFIX, format_id, parse_id
 from semalink.web import examples
-from semalink.web.arrival import Arrival, arrival_of
+from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.cursor import Cursors
 from semalink.web.dependencies import ApiDependencies
@@ -30,6 +30,7 @@ from semalink.web.field_types import (
     account_uuid,
 )
 from semalink.web.idempotency import REPLAYED, REPLAYED_NOTE, idempotency_of
+from semalink.web.live_keys import writing
 from semalink.web.operation import Operation, Success, route
 from semalink.web.problems import EdgeRefusal, FieldProblem
 from semalink.web.query import next_link, read_query
@@ -290,14 +291,6 @@ class CustomerPages:
             available_micros=moved.sender.available_micros,
         )
         return Reply(201, msgspec.json.encode(shown), (REPLAYED,) if answer.replayed else ())
-
-
-def writing(request: Request[Any, Any, Any]) -> Arrival:
-    """Return the arrival of a request that changes what is real; raises for test keys."""
-    arrival = arrival_of(request.scope)
-    if arrival.caller.mode != "live":
-        raise EdgeRefusal("forbidden", "A test key changes no account; use a live key.")
-    return arrival
 
 
 async def customer_of(

@@ -17,6 +17,7 @@ from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.cursor import Cursors
 from semalink.web.dependencies import ApiDependencies
+from semalink.web.live_keys import writing
 from semalink.web.operation import Operation, Success, route
 from semalink.web.opt_out_shapes import (
     LIFTED,
@@ -135,7 +136,7 @@ LIFT = Operation(
     description=(
         "The recipient may be messaged again. Where they opted out themselves, say how they "
         "agreed; an aggregator that blocks the number must be asked to stop that as well. Lifting "
-        "twice changes nothing; the opt-out stays in the list as lifted."
+        "twice changes nothing; the opt-out stays in the list as lifted. Test keys lift none."
     ),
     scopes=WRITE,
     path_examples=OF_OPT_OUT,
@@ -205,7 +206,7 @@ class OptOutPages:
 
     async def lift(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Lift one opt-out."""
-        arrival = arrival_of(request.scope)
+        arrival = writing(request)
         asked = await read_json(request, _lifting)
         opt_out_id, owner = opt_out_id_of(request), arrival.caller.account_id
         command = LiftOptOut(opt_out_id, owner, asked.reason, asked.consent, arrival.cause)

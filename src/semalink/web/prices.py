@@ -19,9 +19,10 @@ from semalink.web import examples
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.cursor import Cursors
-from semalink.web.customers import OF_CUSTOMER, READ, WRITE, customer_of, writing
+from semalink.web.customers import OF_CUSTOMER, READ, WRITE, customer_of
 from semalink.web.dependencies import ApiDependencies
 from semalink.web.field_types import Cursor, PageSize
+from semalink.web.live_keys import writing
 from semalink.web.message_reading import message_uuid
 from semalink.web.operation import Operation, Success, route
 from semalink.web.problems import EdgeRefusal, FieldProblem

@@ -14,9 +14,9 @@ from semalink.domain.sender_id import SenderClass, class_of_uses
 from semalink.web.arrival import arrival_of
 from semalink.web.body import read_json
 from semalink.web.cursor import PlaceCursors
-from semalink.web.customers import writing
 from semalink.web.dependencies import ApiDependencies
 from semalink.web.field_types import Cursor, PageSize, Reason
+from semalink.web.live_keys import writing
 from semalink.web.operation import Operation, Success, route
 from semalink.web.query import next_link, read_query
 from semalink.web.reply import Reply

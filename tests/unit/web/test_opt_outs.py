@@ -153,6 +153,19 @@ async def test_lift_opt_out_lets_messages_through(
     assert sent.status_code == 202
 
 
+async def test_lift_opt_out_is_refused_to_test_keys(api: Any, acme: Any, bearer: Any) -> None:
+    made = await create(api, bearer(acme.live))
+    lifting = {"reason": "tried out"}
+
+    answer = await api.post(
+        f"{PATH}/{made.json()['id']}/lift", json=lifting, headers=bearer(acme.test)
+    )
+    read = await api.get(made.headers["location"], headers=bearer(acme.live))
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert read.json()["active"] is True
+
+
 async def test_lift_opt_out_asks_for_consent_when_the_recipient_opted_out(
     api: Any, platform: Any, acme: Any, bearer: Any
 ) -> None:
