@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
+
 from semalink.application.contact_reading import (
     ContactImportView,
     ContactListView,
@@ -20,6 +22,7 @@ from semalink.domain.contact_rows import RejectedRow
 from semalink.domain.ids import CONTACT_IMPORT_PREFIX, CONTACT_LIST_PREFIX, format_id
 from semalink.domain.phone_number import PhoneNumber
 from semalink_adapters.memory_ledger import MemoryLedger
+from semalink_adapters.memory_networks import learned_networks
 
 
 @dataclass(slots=True)
@@ -71,11 +74,16 @@ class MemoryContacts:
     ) -> Sequence[ContactView]:
         """Return contacts of a list in the order of their numbers."""
         self._check()
+        learned = learned_networks(self.ledger)
+        found = [
+            msgspec.structs.replace(view, network=learned.get(key, view.network))
+            for key, view in sorted(self._contacts.get(list_id, {}).items())
+        ]
         return [
             view
-            for key, view in sorted(self._contacts.get(list_id, {}).items())
-            if key > (after or "")
-            and (number is None or key == number)
+            for view in found
+            if view.number > (after or "")
+            and (number is None or view.number == number)
             and (network is None or view.network == network)
         ][:limit]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -12,8 +12,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from semalink.application.accounts import OpenAccount, TopUp
+from semalink.application.contact_reading import Contacts
+from semalink.application.contacts import CreateContactList
 from semalink.application.delivery_reports import RecordReport
-from semalink.application.learned_networks import LearnedNetworks
 from semalink.application.ledger import Ledger
 from semalink.application.ports import DeliveryReport, Receipt, ReportState
 from semalink.application.sending import AcceptMessage
@@ -21,10 +22,11 @@ from semalink.application.submission import Job, Policy, RecordReceipt, StartSub
 from semalink.domain.account import Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Draft
+from semalink.domain.phone_number import parse
+from semalink_adapters.memory_contacts import MemoryContacts
 from semalink_adapters.memory_ledger import MemoryLedger
-from semalink_adapters.memory_networks import MemoryNetworks
+from semalink_adapters.postgres.contacts import PostgresContacts
 from semalink_adapters.postgres.group_commit import GroupCommit
-from semalink_adapters.postgres.number_networks import PostgresNetworks
 from semalink_adapters.postgres.queries import open_pool
 
 SAFARICOM, AIRTEL = "63902", "63903"
@@ -35,24 +37,29 @@ _numbers = count(254_722_000_000)
 
 @dataclass
 class World:
-    """A ledger with one account, and what it learned of numbers."""
+    """A ledger with one account, which has a list of contacts."""
 
     ledger: Ledger
-    networks: LearnedNetworks
+    contacts: Contacts
     account_id: UUID
+    list_id: UUID = field(default_factory=uuid7)
+
+    async def networks(self) -> dict[str, str | None]:
+        found = await self.contacts.contacts(self.list_id, after=None, limit=10)
+        return {one.number: one.network for one in found}
 
 
 @asynccontextmanager
 async def _in_memory(_: Callable[[str], Any]) -> AsyncIterator[World]:
     ledger = MemoryLedger()
-    yield World(ledger, MemoryNetworks(ledger), uuid7())
+    yield World(ledger, MemoryContacts(ledger), uuid7())
 
 
 @asynccontextmanager
 async def _on_postgres(fixture: Callable[[str], Any]) -> AsyncIterator[World]:
     database_url = fixture("database_url")
     async with GroupCommit(database_url) as ledger, open_pool(database_url) as pool:
-        yield World(ledger, PostgresNetworks(pool), uuid7())
+        yield World(ledger, PostgresContacts(pool), uuid7())
 
 
 @pytest.fixture(
@@ -65,13 +72,17 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         await world.ledger.execute(opened)
         paid = TopUp(world.account_id, 10_000_000, f"payment {world.account_id}", _cause())
         await world.ledger.execute(paid)
+        made = CreateContactList(world.list_id, world.account_id, "Shop", _cause())
+        await world.ledger.execute(made)
         yield world
 
 
 @pytest.fixture
-def number() -> str:
-    """A number that no other test writes to."""
-    return f"+{next(_numbers)}"
+async def number(world: World) -> str:
+    """A contact of the list, whose number no other test writes to."""
+    number = f"+{next(_numbers)}"
+    await world.contacts.put_contact(world.list_id, parse(number), {})
+    return number
 
 
 def _cause() -> Cause:
@@ -113,37 +124,43 @@ async def _deliver(
 
 
 @pytest.mark.parametrize("told", [{"in_receipt": AIRTEL}, {"in_report": AIRTEL}], ids=str)
-async def test_networks_of_tells_what_the_prefix_does_not(
+async def test_contact_has_the_network_that_was_told_since_it_came_on_its_list(
     world: World, number: str, told: dict[str, str]
 ) -> None:
     await _deliver(world, number, **told)
 
-    assert await world.networks.networks_of([number, "+254711000000"]) == {number: "airtel"}
+    by_network = {
+        network: await world.contacts.contacts(world.list_id, after=None, limit=10, network=network)
+        for network in ("airtel", "safaricom")
+    }
+    assert await world.networks() == {number: "airtel"}
+    assert [one.number for one in by_network["airtel"]] == [number]
+    assert by_network["safaricom"] == []
 
 
 @pytest.mark.parametrize(
     "told", [{"in_report": SAFARICOM}, {"in_report": "99999"}, {}], ids=["same", "unknown", "none"]
 )
-async def test_networks_of_tells_nothing_when_the_prefix_says_it_all(
+async def test_contact_has_the_network_of_its_prefix_when_nothing_else_was_told(
     world: World, number: str, told: dict[str, str]
 ) -> None:
     await _deliver(world, number, **told)
 
-    assert await world.networks.networks_of([number]) == {}
+    assert await world.networks() == {number: "safaricom"}
 
 
-async def test_networks_of_tells_the_last_one_when_a_number_moved_back(
+async def test_contact_has_the_last_network_when_its_number_moved_back(
     world: World, number: str
 ) -> None:
     await _deliver(world, number, in_receipt=AIRTEL, in_report=AIRTEL)
     await _deliver(world, number, in_report=SAFARICOM)
 
-    assert await world.networks.networks_of([number]) == {number: "safaricom"}
+    assert await world.networks() == {number: "safaricom"}
 
 
-async def test_networks_of_tells_nothing_of_messages_of_test_keys(
+async def test_contact_learns_no_network_of_messages_of_test_keys(
     world: World, number: str
 ) -> None:
     await _deliver(world, number, in_report=AIRTEL, mode="test")
 
-    assert await world.networks.networks_of([number]) == {}
+    assert await world.networks() == {number: "safaricom"}

@@ -27,16 +27,12 @@ CROSS JOIN LATERAL (
     WHERE list_id = %s AND number = asked.number LIMIT 1
 ) AS c"""
 
-# What a delivery report told of a number counts more than its prefix: numbers are portable.
+# With the network of the prefix; what reports tell of numbers is looked up by whoever reads them.
 STORE = """
 INSERT INTO contacts AS c (list_id, number, country, network, attributes, import_id)
-SELECT %s, one.number, one.country, coalesce(learned.network, one.network),
-       one.attributes::jsonb, %s::uuid
+SELECT %s, one.number, one.country, one.network, one.attributes::jsonb, %s::uuid
 FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[])
     AS one (number, country, network, attributes)
-LEFT JOIN LATERAL (
-    SELECT network FROM number_networks WHERE number = one.number LIMIT 1
-) AS learned ON true
 ON CONFLICT (list_id, number) DO UPDATE SET
     network = excluded.network, attributes = excluded.attributes,
     import_id = excluded.import_id, updated_at = now()"""

@@ -21,6 +21,7 @@ from semalink.domain.contact_rows import Contact, RejectedRow
 from semalink.domain.ids import CONTACT_IMPORT_PREFIX, CONTACT_LIST_PREFIX, format_id
 from semalink.domain.phone_number import PhoneNumber
 from semalink_adapters.postgres.contact_store import COUNT, store_contacts, try_lock_list
+from semalink_adapters.postgres.number_networks import network_of
 from semalink_adapters.postgres.queries import READ_SECONDS_MAX, Queries, T
 
 #: How long a change waits for others of the same list in this process.
@@ -38,11 +39,14 @@ ONE_LIST = f"{_LIST} AND l.list_id = %s"
 LISTS = f"""{_LIST} AND (%s::uuid IS NULL OR l.list_id < %s)
 ORDER BY l.list_id DESC LIMIT %s"""
 
-CONTACTS = """
-SELECT number, country, network, attributes, added_at, updated_at FROM contacts
-WHERE list_id = %s AND number > %s AND (%s::text IS NULL OR number = %s)
-  AND (%s::text IS NULL OR network = %s)
-ORDER BY number LIMIT %s"""
+# What a report told of a number counts from then on, whenever the contact came on the list.
+_NETWORK = network_of("c.number", "c.network")
+
+CONTACTS = f"""
+SELECT c.number, c.country, {_NETWORK}, c.attributes, c.added_at, c.updated_at FROM contacts AS c
+WHERE c.list_id = %s AND c.number > %s AND (%s::text IS NULL OR c.number = %s)
+  AND (%s::text IS NULL OR {_NETWORK} = %s)
+ORDER BY c.number LIMIT %s"""  # noqa: S608
 
 IS_THERE = "SELECT FROM contacts WHERE list_id = %s AND number = %s"
 

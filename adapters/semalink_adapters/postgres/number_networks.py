@@ -1,6 +1,6 @@
 """Networks that reports told: kept with the steps that told them, joined with any numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,6 @@ from semalink.application.learned_networks import TELLING, ToldNetwork, told_net
 from semalink.domain.message import Message
 from semalink_adapters.postgres.arrays import pack_columns, pack_moments, pack_texts
 from semalink_adapters.postgres.bundle import Bundle
-from semalink_adapters.postgres.queries import Queries
 
 LEARN = """
 INSERT INTO number_networks AS n (number, network, learned_at, source)
@@ -25,10 +24,6 @@ UPDATE number_networks AS n SET
 FROM unnest(%b::text[], %b::text[], %b::timestamptz[], %b::text[])
     AS told (number, network, learned_at, source)
 WHERE n.number = told.number AND n.network <> told.network AND n.learned_at <= told.learned_at"""
-
-NETWORKS_OF = """
-SELECT n.number, n.network
-FROM unnest(%b::text[]) AS asked (number) JOIN number_networks AS n ON n.number = asked.number"""
 
 _COLUMNS = (pack_texts, pack_texts, pack_moments, pack_texts)
 
@@ -62,11 +57,3 @@ class NetworkChanges:
             rows = [one[:4] for one in in_order if one.is_guessed is is_guessed]
             if rows:
                 bundle.add(statement, pack_columns(_COLUMNS, rows))
-
-
-class PostgresNetworks(Queries):
-    """Learned networks over a pool; raises ReadsUnavailable while the database is away."""
-
-    async def networks_of(self, numbers: Sequence[str]) -> Mapping[str, str]:
-        """Return the networks of those numbers that reports told of; others go by prefix."""
-        return dict(await self._all(NETWORKS_OF, (list(numbers),)))

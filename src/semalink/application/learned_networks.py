@@ -1,8 +1,7 @@
 """Networks that receipts and reports told, where the prefix of a number says another one."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from semalink.domain.draft import Mode
 from semalink.domain.message import Message
@@ -23,14 +22,6 @@ class ToldNetwork(NamedTuple):
     source: str
     #: Whether the prefix says the same.
     is_guessed: bool
-
-
-class LearnedNetworks(Protocol):
-    """What is known of numbers that were ported; raises ReadsUnavailable."""
-
-    async def networks_of(self, numbers: Sequence[str]) -> Mapping[str, str]:
-        """Return the networks of those numbers that reports told of; others go by prefix."""
-        ...
 
 
 def told_network(event: Submitted | Delivered, message: Message) -> ToldNetwork | None:

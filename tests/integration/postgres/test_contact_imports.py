@@ -23,8 +23,8 @@ from semalink.domain.contact_columns import read_columns
 from semalink.domain.contact_file import FileCutter, FileLimits
 from semalink.domain.contact_import import ContactSource
 from semalink_adapters.postgres.contact_imports import PostgresContactImports
-from semalink_adapters.postgres.contact_store import EXISTING, STORE
-from semalink_adapters.postgres.contacts import PostgresContacts
+from semalink_adapters.postgres.contact_store import EXISTING
+from semalink_adapters.postgres.contacts import CONTACTS, PostgresContacts
 from semalink_adapters.postgres.queries import open_pool
 from semalink_adapters.postgres.tasks import PostgresTasks
 from semalink_ops.contact_importing import ContactImporter
@@ -229,14 +229,14 @@ async def test_import_takes_the_network_that_a_report_told(world: World) -> None
     assert [one.number for one in found] == ["+254712345678"]
 
 
-@pytest.mark.parametrize("statement", [EXISTING, STORE])
+@pytest.mark.parametrize("statement", [EXISTING, CONTACTS])
 async def test_contacts_are_looked_up_by_key_before_their_table_was_analysed(
     world: World, statement: str
 ) -> None:
     numbers = ["+254712345678"]
     parameters: tuple[Any, ...] = (numbers, world.list_id)
-    if statement is STORE:
-        parameters = (world.list_id, None, numbers, ["KE"], [None], ["{}"])
+    if statement is CONTACTS:
+        parameters = (world.list_id, "", None, None, "airtel", "airtel", 100)
 
     async with world.pool.connection() as connection:
         cursor = await connection.execute(f"EXPLAIN {statement}", parameters)
