@@ -1,7 +1,7 @@
 """Months of a ledger in memory; for tests."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +13,15 @@ from semalink.application.months import (
     check_may_close,
     closed_month,
     closing_of,
+    open_months_of,
 )
 from semalink.application.statements import (
     NOTHING,
     Position,
+    Statement,
     StatementBuilder,
     encode_statement,
+    position_after,
 )
 from semalink.domain.account import Account
 from semalink.domain.accounting_month import AccountingMonth
@@ -71,13 +74,25 @@ class MemoryMonths:
         return sorted(months, reverse=True)
 
     async def statement(self, account_id: UUID, month: str) -> bytes:
-        """Return the stored document; raises MonthNotClosed or StatementNotFound."""
+        """Return the stored document of a closed month; of an open one, what happened so far."""
         if month not in self._positions:
-            raise MonthNotClosed
+            return self._so_far(account_id, month)
         document = self._statements.get((account_id, month))
         if document is None:
             raise StatementNotFound
         return document
+
+    async def open_months(self, account_id: UUID) -> Sequence[str]:
+        """Return the months that began and are not closed, of an account's time, newest first."""
+        own = self._streams().get(account_id)
+        first_entry_at = own[0].timestamp if own else None
+        found = open_months_of(
+            first_entry_at, max(self._positions, default=None), self._read_time()
+        )
+        account = self._ledger.load(Account, account_id)
+        if account is None or account.pays_itself:
+            return found
+        return [month for month in found if self._spent(account_id, month)]
 
     async def trial_balance(self, month: str | None) -> TrialBalance:
         """Return the sums of the journal, up to the end of a month or up to now."""
@@ -99,24 +114,37 @@ class MemoryMonths:
     def _freeze(self, month: str, opening: Position, entries: Sequence[Any]) -> None:
         if not entries:
             return
-        last = entries[-1]
-        closing = Position(
-            last.originator_version,
-            last.posted_after_micros,
-            last.reserved_after_micros,
-            last.credit_limit_after_micros,
-        )
-        account_id = last.originator_id
+        account_id = entries[-1].originator_id
+        closing = _end_of(entries)
         position = FrozenPosition(account_id, opening, closing, _NO_HASH)
-        builder = StatementBuilder(month, account_id, opening)
-        for entry in entries[opening.version :]:
-            builder.add(entry.originator_version, entry.timestamp, entry)
         self._positions[month][account_id] = position
-        for owner, statement in builder.build(closing, _NO_HASH).items():
+        for owner, statement in _built(month, opening, entries).items():
             account = self._ledger.load(Account, owner)
             # What a customer spent of its agent's credits is its statement, and there is no other.
             if owner != account_id or account is None or account.pays_itself:
                 self._statements[owner, month] = encode_statement(statement)
+
+    def _so_far(self, account_id: UUID, month: str) -> bytes:
+        now = self._read_time()
+        start, end = month_bounds(month)
+        if now < start:
+            raise MonthNotClosed
+        account = self._ledger.load(Account, account_id)
+        payer_id = account_id if account is None else account.billing_account_id
+        entries = _before(self._streams().get(payer_id, ()), end)
+        frozen = self._positions.get(month_of(start - timedelta(days=1)), {}).get(payer_id)
+        opening = _end_of(_before(entries, start)) if frozen is None else frozen.closing
+        made = _built(month, opening, entries, now) if entries else {}
+        if account_id not in made:
+            raise StatementNotFound
+        return encode_statement(made[account_id])
+
+    def _spent(self, account_id: UUID, month: str) -> bool:
+        return any(
+            getattr(entry, "sub_account_id", None) == account_id
+            and month_of(entry.timestamp) == month
+            for entry in self._entries()
+        )
 
     def _streams(self) -> dict[UUID, list[Any]]:
         return self._ledger.streams[CreditAccount]
@@ -124,6 +152,19 @@ class MemoryMonths:
     def _entries(self) -> Iterator[Any]:
         for entries in self._streams().values():
             yield from entries
+
+
+def _end_of(entries: Sequence[Any]) -> Position:
+    return position_after(entries[-1].originator_version, entries[-1]) if entries else NOTHING
+
+
+def _built(
+    month: str, opening: Position, entries: Sequence[Any], as_of: datetime | None = None
+) -> dict[UUID, Statement]:
+    builder = StatementBuilder(month, entries[-1].originator_id, opening)
+    for entry in entries[opening.version :]:
+        builder.add(entry.originator_version, entry.timestamp, entry)
+    return builder.build(_end_of(entries), _NO_HASH, as_of=as_of)
 
 
 def _before(entries: Sequence[Any], end: datetime) -> Sequence[Any]:

@@ -98,11 +98,24 @@ def test_statement_prints_the_same_to_stdout_and_to_a_file(
     assert (tmp_path / "statement").read_bytes() == shown.encode()
 
 
-def test_statement_of_an_open_month_is_refused(semalink: Semalink, account_id: str) -> None:
-    status, _, said = semalink("ledger", "statement", account_id, MONTH)
+def test_statement_of_an_open_month_says_that_it_is_not_final(
+    semalink: Semalink, account_id: str
+) -> None:
+    status, shown, said = semalink("ledger", "statement", account_id, MONTH)
+
+    statement: dict[str, Any] = json.loads(shown)
+    assert status == exit_codes.OK
+    assert (statement["closed"], statement["closing"]["posted_micros"]) == (False, 12_500_000)
+    assert "not final" in said
+
+
+def test_statement_of_a_month_that_has_not_begun_is_refused(
+    semalink: Semalink, account_id: str
+) -> None:
+    status, _, said = semalink("ledger", "statement", account_id, "2099-12")
 
     assert status == exit_codes.FAILED
-    assert "not closed yet" in said
+    assert "not begun" in said
 
 
 def test_trial_balance_adds_up_to_nothing(semalink: Semalink, account_id: str) -> None:

@@ -23,11 +23,11 @@ from semalink.domain.calendar import month_bounds
 from semalink.domain.cause import Cause
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.months import (
-    SELECT_ENTRIES,
     SELECT_MONTHS,
     SELECT_POSITIONS,
     position_of,
 )
+from semalink_adapters.postgres.open_statements import SELECT_ENTRIES
 
 #: What reading an entry raises when it is none of ours.
 _UNREADABLE = (TopicError, msgspec.MsgspecError)

@@ -8,9 +8,8 @@ closed, and its statements are shown, only with that row.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from semalink.application.months import (
     TrialBalance,
     check_may_close,
     closing_of,
+    open_months_of,
 )
 from semalink.application.reading import ReadsUnavailable
 from semalink.application.statements import (
@@ -33,19 +33,25 @@ from semalink.application.statements import (
     Position,
     StatementBuilder,
     encode_statement,
+    position_after,
 )
 from semalink.domain.calendar import month_bounds
 from semalink.domain.cause import Cause
-from semalink.domain.errors import MonthNotClosed, StatementNotFound
+from semalink.domain.errors import StatementNotFound
 from semalink.domain.ids import ACCOUNT_PREFIX, format_id
 from semalink.domain.postings import JOURNAL_ACCOUNTS
 from semalink_adapters.postgres.ledger_export import (
     HAVE_ENDED,
     LONGEST_WRITE,
     SELECT_MARK,
-    SELECT_TIME,
 )
 from semalink_adapters.postgres.mapper import EventMapper
+from semalink_adapters.postgres.open_statements import (
+    Clock,
+    OpenStatements,
+    database_time,
+    read_entries,
+)
 from semalink_adapters.postgres.sessions import CONNECT_TIMEOUT_SECONDS, KEEPALIVES, KEPT_ALIVE
 
 #: Accounts whose positions are looked up at once.
@@ -76,11 +82,6 @@ WHERE h.account_id > %(after)s AND NOT EXISTS (
     SELECT FROM month_positions AS m WHERE m.month = %(month)s AND m.account_id = h.account_id)
 ORDER BY h.account_id LIMIT %(limit)s"""
 
-SELECT_ENTRIES = """
-SELECT originator_version, recorded_at, topic, state FROM ledger_entries
-WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s
-ORDER BY originator_version"""
-
 INSERT_POSITION = """
 INSERT INTO month_positions VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT DO NOTHING"""
@@ -109,6 +110,14 @@ FROM (VALUES (1)) AS one LEFT JOIN statements AS s
 SELECT_STATEMENT_MONTHS = """
 SELECT month FROM statements JOIN accounting_months USING (month)
 WHERE account_id = %s ORDER BY month DESC"""
+
+# Of an agent's customer, the months in which it spent.
+SELECT_OPEN = """
+SELECT (SELECT max(month) FROM accounting_months),
+       (SELECT recorded_at FROM ledger_entries
+        WHERE originator_id = %(id)s AND originator_version = 1),
+       (SELECT ARRAY(SELECT month FROM customer_spending WHERE sub_account_id = a.account_id)
+        FROM accounts AS a WHERE account_id = %(id)s AND billing_account_id <> account_id)"""
 
 _MOVED = "COALESCE(sum({0}) FILTER (WHERE %(month)s::text IS NULL OR month = %(month)s), 0)::bigint"
 _HELD = "COALESCE(sum({0}), 0)::bigint"
@@ -141,15 +150,6 @@ SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_seqscan', '
 WRITERS_SECONDS_MAX = 2 * LONGEST_WRITE.total_seconds()
 _PAUSE_SECONDS = 0.05
 
-Clock = Callable[[psycopg.AsyncConnection[Any]], Awaitable[datetime]]
-
-
-async def database_time(connection: psycopg.AsyncConnection[Any]) -> datetime:
-    """Return the time of the database, by which entries are recorded."""
-    [[now]] = await _all(connection, SELECT_TIME, ())
-    assert isinstance(now, datetime), "a clock tells the time"
-    return now
-
 
 class PostgresMonths:
     """Closes months over a connection of its own and reads over the pool of the reads."""
@@ -168,6 +168,7 @@ class PostgresMonths:
         self._database_url = database_url
         self._read_time = read_time
         self._writers_seconds_max = writers_seconds_max
+        self._open = OpenStatements(database_url, read_time)
 
     async def close(self, month: str, cause: Cause) -> tuple[ClosedMonth, bool]:
         """Close a month and return it, and whether it was closed before."""
@@ -198,17 +199,26 @@ class PostgresMonths:
         return [row[0] for row in await self._read(SELECT_STATEMENT_MONTHS, (account_id,))]
 
     async def statement(self, account_id: UUID, month: str) -> bytes:
-        """Return the document; raises MonthNotClosed, StatementNotFound or StatementAltered."""
+        """Return the stored document of a closed month; of an open one, what happened so far."""
         asked = {"id": account_id, "month": month}
         [[is_closed, document, stored_hash]] = await self._read(SELECT_STATEMENT, asked)
         if not is_closed:
-            raise MonthNotClosed
+            return await self._open.statement(account_id, month)
         if document is None:
             raise StatementNotFound
         if hashlib.sha256(document).digest() != stored_hash:
             msg = f"The statement of {month} was altered; `semalink ledger verify` says more."
             raise StatementAltered(msg)
         return bytes(document)
+
+    async def open_months(self, account_id: UUID) -> Sequence[str]:
+        """Return the months that began and are not closed, of an account's time, newest first."""
+        async with self._reading() as connection:
+            now = await self._read_time(connection)
+            asked = {"id": account_id}
+            [[last_closed, first_entry_at, spent]] = await _all(connection, SELECT_OPEN, asked)
+        found = open_months_of(first_entry_at, last_closed, now)
+        return [month for month in found if spent is None or month in spent]
 
     async def trial_balance(self, month: str | None) -> TrialBalance:
         """Return the sums of the journal, up to the end of a month or up to now."""
@@ -287,7 +297,9 @@ async def _freeze(connection: psycopg.AsyncConnection[Any], month: str, before: 
             position = _frozen(end)
             builder = StatementBuilder(month, position.account_id, position.opening)
             # Read first: a transaction that wrote would hold back every reader of the logs.
-            await _read_entries(connection, position, builder)
+            span = (position.account_id, position.opening.version, position.closing.version)
+            async with connection.transaction():
+                await read_entries(connection, span, builder, page_size=ENTRIES_READ)
             await _store(connection, month, position, builder)
         after = ends[-1][0]
 
@@ -298,27 +310,9 @@ def _frozen(end: Sequence[Any]) -> FrozenPosition:
     return FrozenPosition(
         account_id,
         NOTHING if opening_version is None else Position(opening_version, *opened),
-        Position(
-            version,
-            entry.posted_after_micros,
-            entry.reserved_after_micros,
-            entry.credit_limit_after_micros,
-        ),
+        position_after(version, entry),
         bytes(entry_hash),
     )
-
-
-async def _read_entries(
-    connection: psycopg.AsyncConnection[Any], position: FrozenPosition, builder: StatementBuilder
-) -> None:
-    if not position.entry_count:
-        return
-    span = (position.account_id, position.opening.version, position.closing.version)
-    async with connection.transaction(), connection.cursor("entries") as cursor:
-        cursor.itersize = ENTRIES_READ
-        await cursor.execute(SELECT_ENTRIES, span)
-        async for version, recorded_at, topic, state in cursor:
-            builder.add(version, recorded_at, EventMapper.read(topic, state))
 
 
 async def _store(

@@ -103,7 +103,15 @@ class Months(Protocol):
         ...
 
     async def statement(self, account_id: UUID, month: str) -> bytes:
-        """Return the document; raises MonthNotClosed, StatementNotFound or StatementAltered."""
+        """Return the stored document of a closed month; of an open one, what happened so far.
+
+        Raises MonthNotClosed when the month has not begun or has too many entries to be read
+        before it is closed, StatementNotFound or StatementAltered.
+        """
+        ...
+
+    async def open_months(self, account_id: UUID) -> Sequence[str]:
+        """Return the months that began and are not closed, of an account's time, newest first."""
         ...
 
     async def trial_balance(self, month: str | None) -> TrialBalance:
@@ -177,6 +185,22 @@ def closing_of(month: str, positions: Iterable[FrozenPosition], cause: Cause) ->
         digest.hexdigest(),
         cause,
     )
+
+
+def open_months_of(
+    first_entry_at: datetime | None, last_closed: str | None, now: datetime
+) -> list[str]:
+    """Return the months since an account's first entry that are not closed, newest first."""
+    if first_entry_at is None:
+        return []
+    begin = month_bounds(month_of(first_entry_at))[0]
+    if last_closed is not None:
+        begin = max(begin, month_bounds(last_closed)[1])
+    found: list[str] = []
+    while begin <= now:
+        found.append(month_of(begin))
+        begin = month_bounds(found[-1])[1]
+    return found[::-1]
 
 
 def check_may_close(

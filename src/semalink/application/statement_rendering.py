@@ -43,7 +43,7 @@ _WORDS = {
 
 
 def render_json(document: bytes) -> bytes:
-    """Return the document as it is stored."""
+    """Return the document as it is."""
     return document
 
 
@@ -59,12 +59,13 @@ def render_csv(document: bytes) -> bytes:
 def render_html(document: bytes) -> bytes:
     """Return a page that needs nothing else, made to be printed."""
     statement = decode_statement(document)
-    title = f"Statement {statement.month}, {statement.account_id}"
+    so_far = "" if statement.closed else " so far"
+    title = f"Statement {statement.month}{so_far}, {statement.account_id}"
     body = "".join(_sections(statement))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>Statement of {html.escape(statement.month)}</h1>"
+        f"<h1>Statement of {html.escape(statement.month)}{so_far}</h1>{_not_final(statement)}"
         f"<p>Account {html.escape(statement.account_id)}. Amounts are credits. "
         "Days and times are East Africa Time (UTC+3).</p>"
         f"{body}</body></html>\n"
@@ -79,7 +80,30 @@ FORMATS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
+def _not_final(statement: Statement) -> str:
+    """Return what a page says of a month that is open; nothing of a closed one."""
+    if statement.as_of is None:
+        return ""
+    at = f"{statement.as_of.astimezone(BUSINESS_TIME):%Y-%m-%d %H:%M}"
+    return f"<p><strong>Not final: the month is not closed. As of {at}.</strong></p>"
+
+
 def _csv_rows(statement: Statement) -> Iterator[dict[str, object]]:
+    if statement.as_of is not None:
+        yield _csv_so_far(statement.as_of)
+    yield from _csv_entries(statement)
+    yield from _csv_sums(statement)
+    if statement.closing is not None:
+        yield from _csv_position("closing", statement.closing)
+
+
+def _csv_so_far(as_of: datetime) -> dict[str, object]:
+    at = f"{as_of.astimezone(BUSINESS_TIME):%Y-%m-%d %H:%M}"
+    reason = f"Not final: the month is not closed. As of {at}."
+    return {"section": "so_far", "day": _day(as_of), "reason": reason}
+
+
+def _csv_entries(statement: Statement) -> Iterator[dict[str, object]]:
     if statement.opening is not None:
         yield from _csv_position("opening", statement.opening)
     for one in statement.singles:
@@ -101,6 +125,9 @@ def _csv_rows(statement: Statement) -> Iterator[dict[str, object]]:
             "count": day.count,
             "amount_micros": day.amount_micros,
         }
+
+
+def _csv_sums(statement: Statement) -> Iterator[dict[str, object]]:
     for customer in statement.customers:
         yield {
             "section": "customer",
@@ -126,8 +153,6 @@ def _csv_rows(statement: Statement) -> Iterator[dict[str, object]]:
             "count": total.count,
             "amount_micros": total.amount_micros,
         }
-    if statement.closing is not None:
-        yield from _csv_position("closing", statement.closing)
 
 
 def _csv_position(section: str, position: Position) -> Iterator[dict[str, object]]:
@@ -146,7 +171,7 @@ def _csv_position(section: str, position: Position) -> Iterator[dict[str, object
 
 def _sections(statement: Statement) -> Iterator[str]:
     if statement.opening is not None and statement.closing is not None:
-        yield _balances(statement.opening, statement.closing, statement.closing_entry_hash or "")
+        yield _balances(statement, statement.opening, statement.closing)
     yield _table(
         "Top-ups, adjustments, transfers and limits",
         ("When", "What", "Reference", "Reason"),
@@ -211,7 +236,7 @@ def _sums(statement: Statement) -> Iterator[str]:
     )
 
 
-def _balances(opening: Position, closing: Position, entry_hash: str) -> str:
+def _balances(statement: Statement, opening: Position, closing: Position) -> str:
     rows = (
         ("Bought and not spent", opening.posted_micros, closing.posted_micros),
         ("Reserved", opening.reserved_micros, closing.reserved_micros),
@@ -220,12 +245,12 @@ def _balances(opening: Position, closing: Position, entry_hash: str) -> str:
     table = _table(
         "Balance",
         ("",),
-        ("Opening", "Closing"),
+        ("Opening", "Closing" if statement.closed else "So far"),
         ((name, format_credits(before), format_credits(after)) for name, before, after in rows),
     )
     return (
         f"{table}<p><small>Entries {opening.version + 1} to {closing.version}; hash of the last: "
-        f"{html.escape(entry_hash)}</small></p>"
+        f"{html.escape(statement.closing_entry_hash or '')}</small></p>"
     )
 
 

@@ -1,4 +1,4 @@
-"""Statements: what happened to the credits of an account in a month, frozen when it is closed."""
+"""Statements: what happened to the credits of an account in a month, frozen or so far."""
 
 from datetime import datetime
 from functools import singledispatch
@@ -104,7 +104,7 @@ class CampaignLine(msgspec.Struct, frozen=True):
     amount_micros: int
 
 
-# What is left out when it is empty keeps the bytes of months that were closed before there was it.
+# What is left out at its default keeps the bytes of months that were closed before there was it.
 class Statement(msgspec.Struct, frozen=True, omit_defaults=True):
     """A month of an account. Money is in micros: 1 credit = 1,000,000 micros."""
 
@@ -124,19 +124,33 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True):
     totals: list[Total]
     #: By campaign; absent where there was none.
     campaigns: list[CampaignLine] = []
+    #: False while entries may still come; absent, which is true, once the month is closed.
+    closed: bool = True
+    #: When an open month was read; absent once it is closed.
+    as_of: datetime | None = None
 
 
 _decoder = msgspec.json.Decoder(Statement)
 
 
 def encode_statement(statement: Statement) -> bytes:
-    """Return the canonical document of a statement, which is what is stored."""
+    """Return the canonical document of a statement, which is what is stored of a closed month."""
     return msgspec.json.encode(statement)
 
 
 def decode_statement(document: bytes) -> Statement:
     """Return the statement that a stored document holds."""
     return _decoder.decode(document)
+
+
+def position_after(version: int, entry: Any) -> Position:
+    """Return the balance that an entry left behind."""
+    return Position(
+        version,
+        entry.posted_after_micros,
+        entry.reserved_after_micros,
+        entry.credit_limit_after_micros,
+    )
 
 
 class _Sums:
@@ -239,8 +253,13 @@ class StatementBuilder:
             # Limits do not add up.
             self._totals.add((kind,), 0 if isinstance(entry, LimitSet) else amount_micros)
 
-    def build(self, closing: Position, entry_hash: bytes) -> dict[UUID, Statement]:
-        """Return the statements by account: the billing account's, then its customers'."""
+    def build(
+        self, closing: Position, entry_hash: bytes, *, as_of: datetime | None = None
+    ) -> dict[UUID, Statement]:
+        """Return the statements by account: the billing account's, then its customers'.
+
+        With ``as_of`` they say that they are of a month that is open, as it was then.
+        """
         customers = sorted(self._customers.items())
         own = Statement(
             form=FORM,
@@ -254,10 +273,12 @@ class StatementBuilder:
             customers=[customer.line(account_id) for account_id, customer in customers],
             totals=self._totals.totals(),
             campaigns=self._campaigns.campaigns(),
+            closed=as_of is None,
+            as_of=as_of,
         )
         return {
             self._account_id: own,
-            **{one: self._statement_of(one, customer) for one, customer in customers},
+            **{one: self._statement_of(one, customer, as_of) for one, customer in customers},
         }
 
     def _add_daily(self, recorded_at: datetime, entry: Any) -> None:
@@ -269,7 +290,9 @@ class StatementBuilder:
         if entry.sub_account_id is not None:
             self._customers.setdefault(entry.sub_account_id, _Customer()).add(day, entry)
 
-    def _statement_of(self, account_id: UUID, customer: _Customer) -> Statement:
+    def _statement_of(
+        self, account_id: UUID, customer: _Customer, as_of: datetime | None
+    ) -> Statement:
         return Statement(
             form=FORM,
             month=self._month,
@@ -282,6 +305,8 @@ class StatementBuilder:
             customers=[],
             totals=customer.totals.totals(),
             campaigns=customer.campaigns.campaigns(),
+            closed=as_of is None,
+            as_of=as_of,
         )
 
 

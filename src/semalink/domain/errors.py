@@ -91,12 +91,12 @@ class StatementNotFound(DomainError):
 
 
 class MonthNotClosed(DomainError):
-    """The month is still open, so that there is no statement of it yet."""
+    """There is no statement of the month yet: why is said by whoever would make one."""
 
     code = "month_not_closed"
 
-    def __init__(self) -> None:
-        super().__init__("This month is not closed yet; there is a statement once it is.")
+    def __init__(self, why: str = "This month has not begun yet, in East Africa Time.") -> None:
+        super().__init__(why)
 
 
 class MonthNotFinished(DomainError):

@@ -132,8 +132,8 @@ REFUSALS = (
     ProblemType(
         "month_not_closed",
         409,
-        "The month is open",
-        "Ask again when finance has closed the month, in the first days of the next one.",
+        "No statement of this month yet",
+        "Ask for a month that has begun. If it has too many entries, list GET /v1/ledger/entries.",
         retryable=True,
     ),
     ProblemType(

@@ -1,4 +1,4 @@
-"""Statements of closed months: as data, as a table, as a page to print."""
+"""Statements of months: as data, as a table, as a page to print."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 
 from semalink.application.months import Months
 from semalink.application.statement_rendering import FORMATS
-from semalink.application.statements import Statement
+from semalink.application.statements import Statement, decode_statement
 from semalink.domain.calendar import month_bounds
 from semalink.web import examples
 from semalink.web.arrival import arrival_of
@@ -76,10 +76,12 @@ class StatementQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["json", "csv", "html"] = "json"
 
 
-class StatementMonth(msgspec.Struct, frozen=True):
+class StatementMonth(msgspec.Struct, frozen=True, omit_defaults=True):
     """A month of which there is a statement."""
 
     month: str
+    #: False while entries may still come; absent, which is true, once the month is closed.
+    closed: bool = True
 
 
 class StatementMonths(msgspec.Struct, frozen=True):
@@ -95,13 +97,19 @@ LIST = Operation(
     operation_id="listStatements",
     tag="Credits",
     summary="List statements",
-    description="The closed months of which your account has a statement, newest first.",
+    description=(
+        "The months of which your account has a statement, newest first. A month that is not "
+        "closed has `closed: false`: its statement is what happened so far."
+    ),
     scopes=_READ_SCOPES,
     success=Success(
         200,
         "The months.",
         StatementMonths,
-        {"items": [{"month": MONTH_EXAMPLE}], "next_cursor": None},
+        {
+            "items": [{"month": "2026-11", "closed": False}, {"month": MONTH_EXAMPLE}],
+            "next_cursor": None,
+        },
     ),
 )
 READ = Operation(
@@ -112,8 +120,11 @@ READ = Operation(
     summary="Read a statement",
     description=(
         "What happened to your credits in a month of East Africa Time, frozen when the month was "
-        "closed: the same bytes whenever asked again. With `format=csv` a table, with "
-        "`format=html` a page to print. An account whose agent pays sees what it sent and spent."
+        "closed: the same bytes whenever asked again. Of a month that began and is not closed, "
+        "what happened until `as_of`, with `closed: false`: it is not final. What a campaign "
+        "reserved, was charged, got back and released is under `campaigns`. With `format=csv` a "
+        "table, with `format=html` a page to print. An account whose agent pays sees what it sent "
+        "and spent."
     ),
     scopes=_READ_SCOPES,
     path_examples={"month": MONTH_EXAMPLE},
@@ -142,8 +153,13 @@ class Statements:
 
 async def months_reply(months: Months, account_id: UUID) -> Reply:
     """Return the list of an account's statements."""
-    found = await months.statement_months(account_id)
-    shown = StatementMonths([StatementMonth(month) for month in found])
+    running = await months.open_months(account_id)
+    closed = await months.statement_months(account_id)
+    shown = StatementMonths(
+        # One that was closed between the two is shown once.
+        [StatementMonth(month, closed=False) for month in running if month not in closed]
+        + [StatementMonth(month) for month in closed]
+    )
     return Reply(200, msgspec.json.encode(shown))
 
 
@@ -157,7 +173,8 @@ async def statement_reply(
     media_type, render = FORMATS[wanted]
     headers = [_PAGE_POLICY] if wanted == "html" else []
     if wanted == "csv":
-        name = f'attachment; filename="statement-{month}.csv"'
+        so_far = "" if decode_statement(document).closed else "-so-far"
+        name = f'attachment; filename="statement-{month}{so_far}.csv"'
         headers = [(b"content-disposition", name.encode())]
     return Reply(200, render(document), headers, media_type=media_type.encode())
 

@@ -164,6 +164,30 @@ def test_build_shows_what_a_campaign_came_to_in_one_line_a_kind(account: CreditA
     assert name in FORMATS["html"][1](document).decode()
 
 
+def test_build_of_an_open_month_says_as_of_when_and_that_it_is_not_final() -> None:
+    builder = StatementBuilder(MONTH, AGENT, NOTHING)
+
+    document = encode_statement(builder.build(NOTHING, bytes(32), as_of=AT)[AGENT])
+
+    assert b'"closed":false,"as_of":"2026-11-01T21:30:00Z"' in document
+    page = FORMATS["html"][1](document).decode()
+    assert "<h1>Statement of 2026-11 so far</h1>" in page
+    assert "Not final: the month is not closed. As of 2026-11-02 00:30." in page
+    assert ">So far</th>" in page
+    [row, *_] = csv.DictReader(io.StringIO(FORMATS["csv"][1](document).decode()))
+    assert (row["section"], row["day"]) == ("so_far", "2026-11-02")
+
+
+def test_document_of_a_closed_month_does_not_say_that_it_is_final(
+    statements: dict[UUID, Statement],
+) -> None:
+    document = encode_statement(statements[AGENT])
+
+    assert b'"closed"' not in document
+    assert b'"as_of"' not in document
+    assert b"ot final" not in FORMATS["html"][1](document) + FORMATS["csv"][1](document)
+
+
 def test_document_of_a_month_without_campaigns_is_written_as_before(
     statements: dict[UUID, Statement],
 ) -> None:

@@ -81,10 +81,49 @@ async def test_trial_balance_of_no_month_is_refused(
     assert answer.status_code == status
 
 
-async def test_statement_of_an_open_month_is_refused(api: Any, acme: Any, bearer: Bearer) -> None:
-    answer = await api.get(f"/v1/statements/{MONTH}", headers=bearer(acme.live))
+async def test_statement_of_a_month_that_has_not_begun_is_refused(
+    api: Any, acme: Any, bearer: Bearer
+) -> None:
+    answer = await api.get("/v1/statements/2026-12", headers=bearer(acme.live))
 
     assert (answer.status_code, answer.json()["code"]) == (409, "month_not_closed")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("json", '"closed":false,"as_of":"2026-11-'),
+        ("csv", "so_far,2026-11-"),
+        ("html", "<h1>Statement of 2026-11 so far</h1>"),
+    ],
+)
+async def test_statement_of_an_open_month_says_that_it_is_not_final(
+    platform: Any, api: Any, acme: Any, bearer: Bearer, wanted: str, said: str
+) -> None:
+    path = f"/v1/statements/{MONTH}?format={wanted}"
+
+    so_far = await api.get(path, headers=bearer(acme.live))
+
+    assert so_far.status_code == 200
+    assert said in so_far.text
+    assert "pay Acme" in so_far.text
+    platform.clock.now = month_bounds(MONTH)[1] + timedelta(minutes=1)
+    await platform.months.close(MONTH, platform.cause)
+    assert said not in (await api.get(path, headers=bearer(acme.live))).text
+
+
+async def test_statement_so_far_is_saved_under_a_name_of_its_own(
+    platform: Any, api: Any, acme: Any, bearer: Bearer
+) -> None:
+    path = f"/v1/statements/{MONTH}?format=csv"
+
+    so_far = await api.get(path, headers=bearer(acme.live))
+    platform.clock.now = month_bounds(MONTH)[1] + timedelta(minutes=1)
+    await platform.months.close(MONTH, platform.cause)
+    closed = await api.get(path, headers=bearer(acme.live))
+
+    assert 'filename="statement-2026-11-so-far.csv"' in so_far.headers["content-disposition"]
+    assert 'filename="statement-2026-11.csv"' in closed.headers["content-disposition"]
 
 
 @pytest.mark.parametrize(
@@ -116,21 +155,24 @@ async def test_statements_are_listed_for_their_account(
 
     after = await api.get("/v1/statements", headers=bearer(acme.live))
 
-    assert before.json()["items"] == []
-    assert after.json() == {"items": [{"month": MONTH}], "next_cursor": None}
+    running = {"month": "2026-12", "closed": False}
+    assert before.json()["items"] == [running, {"month": MONTH, "closed": False}]
+    assert after.json() == {"items": [running, {"month": MONTH}], "next_cursor": None}
 
 
 async def test_operators_read_the_statement_of_any_account(
     platform: Any, api: Any, admin: Any, acme: Any, operator: str, bearer: Bearer
 ) -> None:
-    await platform.months.close(MONTH, platform.cause)
     path = f"/admin/v1/accounts/{format_id(ACCOUNT_PREFIX, acme.account_id)}/statements"
+    so_far = await admin.get(f"{path}/{MONTH}", headers=bearer(operator))
+    await platform.months.close(MONTH, platform.cause)
 
     listed = await admin.get(path, headers=bearer(operator))
     read = await admin.get(f"{path}/{MONTH}", headers=bearer(operator))
     own = await api.get(f"/v1/statements/{MONTH}", headers=bearer(acme.live))
 
-    assert listed.json()["items"] == [{"month": MONTH}]
+    assert so_far.json()["closed"] is False
+    assert listed.json()["items"] == [{"month": "2026-12", "closed": False}, {"month": MONTH}]
     assert read.content == own.content
 
 

@@ -54,7 +54,7 @@ _COMMANDS: dict[str, Place] = {
     "statement": Place(
         "semalink_ops.cli.ledger.statement",
         "statement",
-        "Print the statement of an account for a closed month.",
+        "Print the statement of an account for a month.",
     ),
     "reconcile": Place(
         "semalink_ops.cli.ledger.reconcile",

@@ -5,6 +5,7 @@ from pathlib import Path
 import rich_click as click
 
 from semalink.application.statement_rendering import FORMATS
+from semalink.application.statements import decode_statement
 from semalink_ops.cli.database import Database, run_on_database
 from semalink_ops.cli.ledger.month_argument import checked_month, months_of
 from semalink_ops.cli.output import say
@@ -38,9 +39,10 @@ from semalink_ops.cli.settings_source import data_dir_option
 def statement(
     *, account: str, month: str, wanted: str, as_json: bool, output: Path | None, data_dir: Path
 ) -> None:
-    """Print the statement of an account for a closed month.
+    """Print the statement of an account for a month.
 
-    It is the same, byte for byte, whenever it is asked for.
+    Of a closed month it is the same, byte for byte, whenever it is asked for. Of a month that is
+    not closed it is what happened so far, and says so.
     """
     checked_month(month)
 
@@ -49,7 +51,10 @@ def statement(
         return await months_of(database).statement(account_id, month)
 
     render = FORMATS["json" if as_json else wanted][1]
-    shown = render(run_on_database(data_dir, read))
+    document = run_on_database(data_dir, read)
+    shown = render(document)
+    if not decode_statement(document).closed:
+        say(f"{month} is not closed: this is what happened so far, and not final.")
     if output is None:
         click.echo(shown, nl=False)
         return

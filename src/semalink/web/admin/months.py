@@ -133,7 +133,10 @@ LIST_OF_ACCOUNT = replace(
     path="/admin/v1/accounts/{account_id:str}/statements",
     operation_id="listAccountStatements",
     tag="Finance",
-    description="The closed months of which an account has a statement, newest first.",
+    description=(
+        "The months of which an account has a statement, newest first. A month that is not "
+        "closed has `closed: false`: its statement is what happened so far."
+    ),
     scopes=ANYONE,
     path_examples={"account_id": examples.ACCOUNT_ID},
     problems=("account_not_found",),
