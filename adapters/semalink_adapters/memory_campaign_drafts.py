@@ -348,5 +348,5 @@ def _group(row: _Row) -> Group:
         count=1,
         price_micros=found.price_micros or 0,
         cost_micros=found.cost_micros or 0,
-        shadow_count=int(found.is_shadowed),
+        shadow_count=int(bool(found.shadow_rules)),
     )

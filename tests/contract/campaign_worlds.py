@@ -56,7 +56,15 @@ RULES = AccountRules(
                 "prices": {"KE": {"default": "0.80", "airtel": "0.50"}},
             }
         ),
-        blocklist=Blocklist.from_mapping({"rules": {"pin_theft": {"phrases": ["send your pin"]}}}),
+        blocklist=Blocklist.from_mapping(
+            {
+                "rules": {
+                    "pin_theft": {"phrases": ["send your pin"]},
+                    "loans": {"words": ["loan"], "mode": "shadow"},
+                    "bets": {"words": ["bet"], "mode": "shadow"},
+                }
+            }
+        ),
     ),
     OWN_TERMS,
 )

@@ -35,8 +35,8 @@ MARK = StreamMark("SMS_BULK", datetime(2026, 11, 1, tzinfo=UTC), 5, 1, 1)
 _FILL = """
 INSERT INTO campaign_recipients (
     campaign_id, place, number, country, network, state, text, encoding, segments,
-    price_micros, cost_micros)
-VALUES (%s, %s, %s, %s, %s, 'ready', %s, %s, %s, %s, %s)"""
+    price_micros, cost_micros, shadow_rules)
+VALUES (%s, %s, %s, %s, %s, 'ready', %s, %s, %s, %s, %s, NULLIF(%s::text[], '{}'))"""
 _TASKS = """
 SELECT task_id, queue, kind, account_id, payload FROM tasks
 WHERE payload->>'campaign_id' = %s ORDER BY payload->>'first'"""
@@ -159,6 +159,7 @@ class PostgresWorld(World):
             row = (
                 ref.campaign_id, place, each.number, each.country, each.network, each.text,
                 each.encoding, each.segments, each.price_micros, each.cost_micros,
+                list(each.shadow_rules),
             )  # fmt: skip
             await self.connection.execute(_FILL, row)
 
@@ -351,8 +352,9 @@ async def test_step_of_the_keeper_cancels_and_settles(world: World) -> None:
 
 def _recipient(number: int) -> PricedRecipient:
     return PricedRecipient(
-        f"+2547{number:08d}", "Karibu", "KE", "safaricom", "gsm-7", 1, COST_MICROS, COST_MICROS
-    )
+        f"+2547{number:08d}", "Karibu", "KE", "safaricom", "gsm-7", 1, COST_MICROS, COST_MICROS,
+        ("loans", "bets") if number == 1 else (),
+    )  # fmt: skip
 
 
 def _cause() -> Cause:

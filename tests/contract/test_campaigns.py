@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from tests.contract.campaign_worlds import (
     NOW,
@@ -80,6 +81,37 @@ async def test_check_looks_at_every_recipient_once_and_adds_up(world: World) -> 
     [sample] = await world.campaigns.samples(campaign_id, 5)
     assert (sample.to, sample.text, sample.segments) == ("+254712000001", "Habari Nr 1!", 1)
     assert await world.campaigns.progress(campaign_id) == Progress(5, 5)
+
+
+async def test_check_counts_what_rules_in_shadow_mode_found(world: World) -> None:
+    campaign_id = await world.draft(person(1), person(2, name="a loan, a bet"))
+    await world.check(campaign_id)
+
+    await world.work()
+
+    totals = (await world.record(campaign_id)).totals
+    assert totals is not None
+    assert (totals.message_count, totals.shadow_count) == (2, 1)
+
+
+async def test_check_stores_for_each_recipient_which_rules_found_something(
+    request: pytest.FixtureRequest, database_url: str
+) -> None:
+    async with on_postgres(request.getfixturevalue) as world:
+        opened = OpenAccount(world.account_id, "Duka", Kind.DIRECT, Tier.STARTER, cause())
+        await world.ledger.execute(opened)
+        campaign_id = await world.draft(person(1), person(2, name="a loan, a bet"))
+        await world.check(campaign_id)
+
+        await world.work()
+
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        rows = await connection.execute(
+            "SELECT shadow_rules FROM campaign_recipients WHERE campaign_id = %s ORDER BY place",
+            (campaign_id,),
+        )
+        found = await rows.fetchall()
+    assert found == [(None,), (["loans", "bets"],)]
 
 
 async def test_check_takes_lists_as_they_were_frozen(world: World) -> None:

@@ -93,12 +93,12 @@ UPDATE campaign_recipients AS r SET
     state = f.state, reason = f.reason, reason_detail = f.reason_detail, text = f.text,
     country = COALESCE(f.country, r.country), encoding = f.encoding, segments = f.segments,
     price_micros = f.price_micros, cost_micros = f.cost_micros,
-    priced_by = f.priced_by, is_shadowed = f.is_shadowed
+    priced_by = f.priced_by, shadow_rules = string_to_array(f.shadow_rules, ',')
 FROM unnest(
     %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::smallint[], %s::bigint[], %s::bigint[], %s::text[], %s::bool[]
+    %s::smallint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[]
 ) AS f (place, state, reason, reason_detail, text, country, encoding, segments, price_micros,
-        cost_micros, priced_by, is_shadowed)
+        cost_micros, priced_by, shadow_rules)
 WHERE r.campaign_id = %s AND r.place >= %s AND r.place < %s AND r.place = f.place"""
 
 # The page is read by its range and hashed. Without a hash, and before the first statistics of a
@@ -114,7 +114,7 @@ WHERE campaign_id = %s AND check_version = %s RETURNING pages_left"""
 SELECT_GROUPS = """
 SELECT state, reason, reason_detail, country, network, segments, count(*),
        COALESCE(sum(price_micros), 0)::bigint, COALESCE(sum(cost_micros), 0)::bigint,
-       count(*) FILTER (WHERE is_shadowed)
+       count(*) FILTER (WHERE shadow_rules IS NOT NULL)
 FROM campaign_recipients WHERE campaign_id = %s
 GROUP BY state, reason, reason_detail, country, network, segments"""
 
@@ -248,5 +248,6 @@ def _columns(found: Sequence[Finding]) -> list[list[Any]]:
         [one.price_micros for one in found],
         [one.cost_micros for one in found],
         [one.priced_by for one in found],
-        [one.is_shadowed for one in found],
+        # No name of a rule holds a comma; arrays of one length would be needed otherwise.
+        [",".join(one.shadow_rules) or None for one in found],
     ]

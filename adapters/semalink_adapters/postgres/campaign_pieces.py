@@ -21,7 +21,8 @@ JOIN accounts AS p ON p.account_id = c.billing_account_id
 WHERE c.campaign_id = %s"""
 
 RECIPIENTS = """
-SELECT number, text, country, network, encoding, segments, price_micros, cost_micros
+SELECT number, text, country, network, encoding, segments, price_micros, cost_micros,
+    COALESCE(shadow_rules, '{}')
 FROM campaign_recipients
 WHERE campaign_id = %s AND place >= %s AND place < %s AND state = 'ready'
 ORDER BY place"""
@@ -41,7 +42,8 @@ class PostgresPieces:
             if row is None or row[7] is None:
                 return None
             cursor = await connection.execute(RECIPIENTS, (campaign_id, first, first + size))
-            recipients = [PricedRecipient(*each) for each in await cursor.fetchall()]
+            rows = await cursor.fetchall()
+        recipients = [PricedRecipient(*(*row[:8], tuple(row[8]))) for row in rows]
         refunded_on = None if row[6] is None else tuple(row[6])
         ends_at = row[7] + timedelta(seconds=row[8])
         mode, sender, metadata = row[3:6]

@@ -65,7 +65,8 @@ class Finding:
     price_micros: int | None = None
     cost_micros: int | None = None
     priced_by: str | None = None
-    is_shadowed: bool = False
+    #: Rules in shadow mode that would have blocked it.
+    shadow_rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +295,7 @@ def _look_at_text(plan: Plan, recipient: Recipient, text: str, own: AccountRules
         price_micros=price.price_micros,
         cost_micros=price.price_micros if price.cost_micros is None else price.cost_micros,
         priced_by=price.priced_by,
-        is_shadowed=bool(checked.shadow_rules),
+        shadow_rules=checked.shadow_rules,
     )
 
 

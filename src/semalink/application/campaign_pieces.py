@@ -31,6 +31,8 @@ class PricedRecipient:
     segments: int
     price_micros: int
     cost_micros: int
+    #: Content rules in shadow mode that would have blocked it.
+    shadow_rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +112,5 @@ def _draft(piece: Piece, recipient: PricedRecipient) -> Draft:
         cost_micros=recipient.cost_micros if is_on_behalf else None,
         refunded_on=piece.refunded_on,
         campaign_id=campaign.campaign_id,
+        shadow_rules=recipient.shadow_rules,
     )

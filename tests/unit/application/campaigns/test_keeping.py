@@ -1,6 +1,7 @@
 """Campaigns under way: accepted in pieces, cancelled, completed, and settled once."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +62,20 @@ async def test_accept_makes_a_message_of_each_recipient_once(
     assert [first.to, second.to] == ["+254700000000", "+254700000001"]
     assert (first.campaign_id, first.metadata) == (ref.campaign_id, {"offer": "may"})
     assert desk.campaigns.states(ref.campaign_id) == ["held", "held"]
+
+
+async def test_accept_notes_what_rules_in_shadow_mode_found(
+    desk: Any, started: Any, acceptor: PieceAcceptor, ledger: MemoryLedger
+) -> None:
+    ref = await started(2, accepts=False)
+    first, second = desk.campaigns.recipients[ref.campaign_id]
+    shadowed = replace(second, shadow_rules=("loans", "bets"))
+    desk.campaigns.recipients[ref.campaign_id] = [first, shadowed]
+
+    for task in desk.campaigns.tasks(ref.campaign_id):
+        await acceptor.accept(task)
+
+    assert [tuple(each.shadow_rules) for each in _messages(ledger)] == [(), ("loans", "bets")]
 
 
 async def test_accept_leaves_out_who_opted_out_since_the_check(

@@ -60,8 +60,8 @@ CREATE TABLE campaign_recipients (
     reason_detail text,
     -- What is sent, word for word; null for who is left out.
     text text,
-    -- Whether a rule in shadow mode would have blocked it.
-    is_shadowed boolean NOT NULL DEFAULT false,
+    -- Rules in shadow mode that would have blocked it; null: none.
+    shadow_rules text[],
     encoding text,
     segments smallint,
     price_micros bigint,
