@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -103,7 +104,8 @@ class World:
         if step in OUTCOMES:
             self.routes[0].outcomes.append(OUTCOMES[step])
         elif step in {"pause", "resume", "cancel"}:
-            self._move(step)
+            with suppress(LedgerUnavailable):
+                self._move(step)
         elif step == "wait":
             self.clock.advance(seconds=26)
         elif step == "ledger away":
