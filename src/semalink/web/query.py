@@ -25,12 +25,25 @@ def read_query(request: Request[Any, Any, Any], wanted: type[T]) -> T:
     ]
     problems += find_problems(given, wanted, strict=False)
     if problems:
-        raise EdgeRefusal(
-            "validation_failed",
-            f"{len(problems)} of the query parameters are not valid.",
-            errors=problems,
-        )
-    return msgspec.convert(given, wanted, strict=False)
+        raise _refused(problems)
+    query = msgspec.convert(given, wanted, strict=False)
+    # The decoder takes the word for no value at all, and the filter would not hold.
+    problems = [
+        FieldProblem(f"/{escape(field.encode_name)}", "invalid_value", "Leave it out instead.")
+        for field in msgspec.structs.fields(wanted)
+        if field.encode_name in given and getattr(query, field.name) is None
+    ]
+    if problems:
+        raise _refused(problems)
+    return query
+
+
+def _refused(problems: list[FieldProblem]) -> EdgeRefusal:
+    return EdgeRefusal(
+        "validation_failed",
+        f"{len(problems)} of the query parameters are not valid.",
+        errors=problems,
+    )
 
 
 def next_link(path: str, query: msgspec.Struct, cursor: str) -> tuple[bytes, bytes]:

@@ -129,6 +129,13 @@ async def test_list_opt_outs_pages_and_filters(
 
 
 @pytest.mark.parametrize("path", [f"{PATH}/opt_{'0' * 32}", f"{PATH}/opt_1"])
+async def test_list_opt_outs_refuses_a_filter_of_nothing(api: Any, acme: Any, bearer: Any) -> None:
+    answer = await api.get(f"{PATH}?active=null", headers=bearer(acme.live))
+
+    assert answer.status_code == 422
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/active"]
+
+
 async def test_read_opt_out_is_not_found_when_there_is_none(
     api: Any, acme: Any, bearer: Any, path: str
 ) -> None:
