@@ -1,7 +1,7 @@
 """``make bench``: prints every figure beside its baseline."""
 
+import argparse
 import asyncio
-import sys
 from collections.abc import Callable
 
 from bench import (
@@ -39,15 +39,21 @@ MANY_ACCOUNTS = 10_000
 
 def main() -> None:
     """Run everything, or what is named behind ``--only``; everything takes some twenty minutes."""
-    quick = "--quick" in sys.argv
-    only = sys.argv[sys.argv.index("--only") + 1].split(",") if "--only" in sys.argv else None
-    with platform.servers() as servers:
-        for name, part in ON_SERVERS.items():
-            if only is None or name in only:
-                part(servers, quick=quick)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="shorter runs, for a first look")
+    parser.add_argument("--only", metavar="PARTS", help=f"some of {', '.join(sorted(PARTS))}")
+    asked = parser.parse_args()
+    only = PARTS if asked.only is None else frozenset(asked.only.split(","))
+    if only - PARTS:
+        parser.error(f"no such part: {', '.join(sorted(only - PARTS))}")
+    if only & ON_SERVERS.keys():
+        with platform.servers() as servers:
+            for name, part in ON_SERVERS.items():
+                if name in only:
+                    part(servers, quick=asked.quick)
     for name, alone in ALONE.items():
-        if only is None or name in only:
-            alone(quick=quick)
+        if name in only:
+            alone(quick=asked.quick)
 
 
 def _measure_reservations(servers: platform.Servers, *, quick: bool) -> None:
@@ -161,6 +167,7 @@ ALONE: dict[str, Callable[..., None]] = {
     "reported": reported.measure,
     "failover": failover.measure,
 }
+PARTS = frozenset(ON_SERVERS) | frozenset(ALONE)
 
 
 if __name__ == "__main__":
