@@ -13,11 +13,13 @@ from semalink_adapters.postgres import (
     awaited_changes,
     awaited_reports,
     batch,
+    contacts,
     credit_reads,
     dead_letter_work,
     endpoint_reads,
     feed,
     feed_log,
+    opt_out_reads,
     outbox,
     reads,
     reports,
@@ -48,6 +50,13 @@ for name, value in {
     "limit": "100",
 }.items():
     READ_FEED = READ_FEED.replace(f"%({name})s", value)
+
+#: As a check of a campaign leaves out contacts of a list.
+OPTED_OUT_CONTACTS = (
+    "SELECT CASE WHEN "
+    + opt_out_reads.opted_out_of("%s", "'ACME'", "c.number")
+    + " THEN 'opted_out' END FROM contacts AS c WHERE c.list_id = %s"
+)
 
 #: Statements that go on from a place in a log; they must not sort either.
 FROM_A_CURSOR = [
@@ -111,6 +120,9 @@ BY_KEY = [
     pytest.param(webhook_claims.SECRETS, ([SOME_ID],), id="webhook_secrets"),
     pytest.param(dead_letter_work.SELECT_ARRIVING, (200,), id="dead_letters_arriving"),
     pytest.param(endpoint_reads.COUNT_ENDPOINTS, (SOME_ID,), id="endpoint_count"),
+    pytest.param(contacts.CONTACTS, (SOME_ID, "", None, None, "x", "x", 9), id="contacts"),
+    pytest.param(opt_out_reads.LOAD_OPTED_OUT, ([SOME_ID], ["ACME"], ["+1"]), id="opted_out"),
+    pytest.param(opt_out_reads.LOAD_UNWANTED, ([SOME_ID],), id="unwanted"),
 ]
 
 
@@ -161,6 +173,21 @@ def test_plan_of_an_empty_table_reads_by_index(
 
     assert any("Index" in step for step in steps)
     assert not {"Seq Scan", "Hash Join", "Merge Join"} & set(steps)
+
+
+def test_opt_outs_of_contacts_are_found_by_number(session: psycopg.Connection[Any]) -> None:
+    session.execute(
+        "INSERT INTO opt_outs"
+        " (opt_out_id, account_id, sender, number, source, how, recorded_at, recorded_by)"
+        " SELECT uuidv7(), %s, '', '+' || n, 'api', '', now(), ''"
+        " FROM generate_series(1, 5000) AS n",
+        (SOME_ID,),
+    )
+    session.execute("ANALYZE opt_outs")
+
+    plan = _explain(session, OPTED_OUT_CONTACTS, (SOME_ID, SOME_ID))
+
+    assert "opt_outs_of_number" in str(plan)
 
 
 def test_messages_that_were_given_up_are_found_by_their_own_index(

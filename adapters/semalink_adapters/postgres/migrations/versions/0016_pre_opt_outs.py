@@ -18,7 +18,8 @@ CREATE TABLE opt_outs (
     -- '': every sender id.
     sender text NOT NULL,
     sender_key text NOT NULL GENERATED ALWAYS AS (lower(sender)) STORED,
-    number text NOT NULL,
+    -- In the collation of the contacts that it is joined with, else no index serves.
+    number text COLLATE "C" NOT NULL,
     source text NOT NULL,
     how text NOT NULL,
     is_active boolean NOT NULL DEFAULT true,
@@ -45,7 +46,8 @@ WHERE e.originator_id = p.message_id AND e.originator_version = 1
 
 _NETWORKS = """
 CREATE TABLE number_networks (
-    number text PRIMARY KEY,
+    -- In the collation of the contacts that it is joined with, else no index serves.
+    number text COLLATE "C" PRIMARY KEY,
     network text NOT NULL,
     learned_at timestamptz NOT NULL,
     source text NOT NULL
