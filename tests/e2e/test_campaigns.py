@@ -9,6 +9,8 @@ from tests.chaos.customers import PRICE_MICROS, Client, Reception, open_receptio
 from tests.chaos.platform import Platform
 from tests.chaos.waiting import until
 
+from semalink.domain.calendar import month_of
+
 RECIPIENTS = 200
 RATE = 50
 #: Due within a second, and another one for a machine that does much else.
@@ -56,6 +58,17 @@ async def count_entries(client: Client, campaign_id: str) -> dict[str, list[int]
 async def settled_entries(client: Client, campaign_id: str) -> Any:
     amounts = await count_entries(client, campaign_id)
     return amounts if "credit.released" in amounts else None
+
+
+async def shown_so_far(client: Client, campaign_id: str) -> dict[str, tuple[int, int]]:
+    """Return count and sum by kind that the statement of the running month has of a campaign."""
+    statement = await ask(client, "GET", f"/v1/statements/{month_of(datetime.now(UTC))}")
+    assert statement["closed"] is False
+    return {
+        line["kind"]: (line["count"], line["amount_micros"])
+        for line in statement["campaigns"]
+        if line["campaign_id"] == campaign_id
+    }
 
 
 async def results_of_all(client: Client, path: str, charged_count: int) -> Any:
@@ -121,6 +134,11 @@ async def test_campaign_starts_on_time_rests_goes_on_and_settles_when_it_is_canc
     assert amounts["credit.reserved"] == [RECIPIENTS * PRICE_MICROS]
     assert 0 < len(amounts["credit.charged"]) < RECIPIENTS
     assert amounts["credit.released"] == [RECIPIENTS * PRICE_MICROS - charged]
+    assert await shown_so_far(client, created["id"]) == {
+        "reserved": (1, RECIPIENTS * PRICE_MICROS),
+        "charged": (len(amounts["credit.charged"]), charged),
+        "released": (1, RECIPIENTS * PRICE_MICROS - charged),
+    }
     assert (await client.balance())["reserved_micros"] == 0
     assert results["money"]["released_micros"] == RECIPIENTS * PRICE_MICROS - charged
     assert results["counts"]["cancelled"] == statuses["cancelled"] > 0
