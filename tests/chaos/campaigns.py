@@ -8,6 +8,7 @@ from uuid import UUID
 import psycopg
 from uuid_utils.compat import uuid7
 
+from semalink.application.campaign_commands import CampaignMove, MoveCampaign
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.domain.campaign import Campaign
 from semalink.domain.campaign_plan import Plan, Totals
@@ -77,6 +78,13 @@ async def schedule(database_url: str, account_id: UUID, text: str, count: int) -
         cause = Cause("operator:chaos", datetime.now(UTC), "req_chaos")
         await ledger.execute(_Schedule(campaign_id, account_id, text, count, cause))
     return campaign_id
+
+
+async def cancel(database_url: str, campaign_id: UUID) -> None:
+    """Cancel a campaign."""
+    async with GroupCommit(database_url) as ledger:
+        cause = Cause("operator:chaos", datetime.now(UTC), "req_chaos")
+        await ledger.execute(MoveCampaign(campaign_id, None, cause, CampaignMove.CANCEL, "chaos"))
 
 
 async def standing(database_url: str, campaign_id: UUID) -> Standing:

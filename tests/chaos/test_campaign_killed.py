@@ -60,6 +60,41 @@ async def test_kill_during_a_campaign_sends_at_most_once_and_settles_to_the_micr
     await audit(reception)
 
 
+async def test_cancel_while_a_worker_dies_settles_and_sends_nothing_more(
+    reception: Reception, chance: random.Random
+) -> None:
+    customer = await reception.open(credit_micros=CREDIT_MICROS)
+    platform = reception.platform
+    database_url = platform.quickstart["database_url"]
+    account_id = UUID(customer.account_id.removeprefix("acct_"))
+    text = f"cancelled {chance.randrange(10**9)}"
+
+    async with reception.sandbox_set("celcom", **SLOW, seed=chance.randrange(1_000)):
+        campaign_id = await campaigns.schedule(database_url, account_id, text, RECIPIENTS)
+        await until(
+            lambda: _arrivals(platform.url("sandbox"), text),
+            "its first messages arrived",
+            within_seconds=SETTLE_SECONDS,
+        )
+        death = platform.kill("worker-sms")
+        await campaigns.cancel(database_url, campaign_id)
+        await death.overcome()
+        settled = await until(
+            lambda: _settled(database_url, campaign_id),
+            "the campaign is settled",
+            within_seconds=SETTLE_SECONDS,
+        )
+
+    arrived = await _arrivals(platform.url("sandbox"), text)
+    count, charged_micros = await campaigns.charges(database_url, campaign_id)
+    assert settled.state == "cancelled"
+    assert max(arrived.values()) == 1
+    assert count <= len(arrived)
+    assert settled.released_micros == RECIPIENTS * campaigns.PRICE_MICROS - charged_micros
+    assert (await customer.live.balance())["reserved_micros"] == 0
+    await audit(reception)
+
+
 async def _settled(database_url: str, campaign_id: UUID) -> campaigns.Standing | None:
     found = await campaigns.standing(database_url, campaign_id)
     return found if found.is_settled else None

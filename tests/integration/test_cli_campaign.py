@@ -22,6 +22,11 @@ INSERT INTO campaign_results VALUES
     (%(id)s, 'safaricom', 'accepted', '', 2, 0, 2, 1600000, 0, 0),
     (%(id)s, 'safaricom', 'failed', 'absent_subscriber', 2, 2, 2, 1600000, 1600000, 800000)"""
 
+INSERT_PARKED_PIECE = """
+INSERT INTO tasks (task_id, queue, kind, account_id, payload, state) VALUES (
+    gen_random_uuid(), 'sms.content', 'accept_piece', %(account_id)s,
+    jsonb_build_object('campaign_id', %(id)s::uuid, 'first', 0, 'size', 2), 'parked')"""
+
 
 @pytest.fixture
 def semalink(
@@ -59,6 +64,8 @@ def test_campaigns_at_work_are_listed_and_shown(semalink: Semalink, database_url
             facts = {"id": campaign_id, "account_id": account_id, "state": state}
             connection.execute(INSERT_CAMPAIGN, facts)
         connection.execute(INSERT_RESULTS, {"id": ids["sending"]})
+        piece = {"id": ids["sending"], "account_id": account_id}
+        connection.execute(INSERT_PARKED_PIECE, piece)
     name = f"cmp_{ids['sending'].hex}"
 
     _, listed, _ = semalink("campaign", "list", "--json")
@@ -75,6 +82,7 @@ def test_campaigns_at_work_are_listed_and_shown(semalink: Semalink, database_url
     assert len(drafts.splitlines()) == 2
     assert status == exit_codes.OK
     assert "Done\t50 % of 4" in shown
+    assert "Parked pieces\t1" in shown
     assert "Still reserved\t1.6" in shown
     assert "failed\tabsent_subscriber\t2" in shown
     assert json.loads(detailed)["results"]["money"]["cost_micros"] == 800_000

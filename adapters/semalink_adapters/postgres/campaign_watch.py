@@ -21,7 +21,10 @@ SELECT c.campaign_id, c.account_id, c.plan ->> 'name', c.state, c.mode, c.start_
            SELECT json_object_agg(state, number) FROM (
                SELECT p.state, count(*) AS number FROM pending_submissions AS p
                WHERE p.campaign_id = c.campaign_id GROUP BY p.state) AS waiting), '{}'),
-       c.problem_code, clock_timestamp()
+       c.problem_code, clock_timestamp(),
+       (SELECT count(*) FROM tasks AS t
+        WHERE t.kind = 'accept_piece' AND (t.payload->>'campaign_id') = c.campaign_id::text
+          AND t.state = 'parked')
 FROM campaigns AS c """
 
 SELECT_ONE = _STANDING + "WHERE c.campaign_id = %s"

@@ -33,11 +33,13 @@ FROM (
 ) AS next"""
 
 # A concluded unknown keeps its row for late reports and can be charged no more.
+# A piece that nobody is at makes no message once its campaign was cancelled.
 UNDER_WAY = """
 SELECT c.campaign_id, c.account_id, c.billing_account_id, c.state,
     EXISTS (
         SELECT FROM tasks AS t
-        WHERE t.kind = 'accept_piece' AND (t.payload->>'campaign_id') = c.campaign_id::text),
+        WHERE t.kind = 'accept_piece' AND (t.payload->>'campaign_id') = c.campaign_id::text
+          AND NOT (c.state = 'cancelled' AND t.state = 'parked')),
     EXISTS (
         SELECT FROM pending_submissions AS p
         WHERE p.campaign_id = c.campaign_id AND p.state <> 'unknown'),

@@ -129,6 +129,7 @@ def _show(standing: CampaignStanding, results: CampaignResults) -> None:
                 if getattr(counts, name)
             ),
             "Waiting": ", ".join(f"{count} {how}" for how, count in standing.waiting.items()),
+            "Parked pieces": standing.parked_pieces or None,
             "Reserved": format_credits(money.reserved_micros),
             "Charged": format_credits(money.charged_micros),
             "Refunded": format_credits(money.refunded_micros),
@@ -159,6 +160,7 @@ def _shown(standing: CampaignStanding) -> dict[str, Any]:
         "handed_over": standing.handed_over,
         "progress_percent": standing.progress_percent,
         "waiting": standing.waiting,
+        "parked_pieces": standing.parked_pieces,
         "problem_code": standing.problem_code,
         "look_at": why_slow(standing),
         "as_of": standing.as_of,

@@ -86,12 +86,15 @@ class BundleBook(Protocol):
 
 
 class Halted(msgspec.Struct, frozen=True):
-    """The campaign does not send: it is paused, or over."""
+    """The message stays: its campaign is paused, or over."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartBundle(PlainCommand):
-    """Begin the next attempt of each message of a bundle, as long as its campaign sends."""
+    """Begin the next attempt of each message of a bundle, as long as its campaign sends.
+
+    What an aggregator may have is brought to its end however the campaign stands.
+    """
 
     campaign_id: UUID
     jobs: Sequence[Job]
@@ -112,13 +115,12 @@ class StartBundle(PlainCommand):
             needs.unsent.add(job.message_id)
 
     def decide(self, books: Books) -> Any:
-        """Return what follows for each message, or that the campaign is halted."""
+        """Return what follows for each message; Halted for those that wait for their campaign."""
         campaign = books.find(Campaign, self.campaign_id)
-        if campaign is None or campaign.state is not CampaignState.SENDING:
-            return Halted()
+        is_halted = campaign is None or campaign.state is not CampaignState.SENDING
         routes, steps = self.routes, []
         for job in self.jobs:
-            step = self._start(job, routes, books)
+            step = self._start(job, routes, books, is_halted=is_halted)
             if isinstance(step, MayProbe):
                 # One message tries a route that rests; the others go elsewhere meanwhile.
                 until = self.cause.at + ASK_ONCE_IN
@@ -127,8 +129,10 @@ class StartBundle(PlainCommand):
             steps.append(step)
         return steps
 
-    def _start(self, job: Job, routes: Routes, books: Books) -> Any:
+    def _start(self, job: Job, routes: Routes, books: Books, *, is_halted: bool) -> Any:
         try:
+            if is_halted and books.message(job.message_id).may_be_withheld:
+                return Halted()
             return StartSubmission(job, routes, self.policy, self.cause).decide(books)
         except DomainError as refusal:
             # Its partition was archived, so it ended long ago.
@@ -189,13 +193,13 @@ class BundleSubmitter:
             work.campaign.campaign_id, jobs, routes, self._policy, self._cause(work)
         )
         steps = await self._recorder.record(command)
-        if isinstance(steps, Halted):
-            await self._book.hold([job.message_id for job in jobs])
-            return []
         started = list(zip(jobs, steps, strict=True))
         ready = [(job, step) for job, step in started if isinstance(step, Ready)]
         again = await self._hand_over(work, ready)
         await self._end_unsent(work, started)
+        halted = [job.message_id for job, step in started if isinstance(step, Halted)]
+        if halted:
+            await self._book.hold(halted)
         for job, step in started:
             if isinstance(step, MayProbe):
                 await self._probe(job)

@@ -10,6 +10,7 @@ import msgspec
 
 from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
 from semalink.application.sending import RESERVED_BEYOND_VALIDITY
+from semalink.application.submission import Policy, await_or_give_up
 from semalink.domain.calendar import month_of
 from semalink.domain.campaign import Campaign, CampaignState
 from semalink.domain.cause import Cause
@@ -25,6 +26,8 @@ PIECE_SIZE = 1_000
 VALIDITY_PASSED = "campaign_validity_passed"
 NOTHING_TO_SEND = "campaign_has_no_recipients"
 
+#: How long a call may take, and a report be waited for.
+_POLICY = Policy()
 _UNDER_WAY = (CampaignState.SENDING, CampaignState.PAUSED)
 
 
@@ -168,7 +171,10 @@ class AcceptPiece:
 
 @dataclass(frozen=True, slots=True)
 class CancelMessages(PlainCommand):
-    """Give up on those messages of a cancelled campaign that no aggregator may have."""
+    """Give up on those messages of a cancelled campaign that no aggregator may have.
+
+    A call that was begun and never answered is taken for lost, as nobody repeats it.
+    """
 
     campaign: CampaignRef
     message_ids: Sequence[UUID]
@@ -189,7 +195,12 @@ class CancelMessages(PlainCommand):
         campaign = books.find(Campaign, self.campaign.campaign_id)
         if campaign is None or campaign.state is not CampaignState.CANCELLED:
             return 0
-        return sum(books.message(each).cancel(self.cause) for each in self.message_ids)
+        return sum(self._cancel(books.message(each)) for each in self.message_ids)
+
+    def _cancel(self, message: Message) -> bool:
+        if message.in_submission:
+            await_or_give_up(message, _POLICY, self.cause)
+        return message.cancel(self.cause)
 
 
 @dataclass(frozen=True, slots=True)

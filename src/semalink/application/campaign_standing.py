@@ -35,6 +35,8 @@ class CampaignStanding:
     problem_code: str | None
     #: When this was true.
     as_of: datetime
+    #: Parts of its list that failed too often to be accepted and that nobody is at.
+    parked_pieces: int = 0
 
     @property
     def progress_percent(self) -> int:
@@ -44,6 +46,11 @@ class CampaignStanding:
 
 def why_slow(standing: CampaignStanding) -> str | None:
     """Return what may be wrong with a campaign, and where to look; None: nothing seems to be."""
+    if standing.parked_pieces:
+        return (
+            f"{standing.parked_pieces} pieces of its list are parked and not accepted: see "
+            "`semalink dlq list --queue sms.content`."
+        )
     parked = standing.waiting.get("parked", 0)
     if parked:
         return f"{parked} messages are parked: see `semalink dlq list`."

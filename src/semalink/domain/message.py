@@ -149,6 +149,11 @@ class Message(Aggregate):
         """True while the message waits for a submission that may be begun."""
         return self.status is Status.ACCEPTED and not self.in_submission
 
+    @property
+    def may_be_withheld(self) -> bool:
+        """True while no aggregator may have the message and it can still be kept from all."""
+        return self.is_waiting and not self.outcome_unknown
+
     def start_submission(
         self,
         aggregator: str,
@@ -255,7 +260,7 @@ class Message(Aggregate):
 
     def cancel(self, cause: Cause) -> bool:
         """Give up on a message that no aggregator may have; False when one may, or it has ended."""
-        if not self.is_waiting or self.outcome_unknown:
+        if not self.may_be_withheld:
             return False
         self.end(self.Cancelled, "campaign_cancelled", cause)
         return True

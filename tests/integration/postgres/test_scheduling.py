@@ -21,11 +21,19 @@ from semalink_adapters.postgres.schedule_book import CAMPAIGN_CHANNEL, PostgresS
 IDLE_QUERIES_MAX = 12
 
 
-class Made(PlainCommand):
-    """Make a campaign that is to start in an hour."""
+ADD_PIECE = """
+INSERT INTO tasks (task_id, queue, kind, account_id, payload, state) VALUES (
+    gen_random_uuid(), 'sms.content', 'accept_piece', %(id)s,
+    jsonb_build_object('campaign_id', %(id)s::uuid, 'first', 0, 'size', 2), %(state)s)"""
 
-    def __init__(self) -> None:
+
+class Made(PlainCommand):
+    """Make a campaign that is to start in an hour, or one that was cancelled after its start."""
+
+    def __init__(self, *, is_cancelled: bool = False) -> None:
         self.cause = Cause("key:duka", datetime.now(UTC), "req_1")
+        self.campaign_id = uuid7()
+        self.is_cancelled = is_cancelled
 
     def needs(self, needs: Needs) -> None:
         """Nothing: it is new."""
@@ -33,11 +41,16 @@ class Made(PlainCommand):
     def decide(self, books: Books) -> None:
         account_id = uuid7()
         plan = Plan("Offer", "SEMA", "Karibu")
-        campaign = Campaign.draft(uuid7(), account_id, account_id, "test", plan, self.cause)
+        campaign = Campaign.draft(
+            self.campaign_id, account_id, account_id, "test", plan, self.cause
+        )
         campaign.start_check(self.cause, schedules=True)
         campaign.record_check(Totals(1, 1, {}, {}, {}, 1, 1, 1), self.cause)
         start_at = self.cause.at + timedelta(hours=1)
         campaign.schedule(start_at, self.cause, needs_approval=False)
+        if self.is_cancelled:
+            campaign.start(0, self.cause)
+            campaign.cancel("mistake", self.cause)
         books.add(campaign)
 
 
@@ -77,3 +90,25 @@ async def test_scheduling_wakes_whoever_listens(database_url: str, ledger: Ledge
         heard = [notice async for notice in listener.notifies(timeout=5, stop_after=1)]
 
     assert [notice.channel for notice in heard] == [CAMPAIGN_CHANNEL]
+
+
+@pytest.mark.parametrize(("state", "is_settled"), [("parked", True), ("queued", False)])
+async def test_step_settles_a_cancelled_campaign_unless_somebody_is_at_a_piece(
+    database_url: str,
+    pool: AsyncConnectionPool[Any],
+    ledger: Ledger,
+    state: str,
+    is_settled: bool,  # noqa: FBT001 - a case of the table
+) -> None:
+    made = Made(is_cancelled=True)
+    await ledger.execute(made)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(ADD_PIECE, {"id": made.campaign_id, "state": state})
+    book = PostgresScheduleBook(pool)
+
+    keeper = CampaignKeeper(
+        book, ledger, now=lambda: datetime.now(UTC), new_request_id=lambda: "job_1"
+    )
+    await keeper.step()
+
+    assert (await book.under_way() == []) is is_settled

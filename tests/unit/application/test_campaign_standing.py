@@ -37,6 +37,7 @@ def test_progress_is_of_all_messages() -> None:
     ("standing", "word"),
     [
         (replace(STANDING, waiting={"parked": 3}), "3 messages are parked"),
+        (replace(STANDING, parked_pieces=2), "2 pieces of its list are parked"),
         (replace(STANDING, state="checking"), "worker content"),
         (replace(STANDING, state="scheduled"), "scheduler"),
         (replace(STANDING, last_taken_at=LONG_AGO), "five minutes"),

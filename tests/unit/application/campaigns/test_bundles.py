@@ -191,6 +191,32 @@ async def test_submit_holds_everything_of_a_campaign_that_was_halted(
     assert desk.campaigns.states(bundle.ref.campaign_id) == ["held", "held"]
 
 
+@pytest.mark.parametrize(("move", "words"), [("pause", ["wait"]), ("cancel", ["mistake"])])
+async def test_submit_gives_up_what_a_lost_worker_had_in_hand_when_it_was_halted(  # noqa: PLR0917
+    deal: Any,
+    desk: Any,
+    bundles: BundleSubmitter,
+    celcom: MemoryAggregator,
+    clock: MemoryClock,
+    start: Callable[..., Any],
+    move: str,
+    words: list[str],
+) -> None:
+    bundle = await deal()
+    account_id = bundle.ref.account_id
+    start(Job(bundle.ids[0], account_id, account_id, bundle.ref.campaign_id), request_id="job_x")
+    desk.move(bundle.ref, move, *words)
+
+    await bundles.submit(bundle.ref, bundle.ids)
+    early = desk.campaigns.states(bundle.ref.campaign_id)
+    clock.advance(seconds=25)
+    await bundles.submit(bundle.ref, bundle.ids)
+
+    assert early == ["postponed", "held"]
+    assert desk.campaigns.states(bundle.ref.campaign_id) == ["unknown", "held"]
+    assert celcom.submissions == []
+
+
 async def test_submit_expires_what_is_overdue(
     deal: Any, bundles: BundleSubmitter, celcom: MemoryAggregator, clock: MemoryClock
 ) -> None:

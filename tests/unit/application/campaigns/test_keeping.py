@@ -24,6 +24,7 @@ from semalink.domain.credit_account import CreditAccount
 from semalink.domain.message import Message
 from semalink.domain.opt_out import OptOutSource, OptOutSubject
 from semalink_adapters.memory_campaigns import MemoryCampaigns
+from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 
 NOBODY = CampaignRef(UUID(int=404), UUID(int=0xACC0), UUID(int=0xACC0))
@@ -195,6 +196,33 @@ async def test_step_completes_and_settles_later_while_an_answer_is_missing(  # n
 
     assert (completed.state, completed.is_settled) == (CampaignState.COMPLETED, False)
     assert desk.campaign(ref).is_settled
+
+
+async def test_step_gives_up_what_a_lost_worker_had_in_hand_of_a_cancelled_campaign(  # noqa: PLR0917
+    desk: Any,
+    started: Any,
+    keeper: CampaignKeeper,
+    ledger: MemoryLedger,
+    clock: MemoryClock,
+    conclude: Callable[..., Any],
+    start: Callable[..., Any],
+) -> None:
+    ref = await started(2)
+    pending, _ = ledger.pending().values()
+    start(pending.job)
+    desk.move(ref, "cancel", "mistake")
+
+    await keeper.step()
+    in_hand = desk.campaigns.states(ref.campaign_id)
+    clock.advance(seconds=25)
+    await keeper.step()
+    given_up = desk.campaigns.states(ref.campaign_id)
+    conclude(pending.job)
+    await keeper.step()
+
+    assert (in_hand, given_up) == (["held"], ["unknown"])
+    assert desk.campaign(ref).is_settled
+    assert ledger.balance(ref.account_id).reserved_micros == 0
 
 
 async def test_step_settles_a_test_without_money(
