@@ -105,7 +105,8 @@ DELETE FROM content_rule_matches WHERE (rule, matched_at, match_id) IN (
     SELECT rule, matched_at, match_id FROM content_rule_matches WHERE matched_at < %s LIMIT %s
 )"""
 
-_CHUNK = 5_000
+#: Rows that are deleted at a time.
+CHUNK = 5_000
 
 
 def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
@@ -126,7 +127,7 @@ def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
             (_DELETE_SECRETS_OF_REMOVED, (now - SECRETS_KEPT,)),
             (_DELETE_RECOVERED, (now - EVENTS_KEPT,)),
             (_DELETE_DELIVERIES, (partitions.first_id_of(now - EVENTS_KEPT),)),
-            *contact_deletions(now),
+            *contact_deletions(now, CHUNK),
             *campaign_deletions(now),
         ):
             dropped += _drop(connection, statement, parameters)
@@ -139,7 +140,7 @@ def _drop(
     dropped = 0
     while True:
         # In chunks, each a transaction of its own, so that no reader of the logs is held back.
-        cursor = connection.execute(statement, (*parameters, _CHUNK))
+        cursor = connection.execute(statement, (*parameters, CHUNK))
         dropped += cursor.rowcount
-        if cursor.rowcount < _CHUNK:
+        if cursor.rowcount < CHUNK:
             return dropped

@@ -1,5 +1,6 @@
 """What housekeeping drops of contacts."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +15,9 @@ from semalink.application.contacts import (
 )
 from semalink.domain.contact_import import ContactSource
 from semalink.domain.phone_number import parse
+from semalink_adapters.postgres.contact_housekeeping import contact_deletions
 from semalink_adapters.postgres.contacts import PostgresContacts
-from semalink_adapters.postgres.housekeeping import keep_house
+from semalink_adapters.postgres.housekeeping import CHUNK, keep_house
 from semalink_ops.runtime import utc_now
 
 NUMBER = parse("+254712345678")
@@ -68,3 +70,36 @@ async def test_keep_house_drops_what_no_import_needs(
 
     assert pieces == {running, fresh}
     assert books.all("SELECT import_id FROM contact_import_rejects") == [(running,)]
+
+
+def test_keep_house_probes_what_is_over_and_reads_nothing_of_what_is_kept(
+    connection: psycopg.Connection[Any],
+) -> None:
+    connection.execute(
+        "INSERT INTO contact_lists (list_id, account_id, name, state, created_by, created_at,"
+        " changed_at) SELECT uuidv7(), uuidv7(), '', 'deleted', '', now(), now()"
+        " FROM generate_series(1, 2000)"
+    )
+    connection.execute(
+        "INSERT INTO contact_imports (import_id, list_id, account_id, format, default_country,"
+        " delimiter, columns, row_count, piece_count, byte_count, state, started_by, started_at,"
+        " ended_at) SELECT uuidv7(), uuidv7(), uuidv7(), 'csv', '', '', '{}', 1, 1, 1, 'finished',"
+        " '', now() - interval '1 year', now() - interval '1 year' FROM generate_series(1, 2000)"
+    )
+    connection.execute(
+        "INSERT INTO contacts (list_id, number, country, attributes)"
+        " SELECT %s, '+' || n, 'KE', '{}' FROM generate_series(1, 50000) AS n",
+        (uuid7(),),
+    )
+    connection.execute(
+        "INSERT INTO contact_import_rejects (import_id, line, code, reason)"
+        " SELECT %s, n, 'x', '' FROM generate_series(1, 50000) AS n",
+        (uuid7(),),
+    )
+    connection.execute("ANALYZE")
+
+    for statement, parameters in contact_deletions(utc_now(), CHUNK)[:2]:
+        cursor = connection.execute(f"EXPLAIN {statement}", (*parameters, CHUNK))
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+        assert not re.search("Seq Scan on contact(s|_import_rejects) ", plan), plan
