@@ -13,6 +13,7 @@ from semalink.application.campaign_checking import (
     OPTED_OUT,
     PAGE_SIZE,
     PAGE_TASK,
+    PAGES_AHEAD,
     READY,
     TOTALS_TASK,
     Checking,
@@ -154,7 +155,7 @@ class MemoryCampaignDrafts:
         self.uploads.pop(upload_id, None)
 
     async def freeze(self, task_id: UUID, campaign_id: UUID, check: int) -> None:
-        """Write down all recipients and ask for their pages."""
+        """Write down all recipients and ask for their first pages."""
         if task_id in self._ended:
             return
         checking = self._checking(campaign_id, check)
@@ -162,7 +163,7 @@ class MemoryCampaignDrafts:
             rows = self._freeze(checking)
             pages = range(0, len(rows), self._page_size)
             self._checks[campaign_id] = _Check(check, rows, 0, len(pages))
-            for first in pages:
+            for first in pages[:PAGES_AHEAD]:
                 self._ask(PAGE_TASK, campaign_id, check, first)
             if not pages:
                 self._ask(TOTALS_TASK, campaign_id, check, None)
@@ -171,7 +172,7 @@ class MemoryCampaignDrafts:
     async def look_at_page(
         self, task_id: UUID, campaign_id: UUID, check: int, first: int, work: PageWork
     ) -> None:
-        """Write down what is found of a page; the last page asks for the totals."""
+        """Write down what is found of a page; ask for one further on, or at last for the totals."""
         if task_id in self._ended:
             return
         checking = self._checking(campaign_id, check)
@@ -188,6 +189,9 @@ class MemoryCampaignDrafts:
                 kept.rows[finding.place].finding = finding
             kept.checked_count = min(kept.checked_count + self._page_size, len(kept.rows))
             kept.pages_left -= 1
+            further = first + PAGES_AHEAD * self._page_size
+            if further < len(kept.rows):
+                self._ask(PAGE_TASK, campaign_id, check, further)
             if not kept.pages_left:
                 self._ask(TOTALS_TASK, campaign_id, check, None)
         await self.end(task_id)

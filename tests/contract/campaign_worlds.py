@@ -44,7 +44,7 @@ from semalink_adapters.postgres.campaigns import PostgresCampaigns
 from semalink_adapters.postgres.group_commit import GroupCommit
 from semalink_adapters.postgres.queries import open_pool
 
-PAGE_SIZE = 3
+PAGE_SIZE = 2
 RECIPIENTS_MAX = 12
 RULES = AccountRules(
     Rules(

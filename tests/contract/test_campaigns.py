@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from tests.contract.campaign_worlds import (
     NOW,
+    PAGE_SIZE,
     RECIPIENTS_MAX,
     World,
     cause,
@@ -20,6 +21,7 @@ from tests.contract.campaign_worlds import (
 from uuid_utils.compat import uuid7
 
 from semalink.application.accounts import OpenAccount
+from semalink.application.campaign_checking import PAGE_TASK, PAGES_AHEAD
 from semalink.application.campaign_commands import (
     CampaignMove,
     EditCampaign,
@@ -228,6 +230,41 @@ async def test_check_fails_clearly_with_more_recipients_than_one_may_have(world:
 
     record = await world.record(campaign_id)
     assert (record.state, record.problem_code) == ("draft", "too_many_recipients")
+
+
+async def test_check_writes_nobody_down_when_they_are_too_many(
+    request: pytest.FixtureRequest, database_url: str
+) -> None:
+    async with on_postgres(request.getfixturevalue) as world:
+        opened = OpenAccount(world.account_id, "Duka", Kind.DIRECT, Tier.STARTER, cause())
+        await world.ledger.execute(opened)
+        list_id = uuid7()
+        await world.add_list(list_id, [person(place) for place in range(RECIPIENTS_MAX)])
+        campaign_id = await world.draft(person(99), list_ids=(list_id,))
+        await world.check(campaign_id)
+
+        await world.work()
+
+        assert (await world.record(campaign_id)).problem_code == "too_many_recipients"
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        # What is taken back leaves its space behind.
+        rows = await connection.execute("SELECT pg_relation_size('campaign_recipients')")
+        [(written_bytes,)] = await rows.fetchall()
+    assert written_bytes == 0
+
+
+async def test_check_has_few_pages_waiting_at_a_time(world: World) -> None:
+    campaign_id = await world.draft(*[person(place) for place in range(RECIPIENTS_MAX)])
+    await world.check(campaign_id)
+    waiting: list[int] = []
+
+    while tasks := await world.tasks():
+        waiting.append(sum(task.kind == PAGE_TASK for task in tasks))
+        await world.checker.kinds[tasks[0].kind](tasks[0])
+
+    assert max(waiting) == PAGES_AHEAD < RECIPIENTS_MAX / PAGE_SIZE
+    assert await world.campaigns.progress(campaign_id) == Progress(RECIPIENTS_MAX, RECIPIENTS_MAX)
+    assert await world.reasons(campaign_id) == [None] * RECIPIENTS_MAX
 
 
 async def test_check_of_an_empty_upload_finds_nobody(world: World) -> None:

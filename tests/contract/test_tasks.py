@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg_pool import AsyncConnectionPool
 
 from semalink.application.tasks import (
     CONTACTS_QUEUE,
@@ -24,6 +25,7 @@ from semalink_adapters.postgres.tasks import (
     PostgresTaskBook,
     PostgresTasks,
     call_for_task,
+    ready_connection,
     take_task,
 )
 
@@ -135,3 +137,17 @@ async def test_park_keeps_a_task_from_being_published_again(world: World) -> Non
     assert await world.book.take_back_lost(mark(), 0.0) == 0
     assert await world.book.waiting(10) == []
     assert await world.tasks.find(task.task_id) == task
+
+
+async def test_work_that_the_database_stops_is_not_taken_for_a_database_that_is_away(
+    database_url: str,
+) -> None:
+    async with open_pool(database_url, size=1) as pool:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            await _outlast_the_limit(pool)
+
+
+async def _outlast_the_limit(pool: AsyncConnectionPool) -> None:
+    async with ready_connection(pool) as connection:
+        await connection.execute("SELECT set_config('statement_timeout', '1', false)")
+        await connection.execute("SELECT pg_sleep(10)")

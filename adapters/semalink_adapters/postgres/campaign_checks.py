@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from semalink.application.campaign_checking import (
     PAGE_SIZE,
     PAGE_TASK,
+    PAGES_AHEAD,
     TOTALS_TASK,
     Checking,
     Finding,
@@ -47,6 +48,17 @@ SELECT account_id, plan FROM campaigns
 WHERE campaign_id = %s AND state = 'checking' AND check_version = %s"""
 
 FORGET = "DELETE FROM campaign_recipients WHERE campaign_id = %s"
+
+# No further than one too many: what is refused must not cost what is allowed a hundred times.
+COUNT_GIVEN = """
+SELECT count(*) FROM (
+    SELECT 1 FROM (
+        SELECT 1 FROM unnest(%(uploads)s::uuid[]) AS u (id)
+        JOIN campaign_uploads AS i ON i.upload_id = u.id
+        UNION ALL
+        SELECT 1 FROM unnest(%(list_ids)s::uuid[]) AS l (id) JOIN contacts AS c ON c.list_id = l.id
+    ) AS given LIMIT %(limit)s
+) AS counted"""
 
 # Those that were given with the campaign come first, then the lists in their order; of one number
 # the first counts. A number that no sender id may reach is told before its duplicates are.
@@ -109,7 +121,7 @@ SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_nestloop', 
 END_PAGE = """
 UPDATE campaign_checks
 SET pages_left = pages_left - 1, checked_count = LEAST(checked_count + %s, recipient_count)
-WHERE campaign_id = %s AND check_version = %s RETURNING pages_left"""
+WHERE campaign_id = %s AND check_version = %s RETURNING pages_left, recipient_count"""
 
 SELECT_GROUPS = """
 SELECT state, reason, reason_detail, country, network, segments, count(*),
@@ -136,7 +148,7 @@ class PostgresCampaignChecks:
         self._page_size = page_size
 
     async def freeze(self, task_id: UUID, campaign_id: UUID, check: int) -> None:
-        """Write down all recipients and ask for their pages, in one transaction."""
+        """Write down all recipients and ask for their first pages, in one transaction."""
         async with ready_connection(self._pool) as connection, connection.transaction():
             if not await take_task(connection, task_id):
                 return
@@ -154,7 +166,7 @@ class PostgresCampaignChecks:
                 "pages": len(firsts),
             }
             await connection.execute(BEGIN_CHECK, asked)
-            for first in firsts:
+            for first in firsts[:PAGES_AHEAD]:
                 await call_for_task(connection, _task(PAGE_TASK, checking, check, first))
             if not firsts:
                 await call_for_task(connection, _task(TOTALS_TASK, checking, check))
@@ -162,7 +174,7 @@ class PostgresCampaignChecks:
     async def look_at_page(
         self, task_id: UUID, campaign_id: UUID, check: int, first: int, work: PageWork
     ) -> None:
-        """Write down what is found of a page; the last page asks for the totals."""
+        """Write down what is found of a page; ask for one further on, or at last for the totals."""
         async with ready_connection(self._pool) as connection, connection.transaction():
             if not await take_task(connection, task_id):
                 return
@@ -180,7 +192,10 @@ class PostgresCampaignChecks:
                 await connection.execute(PAGE_BASED)
                 await connection.execute(STORE_FINDINGS, parameters, binary=True)
             ended = await connection.execute(END_PAGE, (self._page_size, campaign_id, check))
-            [(pages_left,)] = await ended.fetchall()
+            [(pages_left, recipient_count)] = await ended.fetchall()
+            further = first + PAGES_AHEAD * self._page_size
+            if further < recipient_count:
+                await call_for_task(connection, _task(PAGE_TASK, checking, check, further))
             if not pages_left:
                 await call_for_task(connection, _task(TOTALS_TASK, checking, check))
 
@@ -207,18 +222,20 @@ class PostgresCampaignChecks:
         missing = await connection.execute(MISSING_LISTS, (list_ids, checking.account_id))
         if await missing.fetchone() is not None:
             raise ContactListNotFound
-        await connection.execute(FORGET, (campaign_id,))
         asked = {
             "campaign_id": campaign_id,
             "account_id": checking.account_id,
             "sender": plan.sender,
             "uploads": list(plan.uploads),
             "list_ids": list_ids,
+            "limit": self._recipients_max + 1,
         }
-        count = (await connection.execute(FREEZE, asked)).rowcount
-        if count > self._recipients_max:
+        given = await connection.execute(COUNT_GIVEN, asked)
+        [(given_count,)] = await given.fetchall()
+        if given_count > self._recipients_max:
             raise TooManyRecipients(self._recipients_max)
-        return count
+        await connection.execute(FORGET, (campaign_id,))
+        return (await connection.execute(FREEZE, asked)).rowcount
 
 
 async def _checking(connection: Connection, campaign_id: UUID, check: int) -> Checking | None:

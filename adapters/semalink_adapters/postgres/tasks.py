@@ -135,10 +135,16 @@ class PostgresTasks:
 async def ready_connection(
     pool: AsyncConnectionPool[Any],
 ) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """Give a connection for the work of a task; raises NotReady while the database is away."""
+    """Give a connection for the work of a task; raises NotReady while the database is away.
+
+    A statement that took too long is an ordinary failure, counted and given up: waiting for a
+    better time would keep the worker from everybody else's work for ever.
+    """
     try:
         async with pool.connection() as connection:
             yield connection
+    except psycopg.errors.QueryCanceled:
+        raise
     except _AWAY as away:
         msg = "The database is away."
         raise NotReady(msg) from away

@@ -25,6 +25,9 @@ PAGE_TASK = "campaign_page"
 TOTALS_TASK = "campaign_totals"
 
 PAGE_SIZE = 2_000
+#: Pages of one check that are asked for at a time; each asks for another one, so that what comes
+#: meanwhile waits behind these and not behind a whole campaign.
+PAGES_AHEAD = 4
 
 READY = "ready"
 LEFT_OUT = "left_out"
@@ -124,7 +127,7 @@ class CampaignChecks(Protocol):
     """
 
     async def freeze(self, task_id: UUID, campaign_id: UUID, check: int) -> None:
-        """Write down all recipients and ask for their pages, in one transaction.
+        """Write down all recipients and ask for their first pages, in one transaction.
 
         Raises a DomainError when that cannot be done, and leaves the task as it is.
         """
@@ -133,7 +136,7 @@ class CampaignChecks(Protocol):
     async def look_at_page(
         self, task_id: UUID, campaign_id: UUID, check: int, first: int, work: PageWork
     ) -> None:
-        """Write down what is found of a page; the last page asks for the totals."""
+        """Write down what is found of a page; ask for one further on, or at last for the totals."""
         ...
 
     async def groups(
