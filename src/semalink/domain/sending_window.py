@@ -55,14 +55,16 @@ class Window:
 
     def _closings(self, now: datetime) -> Iterator[datetime]:
         """Yield the ends of the hours in order; some are none, as the next day goes on."""
-        for midnight in self._midnights(now):
-            hours = self.days[midnight.weekday()]
-            if hours is not None:
-                wall = midnight + timedelta(minutes=hours[1])
-                ends = [wall.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
-                # Where clocks are shifted at that very hour, it comes twice, or is leapt over.
-                for minute in range((max(ends) - min(ends)) // _A_MINUTE + 1):
-                    yield min(ends) + minute * _A_MINUTE
+        walls = (
+            midnight + timedelta(minutes=hours[1])
+            for midnight in self._midnights(now)
+            if (hours := self.days[midnight.weekday()]) is not None
+        )
+        for wall in walls:
+            ends = [wall.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+            # Where clocks are shifted at that very hour, it comes twice, or is leapt over.
+            for minute in range((max(ends) - min(ends)) // _A_MINUTE + 1):
+                yield min(ends) + minute * _A_MINUTE
 
     def _midnights(self, now: datetime) -> list[datetime]:
         local = now.astimezone(self.zone)
