@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semalink.application.accounts import OpenAccount, TopUp
+from semalink.application.bus import Outgoing, PublishOutcome, PublishState
 from semalink.application.fitting import FittingWindow
 from semalink.application.relaying import JobPayload, Relay
 from semalink.application.sending import AcceptMessage
@@ -41,6 +43,23 @@ CAUSE = Cause("worker:sms", datetime(2026, 11, 23, 9, tzinfo=UTC), "req_1")
 
 class Crash(BaseException):
     """Ends a relay in the middle of a step."""
+
+
+class Picky:
+    """A bus that refuses what it is given so many times."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        self._bus = bus
+        self.refusals = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+    async def publish_many(self, items: Sequence[Outgoing]) -> Sequence[PublishOutcome]:
+        if self.refusals == 0:
+            return await self._bus.publish_many(items)
+        self.refusals -= 1
+        return [PublishOutcome(PublishState.FAILED, "timeout")] * len(items)
 
 
 class Mortal:
@@ -90,6 +109,7 @@ class World:
     published: list[UUID] = field(default_factory=list)
     #: Accounts of the messages that are in the queue.
     inside: list[Job] = field(default_factory=list)
+    picky: Picky = field(init=False)
     outbox: MemoryOutbox = field(init=False)
     relay: Relay = field(init=False)
 
@@ -100,13 +120,14 @@ class World:
             self.ledger.decide(TopUp(account_id, 1_000, f"payment-{account_id}", CAUSE))
         reports = MemoryReports(self.ledger, now=self.clock.now, new_id=lambda: UUID(int=1))
         self.outbox = MemoryOutbox(self.ledger, reports, now=self.clock.now)
+        self.picky = Picky(self.bus)
         self.start_relay()
 
     def start_relay(self) -> None:
         turns: Any = Mortal(MemoryTurns(self.ledger, self.outbox, now=self.clock.now), self.mine)
         shares = Shares(turns, FittingWindow(SHARE, now=lambda: 0.0))
         outbox: Any = Mortal(self.outbox, self.mine)
-        bus: Any = Mortal(self.bus, self.mine)
+        bus: Any = Mortal(self.picky, self.mine)
         self.relay = Relay(outbox, bus, shares, pause_seconds=0, page_size=PAGE)
 
     def send(self, account_id: UUID, number: int) -> None:
@@ -171,6 +192,7 @@ sends = st.tuples(st.just("send"), st.sampled_from(ACCOUNTS), st.integers(1, 12)
 steps = st.tuples(st.just("step"))
 works = st.tuples(st.just("work"), st.integers(1, 8))
 crashes = st.tuples(st.just("crash"), st.integers(0, 10))
+refuses = st.tuples(st.just("refuse"), st.integers(1, 3))
 restarts = st.tuples(st.just("restart"))
 
 
@@ -185,12 +207,15 @@ async def play(world: World, deeds: list[tuple[Any, ...]]) -> None:
                 world.work(*details)
             case "crash":
                 [world.mine.ticks] = details
+            case "refuse":
+                [world.picky.refusals] = details
             case _:
                 world.start_relay()
 
 
 async def drain(world: World) -> None:
     world.mine.ticks = None
+    world.picky.refusals = 0
     for _ in range(10_000):
         moved = await world.step()
         world.work(1)
@@ -200,7 +225,7 @@ async def drain(world: World) -> None:
 
 
 @settings(max_examples=60)
-@given(st.lists(sends | steps | works | crashes | restarts, max_size=25))
+@given(st.lists(sends | steps | works | crashes | refuses | restarts, max_size=25))
 def test_every_message_is_published_whatever_crashes(deeds: list[tuple[Any, ...]]) -> None:
     world = World()
 
@@ -215,8 +240,36 @@ def test_every_message_is_published_whatever_crashes(deeds: list[tuple[Any, ...]
     assert world.ledger.pending() == {}
 
 
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=12))
+def test_messages_of_an_account_leave_in_order_whatever_the_broker_refuses(
+    turns: list[tuple[int, int]],
+) -> None:
+    world = World()
+
+    async def run() -> None:
+        for account_id in ACCOUNTS[:2]:
+            world.send(account_id, SHARE + 2)
+        while await world.step():
+            pass
+        for refusals, worked_off in turns:
+            world.work(worked_off)
+            world.picky.refusals = refusals
+            await world.step()
+            world.send(ACCOUNTS[0], 1)
+            await world.step()
+        await drain(world)
+
+    asyncio.run(run())
+
+    for account_id in ACCOUNTS[:2]:
+        mine = [one for one in world.published if world.owner_of(one) == account_id]
+        assert mine == sorted(set(mine))
+    assert world.ledger.pending() == {}
+
+
 @settings(max_examples=60)
-@given(st.lists(sends | steps | works | restarts, max_size=25))
+@given(st.lists(sends | steps | works | refuses | restarts, max_size=25))
 def test_no_account_has_more_than_its_share_in_the_queue(deeds: list[tuple[Any, ...]]) -> None:
     world = World()
 

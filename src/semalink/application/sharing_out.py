@@ -65,6 +65,8 @@ class Shares:
         self._inside_count = 0
         #: The accounts of which messages wait; who was served longest ago comes first.
         self._waiting: dict[UUID, None] = {}
+        #: Those of which none waits any more, once the broker has what was dealt last.
+        self._served: list[UUID] = []
         self._is_loaded = False
 
     @property
@@ -94,7 +96,10 @@ class Shares:
         return entering
 
     async def next_turns(self) -> Sequence[PendingJob]:
-        """Return what enters the queue next of what waits, one of each account after another."""
+        """Return what enters the queue next of what waits, one of each account after another.
+
+        All of it waits on until it is ``dealt_out``: the broker may refuse it.
+        """
         await self._load()
         if not self._waiting:
             self._window.begin_anew()
@@ -106,10 +111,11 @@ class Shares:
         by_account: dict[UUID, list[PendingJob]] = {account_id: [] for account_id in rooms}
         for pending in await self._turns.first_waiting(rooms):
             by_account[pending.job.account_id].append(pending)
-            self._enter(pending)
+        self._served = [one for one, jobs in by_account.items() if len(jobs) < rooms[one]]
         for account_id, jobs in by_account.items():
+            # Who is served goes to the end of the line.
             del self._waiting[account_id]
-            if len(jobs) == rooms[account_id]:
+            if jobs:
                 self._waiting[account_id] = None
         rounds = zip_longest(*by_account.values())
         return [pending for one_of_each in rounds for pending in one_of_each if pending]
@@ -117,6 +123,14 @@ class Shares:
     async def dealt_out(self, jobs: Sequence[PendingJob]) -> None:
         """Note that the broker has what waited."""
         await self._turns.dealt_out([pending.job.message_id for pending in jobs])
+        for pending in jobs:
+            self._enter(pending)
+        self._forget_the_served()
+
+    def _forget_the_served(self) -> None:
+        for account_id in self._served:
+            self._waiting.pop(account_id, None)
+        self._served = []
 
     async def look_again(self, *, lost: bool) -> None:
         """Ask anew who waits; when the broker lost the queue, nobody is in it."""

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -7,7 +8,7 @@ from semalink.application.accounts import OpenAccount, TopUp
 from semalink.application.fitting import FittingWindow
 from semalink.application.outbox import PendingJob
 from semalink.application.sharing_out import CROWD_SHARES, DEAL_MAX, Shares
-from semalink.application.submission import Job, Next
+from semalink.application.submission import ExpireInQueue, Job, Next
 from semalink.domain.account import Account, Kind, Tier
 from semalink.domain.cause import Cause
 from semalink.domain.draft import Lane
@@ -18,6 +19,7 @@ from semalink_adapters.memory_reports import MemoryReports
 from semalink_adapters.memory_turns import MemoryTurns
 
 SHARE = 4
+LATE = datetime(2027, 1, 1, tzinfo=UTC)
 CROWD, SMALL, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 
 Send = Callable[..., list[PendingJob]]
@@ -213,6 +215,7 @@ async def test_next_turns_takes_one_of_each_account_after_another(
     work_off([*first[:SHARE], *second[:SHARE]])
 
     dealt = await shares.next_turns()
+    await shares.dealt_out(dealt)
 
     assert whose(dealt) == [CROWD, OTHER, CROWD]
     assert shares.waiting_accounts == 1
@@ -267,11 +270,27 @@ async def test_next_turns_deals_again_what_the_broker_did_not_take(
     await shares.admit(jobs)
     work_off(jobs[:SHARE])
     refused = await shares.next_turns()
-    await shares.look_again(lost=False)
+    later = send(CROWD, 1)
 
+    entering = await shares.admit(later)
     again = await shares.next_turns()
 
-    assert refused == again == jobs[SHARE:]
+    assert entering == []
+    assert refused == jobs[SHARE:]
+    assert again == [*refused, *later]
+
+
+async def test_next_turns_forgets_an_account_of_which_nothing_waits_any_more(
+    shares: Shares, send: Send, work_off: Callable[..., None], ledger: MemoryLedger
+) -> None:
+    jobs = send(CROWD, SHARE + 1)
+    await shares.admit(jobs)
+    work_off(jobs[:SHARE])
+    ledger.decide(ExpireInQueue(jobs[SHARE].job, Cause("worker:sms", LATE, "req_2")))
+
+    dealt = await shares.next_turns()
+
+    assert (dealt, shares.waiting_accounts) == ([], 0)
 
 
 async def test_admit_counts_what_a_relay_before_left_in_the_queue(
