@@ -95,26 +95,28 @@ class MemoryCampaigns:
         """Return how many wait to be dealt out."""
         return sum(one.state == "held" for one in self._pending(campaign_id))
 
-    async def dealt_out(self, message_ids: Sequence[UUID]) -> None:
-        """Record that the broker has them."""
-        for one in self._of(message_ids, "held"):
+    async def dealt_out(self, message_ids: Sequence[UUID]) -> Sequence[UUID]:
+        """Record that they are on their way; return those that still waited."""
+        waiting = self._of(message_ids, "held")
+        for one in waiting:
             one.state, one.queued_at = "queued", self.clock()
+        return [one.job.message_id for one in waiting]
 
     async def take_back_lost(
-        self, mark: StreamMark, *, missing_seconds: float, refills_max: int
+        self, mark: StreamMark, *, missing_seconds: float, stale_seconds: float, refills_max: int
     ) -> int:
         """Hold again what the broker lost, park what vanishes each time; return how many."""
         before, self.mark = self.mark, mark
         lost = before is not None and (
             mark.created_at != before.created_at or mark.last_sequence < before.last_sequence
         )
-        if not lost and mark.waiting_count:
-            return 0
-        since = self.clock() - timedelta(seconds=0 if lost else missing_seconds)
+        vanished = not lost and not mark.waiting_count
+        seconds = 0.0 if lost else missing_seconds if vanished else stale_seconds
+        since = self.clock() - timedelta(seconds=seconds)
         missing = [one for one in self._bulk() if one.state == "queued" and one.queued_at <= since]
         for one in missing:
-            one.state = "held" if lost or one.refills < refills_max else "parked"
-            one.refills += not lost
+            one.state = "parked" if vanished and one.refills >= refills_max else "held"
+            one.refills += vanished
         return len(missing)
 
     async def hold(self, message_ids: Sequence[UUID]) -> None:

@@ -302,7 +302,7 @@ async def test_park_keeps_messages_from_being_dealt_out(world: World) -> None:
 async def test_take_back_lost_holds_what_a_new_stream_cannot_hold(world: World) -> None:
     ref = await world.accept(1)
     await world.dealing.dealt_out(await world.dealing.held(ref.campaign_id, 1))
-    facts = {"missing_seconds": 30.0, "refills_max": 3}
+    facts = {"missing_seconds": 30.0, "stale_seconds": 300.0, "refills_max": 3}
     known = await world.dealing.take_back_lost(MARK, **facts)
     fresh = replace(MARK, created_at=MARK.created_at + timedelta(days=1))
 
@@ -318,10 +318,47 @@ async def test_take_back_lost_parks_what_vanishes_each_time(world: World) -> Non
     states = []
     for _ in range(3):
         await world.dealing.dealt_out(await world.dealing.held(ref.campaign_id, 1))
-        await world.dealing.take_back_lost(empty, missing_seconds=0.0, refills_max=2)
+        await world.dealing.take_back_lost(
+            empty, missing_seconds=0.0, stale_seconds=300.0, refills_max=2
+        )
         states += await world.states(ref)
 
     assert states == ["held", "held", "parked"]
+
+
+async def test_take_back_lost_holds_what_waits_too_long_whatever_the_queue_holds(
+    world: World,
+) -> None:
+    ref = await world.accept(1)
+    facts = {"missing_seconds": 0.0, "refills_max": 0}
+    await world.dealing.dealt_out(await world.dealing.held(ref.campaign_id, 1))
+
+    early = await world.dealing.take_back_lost(MARK, stale_seconds=300.0, **facts)
+    late = await world.dealing.take_back_lost(MARK, stale_seconds=0.0, **facts)
+
+    assert (early, late) == (0, 1)
+    assert await world.states(ref) == ["held"]
+
+
+async def test_dealt_out_marks_and_names_what_still_waits(world: World) -> None:
+    ref = await world.accept(3)
+    ids = list(await world.dealing.held(ref.campaign_id, 3))
+    await world.bundles.park(ids[:1])
+
+    marked = await world.dealing.dealt_out(ids)
+
+    assert sorted(marked) == ids[1:]
+    assert await world.states(ref) == ["parked", "queued", "queued"]
+
+
+async def test_hold_of_the_dealer_has_messages_dealt_out_again(world: World) -> None:
+    ref = await world.accept(2)
+    ids = list(await world.dealing.held(ref.campaign_id, 2))
+    await world.dealing.dealt_out(ids)
+
+    await world.dealing.hold(ids)
+
+    assert list(await world.dealing.held(ref.campaign_id, 2)) == ids
 
 
 async def test_sending_are_those_that_neither_rest_nor_ended(world: World) -> None:

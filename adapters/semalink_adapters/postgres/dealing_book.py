@@ -48,12 +48,13 @@ DEALT_OUT = """
 UPDATE pending_submissions SET state = 'queued', queued_at = now()
 WHERE message_id IN (
     SELECT message_id FROM pending_submissions
-    WHERE message_id = ANY(%b) AND state = 'held' FOR UPDATE SKIP LOCKED)"""
+    WHERE message_id = ANY(%b) AND state = 'held' FOR UPDATE SKIP LOCKED)
+RETURNING message_id"""
 
 TAKE_BACK_LOST = """
 UPDATE pending_submissions
-SET state = CASE WHEN NOT %s AND refills >= %s THEN 'parked' ELSE 'held' END,
-    refills = CASE WHEN %s THEN refills ELSE refills + 1 END
+SET state = CASE WHEN %s AND refills >= %s THEN 'parked' ELSE 'held' END,
+    refills = CASE WHEN %s THEN refills + 1 ELSE refills END
 WHERE lane = 'bulk' AND state = 'queued' AND queued_at <= now() - make_interval(secs => %s)"""
 
 HOLD = """
@@ -123,20 +124,24 @@ class PostgresDealingBook:
         [[count]] = await self._all(COUNT_LEFT, (campaign_id,))
         return int(count)
 
-    async def dealt_out(self, message_ids: Sequence[UUID]) -> None:
-        """Record that the broker has them."""
-        await self._execute(DEALT_OUT, (list(message_ids),))
+    async def dealt_out(self, message_ids: Sequence[UUID]) -> Sequence[UUID]:
+        """Record that they are on their way; return those that still waited."""
+        return [row[0] for row in await self._all(DEALT_OUT, (list(message_ids),))]
+
+    async def hold(self, message_ids: Sequence[UUID]) -> None:
+        """Have them dealt out again, unless a worker began with them."""
+        await self._execute(HOLD, (list(message_ids),))
+        self._after.clear()
 
     async def take_back_lost(
-        self, mark: StreamMark, *, missing_seconds: float, refills_max: int
+        self, mark: StreamMark, *, missing_seconds: float, stale_seconds: float, refills_max: int
     ) -> int:
         """Hold again what the broker lost, park what vanishes each time; return how many."""
         rows = await self._all(READ_STREAM, (mark.stream,))
         lost = bool(rows) and (mark.created_at != rows[0][0] or mark.last_sequence < rows[0][1])
-        count = 0
-        if lost or mark.waiting_count == 0:
-            seconds = 0.0 if lost else missing_seconds
-            count = await self._execute(TAKE_BACK_LOST, (lost, refills_max, lost, seconds))
+        vanished = not lost and mark.waiting_count == 0
+        seconds = 0.0 if lost else missing_seconds if vanished else stale_seconds
+        count = await self._execute(TAKE_BACK_LOST, (vanished, refills_max, vanished, seconds))
         if count:
             self._after.clear()
         parameters = (mark.stream, mark.created_at, mark.last_sequence)

@@ -30,6 +30,12 @@ SLEEP_SECONDS_MAX = 30.0
 MISSING_SECONDS = 30.0
 #: How often a message may vanish from the queue before it is parked.
 REFILLS_MAX = 3
+#: How long a message may be on its way before it is dealt out again, whatever the queue holds:
+#: much longer than bundles wait there.
+STALE_SECONDS = 300.0
+
+#: How often what is left of a campaign is counted; between, what was dealt out is taken off.
+COUNT_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -68,14 +74,21 @@ class DealingBook(Protocol):
         """Return how many wait to be dealt out."""
         ...
 
-    async def dealt_out(self, message_ids: Sequence[UUID]) -> None:
-        """Record that the broker has them."""
+    async def dealt_out(self, message_ids: Sequence[UUID]) -> Sequence[UUID]:
+        """Record that they are on their way; return those that still waited."""
+        ...
+
+    async def hold(self, message_ids: Sequence[UUID]) -> None:
+        """Have them dealt out again, unless a worker began with them."""
         ...
 
     async def take_back_lost(
-        self, mark: StreamMark, *, missing_seconds: float, refills_max: int
+        self, mark: StreamMark, *, missing_seconds: float, stale_seconds: float, refills_max: int
     ) -> int:
-        """Hold again what the broker lost, park what vanishes each time; return how many."""
+        """Hold again what the broker lost, park what vanishes each time; return how many.
+
+        What is on its way for so long is held as well, and nothing is held against it.
+        """
         ...
 
 
@@ -92,10 +105,20 @@ class _Turn:
     ids: list[UUID] = field(default_factory=list)
 
 
-class Dealer:
-    """Publishes bundles; marks messages only after the broker has them.
+@dataclass(slots=True)
+class _Left:
+    """How many of a campaign wait, by the last count and what was dealt out since."""
 
-    A crash in between deals them out twice, which workers notice.
+    count: int
+    counted_at: datetime
+
+
+class Dealer:
+    """Marks messages, then publishes bundles, and holds again what the broker refused.
+
+    The other way round a worker could hold again what is only marked afterwards. What a crash
+    leaves marked and unpublished is taken back by ``repair``; what is dealt out twice by it, or by
+    an answer of the broker that was lost, workers notice.
     """
 
     def __init__(
@@ -115,6 +138,7 @@ class Dealer:
         self._count_outstanding = count_outstanding
         self._outstanding_max = outstanding_max
         self._paces: dict[UUID, Pace] = {}
+        self._left: dict[UUID, _Left] = {}
         #: Who was served last comes last: accounts, and campaigns within each.
         self._served: dict[UUID, int] = {}
         self._turn_count = 0
@@ -134,6 +158,7 @@ class Dealer:
         self.is_busy = bool(campaigns)
         if not campaigns:
             self._paces.clear()
+            self._left.clear()
             self._served.clear()
             self._blocked, self.blocked_seconds = {}, 0.0
             self.sleep_seconds = SLEEP_SECONDS_MAX
@@ -150,7 +175,10 @@ class Dealer:
     async def repair(self, mark: StreamMark) -> None:
         """Have dealt out again what the broker lost, so that wiping it loses nothing."""
         count = await self._book.take_back_lost(
-            mark, missing_seconds=MISSING_SECONDS, refills_max=REFILLS_MAX
+            mark,
+            missing_seconds=MISSING_SECONDS,
+            stale_seconds=STALE_SECONDS,
+            refills_max=REFILLS_MAX,
         )
         if count:
             _log.warning("bundles_taken_back", count=count)
@@ -178,7 +206,7 @@ class Dealer:
         rate: float | None = sending.rate_per_second
         campaign_id = sending.campaign.campaign_id
         if rate is None and sending.finish_by is not None:
-            left_count = await self._book.count_left(campaign_id)
+            left_count = await self._count_left(campaign_id, now)
             rate = rate_to_finish(left_count, sending.finish_by, now)
         most = self._outstanding_max * BUNDLE_SIZE
         if rate is None:
@@ -186,6 +214,13 @@ class Dealer:
             return most
         pace = self._paces.setdefault(campaign_id, Pace(now))
         return min(most, pace.allowed(rate, now))
+
+    async def _count_left(self, campaign_id: UUID, now: datetime) -> int:
+        left = self._left.get(campaign_id)
+        if left is None or (now - left.counted_at).total_seconds() >= COUNT_SECONDS:
+            left = _Left(await self._book.count_left(campaign_id), now)
+            self._left[campaign_id] = left
+        return left.count
 
     def _rank(self, sending: Sending) -> tuple[int, int]:
         account_turn = self._served.get(sending.campaign.account_id, 0)
@@ -210,21 +245,24 @@ class Dealer:
 
     async def _publish(self, bundles: list[tuple[_Turn, list[UUID]]]) -> dict[UUID, int]:
         """Return how many messages of each campaign the broker has now."""
+        marked = set(await self._book.dealt_out([one for _, ids in bundles for one in ids]))
+        waiting = [(turn, [one for one in ids if one in marked]) for turn, ids in bundles]
+        leaving = [(turn, ids) for turn, ids in waiting if ids]
         outcomes = await self._bus.publish_many(
-            [self._outgoing(turn.sending.campaign, ids) for turn, ids in bundles]
+            [self._outgoing(turn.sending.campaign, ids) for turn, ids in leaving]
         )
         stored: dict[UUID, int] = {}
-        dealt: list[UUID] = []
-        for (turn, ids), outcome in zip(bundles, outcomes, strict=True):
-            if outcome.stored:
-                dealt += ids
-                campaign_id = turn.sending.campaign.campaign_id
-                stored[campaign_id] = stored.get(campaign_id, 0) + len(ids)
-                self._note_served(turn, len(ids))
-        if len(dealt) < sum(len(ids) for _, ids in bundles):
+        refused: list[UUID] = []
+        for (turn, ids), outcome in zip(leaving, outcomes, strict=True):
+            if not outcome.stored:
+                refused += ids
+                continue
+            campaign_id = turn.sending.campaign.campaign_id
+            stored[campaign_id] = stored.get(campaign_id, 0) + len(ids)
+            self._note_served(turn, len(ids))
+        if refused:
             _log.warning("dealing_failed", reason="broker")
-        if dealt:
-            await self._book.dealt_out(dealt)
+            await self._book.hold(refused)
         return stored
 
     def _note_blocked(self, blocked: Iterable[UUID], now: datetime) -> None:
@@ -260,6 +298,9 @@ class Dealer:
         pace = self._paces.get(campaign.campaign_id)
         if pace is not None:
             pace.take(count)
+        left = self._left.get(campaign.campaign_id)
+        if left is not None:
+            left.count = max(0, left.count - count)
 
     def _outgoing(self, campaign: CampaignRef, ids: list[UUID]) -> Outgoing:
         payload = BundlePayload(

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
 
 import pytest
+from tests.unit.application.campaigns.bulk_broker import Broker
 
 from semalink.application.accounts import OpenAccount, TopUp
 from semalink.application.bundles import BundleSubmitter
 from semalink.application.campaign_keeping import CampaignKeeper, Scheduler
 from semalink.application.campaign_pieces import PieceAcceptor, PricedRecipient
 from semalink.application.campaign_sending import CampaignRef
+from semalink.application.dealing import Dealer
 from semalink.application.ledger import Books, Needs, PlainCommand
 from semalink.application.route_watch import RouteWatch
 from semalink.application.submission import Job, Policy
@@ -215,3 +217,49 @@ def new_bundles(  # noqa: PLR0917 - what a worker is made of
 @pytest.fixture
 def bundles(new_bundles: Callable[..., BundleSubmitter]) -> BundleSubmitter:
     return new_bundles()
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def new_dealer(campaigns: MemoryCampaigns, broker: Broker) -> Callable[..., Dealer]:
+    numbers = count(1)
+
+    def of(
+        *,
+        outstanding_max: int = 40,
+        opens_at: Callable[[datetime, str], datetime] = lambda now, _: now,
+    ) -> Dealer:
+        return Dealer(
+            campaigns,
+            broker,  # type: ignore[arg-type]
+            new_id=lambda: UUID(int=next(numbers)),
+            opens_at=opens_at,
+            count_outstanding=broker.count,
+            outstanding_max=outstanding_max,
+        )
+
+    return of
+
+
+@pytest.fixture
+def dealer(new_dealer: Callable[..., Dealer]) -> Dealer:
+    return new_dealer()
+
+
+@pytest.fixture
+def start_one(
+    desk: Any, scheduler: Scheduler, acceptor: PieceAcceptor, account_id: UUID
+) -> Callable[..., Any]:
+    async def of(recipient_count: int, owner_id: UUID = account_id, **facts: Any) -> CampaignRef:
+        facts.setdefault("mode", "test")
+        ref: CampaignRef = desk.schedule(recipient_count, account_id=owner_id, **facts)
+        await scheduler.start_due()
+        for task in desk.campaigns.tasks(ref.campaign_id):
+            await acceptor.accept(task)
+        return ref
+
+    return of

@@ -2,91 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import count
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
-import pytest
+from tests.unit.application.campaigns.bulk_broker import Broker
 
-from semalink.application.bundles import BundlePayload
-from semalink.application.bus import Outgoing, PublishOutcome, PublishState
-from semalink.application.campaign_keeping import Scheduler
-from semalink.application.campaign_pieces import PieceAcceptor
-from semalink.application.campaign_sending import CampaignRef
 from semalink.application.dealing import Dealer, Sending
-from semalink.application.outbox import StreamMark
 from semalink_adapters.memory_campaigns import MemoryCampaigns
 from semalink_adapters.memory_clock import MemoryClock
-
-MADE_AT = datetime(2026, 11, 1, tzinfo=UTC)
-
-
-class Broker:
-    """Keeps what is published; may refuse it."""
-
-    def __init__(self) -> None:
-        self.bundles: list[BundlePayload] = []
-        self.message_ids: list[str] = []
-        self.refuses = False
-        self.outstanding: int | None = None
-
-    async def publish_many(self, items: Sequence[Outgoing]) -> Sequence[PublishOutcome]:
-        if self.refuses:
-            return [PublishOutcome(PublishState.FAILED, "timeout") for _ in items]
-        self.bundles += [msgspec.json.decode(each.payload, type=BundlePayload) for each in items]
-        self.message_ids += [each.message_id for each in items]
-        return [PublishOutcome(PublishState.ACKED) for _ in items]
-
-    async def count(self) -> int:
-        return len(self.bundles) if self.outstanding is None else self.outstanding
-
-
-@pytest.fixture
-def broker() -> Broker:
-    return Broker()
-
-
-@pytest.fixture
-def new_dealer(campaigns: MemoryCampaigns, broker: Broker) -> Callable[..., Dealer]:
-    numbers = count(1)
-
-    def of(
-        *,
-        outstanding_max: int = 40,
-        opens_at: Callable[[datetime, str], datetime] = lambda now, _: now,
-    ) -> Dealer:
-        return Dealer(
-            campaigns,
-            broker,  # type: ignore[arg-type]
-            new_id=lambda: UUID(int=next(numbers)),
-            opens_at=opens_at,
-            count_outstanding=broker.count,
-            outstanding_max=outstanding_max,
-        )
-
-    return of
-
-
-@pytest.fixture
-def dealer(new_dealer: Callable[..., Dealer]) -> Dealer:
-    return new_dealer()
-
-
-@pytest.fixture
-def start_one(
-    desk: Any, scheduler: Scheduler, acceptor: PieceAcceptor, account_id: UUID
-) -> Callable[..., Any]:
-    async def of(recipient_count: int, owner_id: UUID = account_id, **facts: Any) -> CampaignRef:
-        facts.setdefault("mode", "test")
-        ref: CampaignRef = desk.schedule(recipient_count, account_id=owner_id, **facts)
-        await scheduler.start_due()
-        for task in desk.campaigns.tasks(ref.campaign_id):
-            await acceptor.accept(task)
-        return ref
-
-    return of
 
 
 async def test_step_deals_out_bundles_of_a_hundred(
@@ -220,16 +144,25 @@ async def test_step_never_deals_out_while_hours_do_not_meet(
     assert (dealt, dealer.sleep_seconds) == (0, 30.0)
 
 
-async def test_step_marks_nothing_that_the_broker_did_not_take(
-    start_one: Any, dealer: Dealer, broker: Broker, campaigns: MemoryCampaigns
+async def test_step_counts_what_is_left_now_and_then(
+    start_one: Any, dealer: Dealer, broker: Broker, campaigns: MemoryCampaigns, clock: MemoryClock
 ) -> None:
-    ref = await start_one(5, rate_per_second=5)
-    broker.refuses = True
+    broker.outstanding = 0
+    await start_one(1_000, finish_by=clock.now() + timedelta(seconds=100))
+    count_left, counted_at = campaigns.count_left, []
 
-    dealt = await dealer.step()
+    async def counted(campaign_id: UUID) -> int:
+        counted_at.append(clock.now())
+        return await count_left(campaign_id)
 
-    assert dealt == 0
-    assert campaigns.states(ref.campaign_id) == ["held"] * 5
+    campaigns.count_left = counted  # type: ignore[method-assign]
+
+    for _ in range(100):
+        await dealer.step()
+        clock.advance(seconds=0.1)
+
+    assert len(counted_at) == 2
+    assert 98 <= dealer.dealt_count <= 101
 
 
 async def test_step_deals_out_nothing_of_a_paused_campaign_until_it_is_resumed(
@@ -243,47 +176,6 @@ async def test_step_deals_out_nothing_of_a_paused_campaign_until_it_is_resumed(
     resumed = await dealer.step()
 
     assert (paused, resumed) == (0, 5)
-
-
-async def test_step_never_gives_two_bundles_one_id(
-    start_one: Any, dealer: Dealer, broker: Broker, campaigns: MemoryCampaigns
-) -> None:
-    await start_one(1)
-    await dealer.step()
-    await campaigns.hold(broker.bundles[0].message_ids)
-
-    await dealer.step()
-
-    assert broker.bundles[0] == broker.bundles[1]
-    assert len(set(broker.message_ids)) == 2
-
-
-async def test_repair_deals_out_again_what_the_broker_lost(
-    start_one: Any, dealer: Dealer, campaigns: MemoryCampaigns
-) -> None:
-    ref = await start_one(2)
-    await dealer.step()
-    mark = StreamMark("SMS_BULK", MADE_AT, 1, 1, 1)
-    await dealer.repair(mark)
-    before = campaigns.states(ref.campaign_id)
-
-    await dealer.repair(replace(mark, created_at=MADE_AT + timedelta(days=1)))
-
-    assert (before, campaigns.states(ref.campaign_id)) == (["queued"] * 2, ["held"] * 2)
-
-
-async def test_repair_parks_what_vanishes_each_time(
-    start_one: Any, dealer: Dealer, campaigns: MemoryCampaigns, clock: MemoryClock
-) -> None:
-    ref = await start_one(1)
-    states = []
-    for _ in range(4):
-        await dealer.step()
-        clock.advance(seconds=31)
-        await dealer.repair(StreamMark("SMS_BULK", MADE_AT, 1, 0, 0))
-        states += campaigns.states(ref.campaign_id)
-
-    assert states == ["held", "held", "held", "parked"]
 
 
 async def test_step_tells_how_long_a_campaign_found_no_room(
