@@ -13,6 +13,7 @@ from semalink_adapters.archive.store import (
     ArchiveUnavailable,
     ObjectStorage,
     open_store,
+    sync_to_disk,
 )
 from semalink_ops.embedded.ports import free_port
 
@@ -107,3 +108,32 @@ def test_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
 
     with pytest.raises(ArchiveUnavailable):
         open_store((tmp_path / "file" / "archive").as_uri(), Access())
+
+
+def test_put_returns_when_a_file_and_the_folders_to_it_are_on_disk(tmp_path: Path) -> None:
+    root = tmp_path / "srv" / "archive"
+    synced: list[tuple[str, bool]] = []
+    file = root / "log" / "2026-03" / "part-00000.parquet"
+
+    def sync(path: Path) -> None:
+        synced.append((str(path.relative_to(tmp_path)), file.exists()))
+        sync_to_disk(path)
+
+    store = open_store(root.as_uri(), Access(), sync=sync)
+    store.put("log/2026-03/part-00000.parquet", b"x")
+
+    assert synced == [
+        ("srv", False), (".", False), ("srv/archive/log/2026-03/part-00000.parquet", True),
+        ("srv/archive/log/2026-03", True), ("srv/archive/log", True), ("srv/archive", True),
+        ("srv", True),
+    ]  # fmt: skip
+
+
+def test_put_is_refused_when_the_disk_does_not_take_it(tmp_path: Path) -> None:
+    def sync(path: Path) -> None:
+        raise OSError(5, "Input/output error", str(path))
+
+    store = open_store(tmp_path.as_uri(), Access(), sync=sync)
+
+    with pytest.raises(ArchiveUnavailable):
+        store.put("file", b"x")

@@ -1,11 +1,12 @@
 """Object storage: a folder, or whatever speaks S3."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -67,16 +68,50 @@ class Access:
     secret_access_key: str | None = field(default=None, repr=False)
 
 
-class ObjectStorage:
-    """A store below one address."""
+#: Returns once a file, or the names in a folder, survive a loss of power; raises OSError.
+Sync = Callable[[Path], None]
 
-    def __init__(self, store: ObjectStore) -> None:
+
+def sync_to_disk(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Where the files of a store are on this machine's disks."""
+
+    root: Path
+    sync: Sync = sync_to_disk
+
+    def settle(self, path: str) -> None:
+        """Bring a file to the disk, and every folder that leads to it."""
+        file = self.root / path
+        self.sync(file)
+        for folder in file.parents:
+            self.sync(folder)
+            if folder == self.root.parent:
+                return
+
+
+class ObjectStorage:
+    """A store below one address; with its folder when that is on a disk of ours."""
+
+    def __init__(self, store: ObjectStore, folder: Folder | None = None) -> None:
         self._store = store
+        self._folder = folder
 
     def put(self, path: str, content: bytes) -> None:
         """Write a whole file; large ones in parts, of which none is seen before the last."""
         try:
             obstore.put(self._store, path, content)
+            if self._folder is not None:
+                # It was written and renamed only, which a loss of power may undo.
+                self._folder.settle(path)
         except (BaseError, OSError) as refused:
             raise ArchiveUnavailable(type(refused).__name__) from refused
 
@@ -122,13 +157,13 @@ class ObjectStorage:
             raise ArchiveUnavailable(type(refused).__name__) from refused
 
 
-def open_store(url: str, access: Access) -> ObjectStorage:
+def open_store(url: str, access: Access, *, sync: Sync = sync_to_disk) -> ObjectStorage:
     """Return the store below ``file:///folder`` or ``s3://bucket/prefix``; a folder is made."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         try:
-            Path(parts.path).mkdir(parents=True, exist_ok=True)
-            return ObjectStorage(LocalStore(prefix=parts.path))
+            root = _make_folder(Path(unquote(parts.path)), sync)
+            return ObjectStorage(LocalStore(prefix=root), Folder(root, sync))
         except OSError as refused:
             raise ArchiveUnavailable(type(refused).__name__) from refused
     assert parts.scheme == "s3", "the setting takes file:// and s3:// only"
@@ -149,6 +184,14 @@ def open_store(url: str, access: Access) -> ObjectStorage:
             },
         )
     )
+
+
+def _make_folder(root: Path, sync: Sync) -> Path:
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+    return root
 
 
 def _config(access: Access) -> Any:

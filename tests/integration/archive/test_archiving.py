@@ -1,6 +1,8 @@
 """A month goes into the archive and back without losing or changing anything."""
 
 import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,7 +18,7 @@ from tests.integration.archive.old_months import (
 )
 
 from semalink_adapters.archive.manifest import read_manifest
-from semalink_adapters.archive.store import ObjectStorage
+from semalink_adapters.archive.store import Access, ObjectStorage, open_store
 from semalink_ops.archiving.calendar import LogMonth, months_in_database
 from semalink_ops.archiving.months import Archiver, MonthBlocked, MonthElsewhere
 from semalink_ops.archiving.restoring import Restorer
@@ -41,6 +43,34 @@ def test_archive_drops_a_month_that_is_in_the_store(
     assert (manifest.row_count, manifest.first_id, manifest.last_id) == (160, id_of(1), id_of(40))
     assert [command.facts["event_count"] for command in recorded] == [160]
     assert _listed(archiver.connection) == []
+
+
+def test_archive_verifies_a_month_after_all_of_it_is_on_disk(
+    database_url: str, archiver: Archiver, tmp_path: Path
+) -> None:
+    make_month(database_url, 40)
+    root = tmp_path / "archive"
+    seen: list[str] = []
+
+    def sync(path: Path) -> None:
+        seen.append(path.name)
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(archiver.connection, name)
+
+        def execute(self, statement: Any, *values: Any) -> Any:
+            if "state = 'verified'" in str(statement):
+                seen.append("verified")
+            return archiver.connection.execute(statement, *values)
+
+    watched: Any = Watched()
+    store = open_store(root.as_uri(), Access(), sync=sync)
+    row = replace(archiver, connection=watched, store=store).archive(MESSAGES)
+
+    files = {path.name for path in (root / str(row.manifest_path)).parent.iterdir()}
+    assert len(files) == 5
+    assert files <= set(seen[: seen.index("verified")])
 
 
 def test_restore_brings_back_the_very_same_rows(database_url: str, archiver: Archiver) -> None:
