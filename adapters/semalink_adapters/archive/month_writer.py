@@ -1,5 +1,6 @@
 """Writes one month of a log into the archive, file by file, and goes on after an interruption."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +19,7 @@ from semalink_adapters.archive.store import Store
 from semalink_adapters.archive.tally import Sum, Tally
 
 MANIFEST_NAME = "manifest.json"
+_IS_PART = re.compile(r"/part-[0-9]{5}\.parquet")
 
 
 class MonthWriter:
@@ -59,11 +61,7 @@ class MonthWriter:
 
     def write_manifest(self, log: str, month: str, now: datetime) -> tuple[str, str]:
         """Write what tells of all files; return its path and its hash."""
-        # What an interrupted run wrote beyond the files that count.
-        known = {file.path for file in self.files}
-        for path in self.store.paths(self.folder):
-            if path not in known:
-                self.store.delete(path)
+        self._delete_what_was_begun()
         tally = self.tally
         last_xid, last_position = tally.last_place
         first_recorded_at, last_recorded_at = tally.recorded_span
@@ -87,13 +85,23 @@ class MonthWriter:
         self.store.put(path, content)
         return path, sha256_of(content)
 
+    def _delete_what_was_begun(self) -> None:
+        """Delete the files that an interrupted run wrote beyond those that count, and no others."""
+        first_free = self._part(len(self.files))
+        for path in self.store.paths(self.folder):
+            if _IS_PART.fullmatch(path.removeprefix(self.folder)) and path >= first_free:
+                self.store.delete(path)
+
+    def _part(self, number: int) -> str:
+        return f"{self.folder}/part-{number:05}.parquet"
+
     def _close(self) -> ArchivedFile:
         assert self._file is not None, "a file is open"
         assert self._first_id is not None, "a file has rows"
         content = self._file.close()
         last_id, last_version = self.tally.last_key
         file = ArchivedFile(
-            path=f"{self.folder}/part-{len(self.files):05}.parquet",
+            path=self._part(len(self.files)),
             row_count=self._file.row_count,
             byte_count=len(content),
             sha256=sha256_of(content),

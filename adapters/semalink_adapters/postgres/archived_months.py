@@ -1,7 +1,7 @@
 """Which months are archived, and how far a run has come with one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -24,10 +24,9 @@ _COLUMNS = (
 _SELECT = f"SELECT {_COLUMNS} FROM archived_months"  # noqa: S608 - constants
 _BEGIN = f"""
 INSERT INTO archived_months AS a (log, month, state, generation, folder, changed_at, changed_by)
-VALUES (%(log)s, %(month)s, 'exporting', 1, %(log)s || '/' || %(month)s || '/001', %(now)s, %(by)s)
+VALUES (%(log)s, %(month)s, 'exporting', %(generation)s, %(folder)s, %(now)s, %(by)s)
 ON CONFLICT (log, month) DO UPDATE SET
-    state = 'exporting', generation = a.generation + 1,
-    folder = a.log || '/' || a.month || '/' || to_char(a.generation + 1, 'FM000'),
+    state = 'exporting', generation = excluded.generation, folder = excluded.folder,
     files = '[]', row_count = 0, byte_count = 0, content_sha256 = NULL, manifest_path = NULL,
     manifest_sha256 = NULL, archived_at = NULL, changed_at = %(now)s, changed_by = %(by)s
 RETURNING {_COLUMNS}"""  # noqa: S608 - constants
@@ -74,6 +73,16 @@ class ArchivedRow:
     archived_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class NextFolder:
+    """Where an export of a month goes."""
+
+    log: str
+    month: str
+    generation: int
+    folder: str
+
+
 class MonthBook:
     """The table, over a connection that commits each statement."""
 
@@ -89,9 +98,15 @@ class MonthBook:
         """Return every month that ever was archived, in order."""
         return self._rows(f"{_SELECT} ORDER BY month, log", ())
 
-    def begin(self, log: str, month: str, now: datetime, by: str) -> ArchivedRow:
+    def next_folder(self, log: str, month: str, token: str) -> NextFolder:
+        """Return where the next export of a month goes; the token is that of no other database."""
+        row = self.find(log, month)
+        generation = 1 if row is None else row.generation + 1
+        return NextFolder(log, month, generation, f"{log}/{month}/{generation:03}-{token}")
+
+    def begin(self, folder: NextFolder, now: datetime, by: str) -> ArchivedRow:
         """Begin an export anew, in a folder of its own."""
-        return self._rows(_BEGIN, {"log": log, "month": month, "now": now, "by": by})[0]
+        return self._rows(_BEGIN, {**asdict(folder), "now": now, "by": by})[0]
 
     def note_files(self, row: ArchivedRow, files: bytes, row_count: int, byte_count: int) -> None:
         """Write down which files a run can go on behind."""

@@ -1,5 +1,6 @@
 """One month of a log on its way into the archive: each step can be interrupted and gone on with."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -66,6 +67,16 @@ class MonthElsewhere(Exception):
         super().__init__(f"{month.log} {month.month} {what}.")
 
 
+class ArchiveForeign(Exception):
+    """A folder that would be new has files already."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(
+            f"{folder} in the archive belongs to another database; nothing was written. Choose"
+            " another prefix in SEMALINK_ARCHIVE_URL, one for each database."
+        )
+
+
 Record = Callable[[RecordArchiving | RecordRestoring], object]
 
 
@@ -79,6 +90,8 @@ class Archiver:
     record: Record
     cause: Callable[[], Cause]
     pace: Pace = field(default_factory=Pace)
+    #: Tells the folders of this database from those of another one with the same archive.
+    token: Callable[[], str] = field(default=lambda: secrets.token_hex(6))
     #: Rows that are read and written at once, and a row group of the files.
     page_rows: int = GROUP_ROWS
     file_bytes_max: int = FILE_BYTES_MAX
@@ -95,7 +108,7 @@ class Archiver:
     def archive(self, month: LogMonth) -> ArchivedRow:
         """Move a month into the archive, from wherever an earlier run stopped.
 
-        Raises MonthBlocked, MonthChanged, MonthElsewhere or ArchiveUnavailable.
+        Raises MonthBlocked, MonthChanged, MonthElsewhere, ArchiveForeign or ArchiveUnavailable.
         """
         row = self.book.find(month.log, month.month)
         if row is not None and row.state in ("restoring", "attached"):
@@ -117,8 +130,14 @@ class Archiver:
         if detaching.standing(self.connection, month.log, month.table) != "attached":
             raise MonthElsewhere(month, "is not in the database")
         self._check(month)
+        return self._begin_anew(month)
+
+    def _begin_anew(self, month: LogMonth) -> ArchivedRow:
+        folder = self.book.next_folder(month.log, month.month, self.token())
+        if self.store.paths(folder.folder):
+            raise ArchiveForeign(folder.folder)
         cause = self.cause()
-        return self.book.begin(month.log, month.month, cause.at, cause.actor)
+        return self.book.begin(folder, cause.at, cause.actor)
 
     def _check(self, month: LogMonth) -> None:
         found = self.blockers(month)
@@ -178,8 +197,7 @@ class Archiver:
         with self.connection.transaction():
             partitions.lock(self.connection)
             month_rows.attach(self.connection, month.log, month.table, *month.bounds)
-        cause = self.cause()
-        self.book.begin(month.log, month.month, cause.at, cause.actor)
+        self._begin_anew(month)
         raise MonthChanged(month)
 
     def _conclude(self, month: LogMonth, row: ArchivedRow) -> None:

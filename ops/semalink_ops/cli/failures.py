@@ -60,6 +60,7 @@ _EXIT_CODES = {
     "semalink_adapters.postgres.archived_months.ReadModelBusy": exit_codes.CONFLICT,
     "semalink_adapters.postgres.detaching.DetachPutOff": exit_codes.UNAVAILABLE,
     "semalink_ops.archiving.calendar.NoMonth": exit_codes.USAGE,
+    "semalink_ops.archiving.months.ArchiveForeign": exit_codes.CONFLICT,
     "semalink_ops.archiving.months.MonthBlocked": exit_codes.CONFLICT,
     "semalink_ops.archiving.months.MonthChanged": exit_codes.CONFLICT,
     "semalink_ops.archiving.months.MonthElsewhere": exit_codes.CONFLICT,

@@ -81,7 +81,7 @@ def test_verify_names_the_file_with_a_byte_that_was_flipped(
     make_month(database_url, 5)
     semalink("archive", "run")
     before = semalink("archive", "verify", MONTH, "--json")
-    (path,) = archive_folder.glob(f"message_events/{MONTH}/001/part-*.parquet")
+    (path,) = archive_folder.glob(f"message_events/{MONTH}/001-*/part-*.parquet")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -92,7 +92,7 @@ def test_verify_names_the_file_with_a_byte_that_was_flipped(
     assert [one["fault"] for one in json.loads(before[1])["items"]] == [None, None]
     assert status == exit_codes.DIFFERENCES
     faults = {one["log"]: one["fault"] for one in json.loads(shown)["items"]}
-    assert f"message_events/{MONTH}/001/{path.name} is not what was archived" in str(
+    assert f"message_events/{MONTH}/{path.parent.name}/{path.name} is not what was archived" in str(
         faults["message_events"]
     )
     assert faults["webhook_events"] is None
