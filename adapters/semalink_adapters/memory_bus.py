@@ -13,6 +13,7 @@ from semalink.application.bus import (
     PublishOutcome,
     PublishState,
     Unobserved,
+    work_count,
 )
 from semalink_adapters.jetstream.dead_letters import (
     MESSAGE_ID_HEADER,
@@ -96,7 +97,7 @@ class MemoryBus:
         """Store many messages; one outcome for each, in order."""
         outcomes = [self._store(item) for item in items]
         for item, outcome in zip(items, outcomes, strict=True):
-            self._observer.published(item.subject, outcome.state)
+            self._observer.published(item.subject, outcome.state, work_count(item.headers))
         return outcomes
 
     async def poke(self, subject: str) -> None:

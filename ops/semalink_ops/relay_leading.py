@@ -9,10 +9,11 @@ import psycopg
 import structlog
 
 from semalink.application.fitting import FittingWindow
+from semalink.application.outbox import StreamMark
 from semalink.application.relaying import Relay
 from semalink.application.sharing_out import Shares
 from semalink_adapters.jetstream.marks import read_marks
-from semalink_adapters.jetstream.streams import QUEUES
+from semalink_adapters.jetstream.streams import DLR_INBOUND, QUEUES
 from semalink_adapters.postgres.outbox import PostgresOutbox
 from semalink_adapters.postgres.sessions import BOUNDED, CONNECT_TIMEOUT_SECONDS, KEEPALIVES
 from semalink_adapters.postgres.turns import PostgresTurns
@@ -140,8 +141,15 @@ class _Lead:
         except (nats.errors.Error, TimeoutError):
             return
         for mark in marks:
-            self._core.metrics.queue_measured(_QUEUE_BY_STREAM[mark.stream], mark.waiting_count)
+            count = await self._count_waiting(mark)
+            self._core.metrics.queue_measured(_QUEUE_BY_STREAM[mark.stream], count)
         await self._relay.repair(marks)
+
+    async def _count_waiting(self, mark: StreamMark) -> int:
+        if mark.stream != DLR_INBOUND.stream or not mark.waiting_count:
+            return mark.waiting_count
+        # Most come in bundles; those that came while the database was away are in the broker only.
+        return max(mark.waiting_count, await self._outbox.count_reports())
 
 
 async def _step(step: Callable[[], Awaitable[bool]], stop: asyncio.Event) -> bool:

@@ -1,14 +1,12 @@
 """The processes of delivery reports and of the relay."""
 
 import asyncio
-from collections.abc import Sequence
 
-import msgspec
 import psycopg
 import structlog
 
-from semalink.application.bus import Delivery, NotReady, PoisonMessage
-from semalink.application.relaying import POKE_SUBJECT, ReportPayload
+from semalink.application.bus import NotReady
+from semalink.application.relaying import POKE_SUBJECT
 from semalink.application.reporting import ReportProcessor
 from semalink_adapters.jetstream.consumer import Limits, consume_batches
 from semalink_adapters.jetstream.source import JetStreamSource
@@ -24,6 +22,7 @@ from semalink_ops.observability.archive_metrics import ArchiveMetrics
 from semalink_ops.observability.step_log import LoggedLedger
 from semalink_ops.recoveries import run_recoveries
 from semalink_ops.relay_leading import carry_on
+from semalink_ops.report_handling import ReportHandler
 from semalink_ops.report_waiting import (
     ask_for_reports,
     count_awaited_reports,
@@ -42,9 +41,10 @@ from semalink_ops.webhook_dispatch import dispatch_webhooks
 SWEEP_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3_600.0
 RETRY_SECONDS = 0.5
+#: Each may be a bundle of reports.
+MESSAGES_AT_ONCE = 20
 
 _log = structlog.get_logger(__name__)
-_reports = msgspec.json.Decoder(ReportPayload)
 
 
 async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
@@ -60,7 +60,7 @@ async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
             shared_senders=frozenset(core.settings.shared_senders),
         )
 
-        handler = ReportHandler(processor)
+        handler = ReportHandler(processor, core.bus)
         source = JetStreamSource(core.connection, core.bus, DLR_INBOUND)
         async with background(
             _sweep(core, processor, book, stop),
@@ -73,31 +73,9 @@ async def run_dlr_worker(core: Core, stop: asyncio.Event) -> None:
                 source,
                 handler.handle,
                 stop=stop,
-                limits=Limits(concurrency=2, batch=500, not_ready_seconds=(0.2, 1.0)),
+                limits=Limits(concurrency=2, batch=MESSAGES_AT_ONCE, not_ready_seconds=(0.2, 1.0)),
                 observer=core.bus_metrics,
             )
-
-
-class ReportHandler:
-    """Reads reports from deliveries and processes them."""
-
-    def __init__(self, processor: ReportProcessor) -> None:
-        self._processor = processor
-
-    async def handle(self, deliveries: Sequence[Delivery]) -> None:
-        """Process; a report that fails for the last time is set aside, so that nothing refills it.
-
-        One whose batch fails comes again alone.
-        """
-        payloads = [_report(delivery) for delivery in deliveries]
-        try:
-            await self._processor.process(payloads)
-        except (NotReady, PoisonMessage):
-            raise
-        except Exception:
-            if len(payloads) == 1 and deliveries[0].num_delivered >= DLR_INBOUND.max_deliver:
-                await self._processor.set_aside(payloads[0])
-            raise
 
 
 async def _sweep(
@@ -109,14 +87,6 @@ async def _sweep(
             core.metrics.reports_shelved(await book.count_shelved())
         except NotReady:
             _log.warning("sweep_postponed")
-
-
-def _report(delivery: Delivery) -> ReportPayload:
-    try:
-        return _reports.decode(delivery.payload)
-    except msgspec.MsgspecError as unreadable:
-        msg = "unreadable_report_job"
-        raise PoisonMessage(msg) from unreadable
 
 
 async def run_relay(core: Core, stop: asyncio.Event) -> None:

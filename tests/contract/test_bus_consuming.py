@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from semalink.application.bus import Delivery, NotReady, Outgoing, PoisonMessage
+from semalink.application.bus import Delivery, NotReady, Outgoing, PoisonMessage, Replaced
 from semalink_adapters.jetstream.consumer import Limits, consume_batches, consume_each
 from semalink_adapters.jetstream.streams import DLR_INBOUND, SMS_NORMAL, Queue
 
@@ -314,3 +314,24 @@ async def test_consume_batches_buries_the_bad_message_alone(
     assert tries == [3, 1, 1, 1, 1, 1]
     assert good == {b"1", b"2"}
     assert letter.payload == b"bad"
+
+
+async def test_consume_batches_removes_what_goes_on_as_others(
+    world: Any, consuming: Any, fast: Limits
+) -> None:
+    await publish(world, b"together", queue=DLR_INBOUND)
+    source = world.source(DLR_INBOUND)
+    seen = Counted(2)
+
+    async def handle(deliveries: Sequence[Delivery]) -> None:
+        seen.append([delivery.payload for delivery in deliveries])
+        if seen == [[b"together"]]:
+            await publish(world, b"alone", queue=DLR_INBOUND)
+            raise Replaced
+
+    async with consuming(lambda stop: consume_batches(source, handle, stop=stop, limits=fast)):
+        await seen.reached.wait()
+
+    assert seen == [[b"together"], [b"alone"]]
+    assert await world.holds(DLR_INBOUND, 0)
+    assert await world.dead_letters() == []

@@ -25,6 +25,7 @@ from semalink.application.bus import (
     PublishOutcome,
     PublishState,
     Unobserved,
+    work_count,
 )
 from semalink_adapters.jetstream.ack_window import DISCONNECTED, TOO_LARGE, AckWindow
 from semalink_adapters.jetstream.connection import BusConnection
@@ -104,7 +105,7 @@ class JetStreamBus:
         with suppress(RetryError):
             await retries(self._publish_missing, items, outcomes)
         for item, outcome in zip(items, outcomes, strict=True):
-            self._observer.published(item.subject, outcome.state)
+            self._observer.published(item.subject, outcome.state, work_count(item.headers))
         return outcomes
 
     async def poke(self, subject: str) -> None:

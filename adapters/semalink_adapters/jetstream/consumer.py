@@ -14,7 +14,9 @@ from semalink.application.bus import (
     Delivery,
     NotReady,
     PoisonMessage,
+    Replaced,
     Unobserved,
+    work_count,
 )
 from semalink_adapters.jetstream.dead_letters import explain
 from semalink_adapters.jetstream.lanes import OPEN_LANE, Lane
@@ -187,7 +189,8 @@ class _Loop:
 
     def _take(self, deliveries: Batch, unit: int) -> None:
         if deliveries:
-            self._observer.delivered(self._source.name, len(deliveries))
+            count = sum(work_count(delivery.headers) for delivery in deliveries)
+            self._observer.delivered(self._source.name, count)
         self._in_hand.update((id(delivery), delivery) for delivery in deliveries)
         for start in range(0, len(deliveries), unit):
             self._waiting.put_nowait(deliveries[start : start + unit])
@@ -204,7 +207,7 @@ class _Loop:
         waits = 0
         while open_ := [delivery for delivery in batch if not delivery.settled]:
             error = await self._attempt(open_)
-            if error is None:
+            if error is None or isinstance(error, Replaced):
                 await self._ack(open_)
             elif isinstance(error, NotReady):
                 waits += 1
@@ -255,7 +258,7 @@ class _Loop:
             return
         delays = self._limits.retry_delays_seconds
         await delivery.nak(delays[min(delivery.num_delivered, len(delays)) - 1])
-        self._observer.naked(self._source.name)
+        self._observer.naked(self._source.name, work_count(delivery.headers))
 
     async def _bury(self, delivery: Held, error: Exception) -> bool:
         for _ in range(_BURIALS_MAX):
@@ -291,8 +294,8 @@ class _Loop:
     async def _give_back(self, batch: Batch) -> None:
         unsettled = [delivery for delivery in batch if not delivery.settled]
         await asyncio.gather(*(delivery.give_back() for delivery in unsettled))
-        for _ in unsettled:
-            self._observer.naked(self._source.name)
+        for delivery in unsettled:
+            self._observer.naked(self._source.name, work_count(delivery.headers))
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:

@@ -101,6 +101,8 @@ DELETE FROM pending_reports
 WHERE refills >= %s AND refilled_at <= now() - make_interval(secs => %s)
 RETURNING report_id"""
 
+COUNT_REPORTS = "SELECT count(*) FROM pending_reports"
+
 READ_STREAM = "SELECT created_at, last_sequence FROM broker_streams WHERE stream = %s"
 
 REMEMBER_STREAM = """
@@ -238,6 +240,11 @@ class PostgresOutbox:
     async def give_up_reports(self, *, refills: int, older_than_seconds: float) -> Sequence[UUID]:
         """Strike off reports that vanish whenever they are put back; return them."""
         return [row[0] for row in await self._all(GIVE_UP_REPORTS, (refills, older_than_seconds))]
+
+    async def count_reports(self) -> int:
+        """Return how many reports are not processed yet."""
+        [(count,)] = await self._all(COUNT_REPORTS, ())
+        return int(count)
 
     async def _cursor(self, name: str) -> Position:
         rows = await self._all(READ_CURSOR, (name,))

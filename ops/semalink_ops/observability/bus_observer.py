@@ -13,15 +13,15 @@ class BusMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def published(self, subject: str, state: PublishState) -> None:
+    def published(self, subject: str, state: PublishState, count: int) -> None:
         """Count what the broker stored anew, and what it may not have."""
         # Shards of a queue count as the queue, and dead letters as one.
         dead = subject.startswith(f"{_DEAD_LETTERS}.")
         queue = _DEAD_LETTERS if dead else queue_of_subject(subject)
         if state is PublishState.ACKED:
-            self._metrics.outbox_published(queue)
+            self._metrics.outbox_published(queue, count)
         elif state is PublishState.FAILED:
-            self._metrics.publish_failed(queue)
+            self._metrics.publish_failed(queue, count)
 
     def delivered(self, queue: str, count: int) -> None:
         """Count the messages taken."""
@@ -30,9 +30,9 @@ class BusMetrics:
     def acked(self, queue: str) -> None:
         """Count nothing: what was handled is measured by its time."""
 
-    def naked(self, queue: str) -> None:
-        """Count one message that will come again."""
-        self._metrics.given_back(queue)
+    def naked(self, queue: str, count: int) -> None:
+        """Count what will come again."""
+        self._metrics.given_back(queue, count)
 
     def dead_lettered(self, queue: str, error_type: str) -> None:
         """Count one message that was given up."""

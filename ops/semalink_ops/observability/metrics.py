@@ -132,9 +132,9 @@ class Metrics:
         """Count messages that the broker stored."""
         self._published.at(queue).inc(count)
 
-    def publish_failed(self, queue: str) -> None:
+    def publish_failed(self, queue: str, count: int = 1) -> None:
         """Count one message that is not known to be stored."""
-        self._publish_failures.at(queue).inc()
+        self._publish_failures.at(queue).inc(count)
 
     def projection_lagged(self, projection: str, seconds: float) -> None:
         """Set how far a read model is behind."""
@@ -152,9 +152,9 @@ class Metrics:
         """Count messages taken from a queue."""
         self._deliveries.at(queue).inc(count)
 
-    def given_back(self, queue: str) -> None:
+    def given_back(self, queue: str, count: int = 1) -> None:
         """Count one message that will be delivered again."""
-        self._redeliveries.at(queue).inc()
+        self._redeliveries.at(queue).inc(count)
 
     def handled(self, queue: str, seconds: float) -> None:
         """Record the work on one delivery."""

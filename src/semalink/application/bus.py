@@ -24,6 +24,10 @@ class PoisonMessage(Exception):
         super().__init__(reason)
 
 
+class Replaced(Exception):
+    """What the message asked for goes on in other messages, which the broker has: it is done."""
+
+
 class BrokerUnfit(Exception):
     """The broker answers and must not be used as it is; the message says how to mend it."""
 
@@ -51,6 +55,16 @@ class PublishOutcome:
     def stored(self) -> bool:
         """Tell whether the broker has the message."""
         return self.state is not PublishState.FAILED
+
+
+#: How many pieces of work are in one message; without it there is one.
+COUNT_HEADER = "Sema-Count"
+
+
+def work_count(headers: Mapping[str, str]) -> int:
+    """Return how many pieces of work a message with these headers holds."""
+    text = headers.get(COUNT_HEADER, "")
+    return int(text) if text.isdecimal() and len(text) < 6 else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +162,20 @@ class Bus(Protocol):
 class BusObserver(Protocol):
     """What the bus tells whoever counts; each call is cheap and raises nothing."""
 
-    def published(self, subject: str, state: PublishState) -> None:
-        """One message was published, or could not be."""
+    def published(self, subject: str, state: PublishState, count: int) -> None:
+        """A message with so many pieces of work was published, or could not be."""
         ...
 
     def delivered(self, queue: str, count: int) -> None:
-        """So many messages were taken from the queue."""
+        """So many pieces of work were taken from the queue."""
         ...
 
     def acked(self, queue: str) -> None:
         """One message was done."""
         ...
 
-    def naked(self, queue: str) -> None:
-        """One message was given back."""
+    def naked(self, queue: str, count: int) -> None:
+        """A message with so many pieces of work was given back."""
         ...
 
     def dead_lettered(self, queue: str, error_type: str) -> None:
@@ -176,7 +190,7 @@ class BusObserver(Protocol):
 class Unobserved:
     """Nobody counts."""
 
-    def published(self, subject: str, state: PublishState) -> None:
+    def published(self, subject: str, state: PublishState, count: int) -> None:
         """Do nothing."""
 
     def delivered(self, queue: str, count: int) -> None:
@@ -185,7 +199,7 @@ class Unobserved:
     def acked(self, queue: str) -> None:
         """Do nothing."""
 
-    def naked(self, queue: str) -> None:
+    def naked(self, queue: str, count: int) -> None:
         """Do nothing."""
 
     def dead_lettered(self, queue: str, error_type: str) -> None:

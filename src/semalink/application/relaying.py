@@ -1,6 +1,7 @@
 """The relay: carries work from the database, which is the truth, to the broker."""
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
@@ -9,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from semalink.application.bus import Bus, Outgoing
+from semalink.application.bus import COUNT_HEADER, Bus, Outgoing, work_count
 from semalink.application.outbox import Outbox, PendingJob, StreamMark
 from semalink.application.sharing_out import SHARED_LANE, Shares
 from semalink.domain.ids import MESSAGE_PREFIX, format_id
@@ -19,8 +20,8 @@ STEPS_BETWEEN_DUE = 20
 #: Urgent messages are looked for after so many others.
 URGENT_AFTER = 25
 
-#: Reports that are published together.
-REPORTS_AT_ONCE = 200
+#: Reports in one message of the broker, which stores and hands out each at a price.
+REPORTS_IN_BUNDLE = 50
 
 #: How long after its id was made an urgent message may be committed and still be hurried.
 LOOK_BACK_MS = 2_000
@@ -92,10 +93,8 @@ class Relay:
         page = await self._outbox.next_reports(self._page_size)
         if page.end is None:
             return False
-        for start in range(0, len(page.report_ids), REPORTS_AT_ONCE):
-            turn = page.report_ids[start : start + REPORTS_AT_ONCE]
-            if not await self._publish([_outgoing_report(one, "") for one in turn]):
-                return False
+        if not await self._publish(_outgoing_reports(page.report_ids, "", REPORTS_IN_BUNDLE)):
+            return False
         await self._outbox.reports_published(page.end)
         return True
 
@@ -184,7 +183,7 @@ class Relay:
 
     async def _give_up(self, mark: StreamMark) -> None:
         """End the round of what five workers died of, or what is made a dead letter each time."""
-        if mark.stream == "DLR_INBOUND":
+        if _is_of_reports(mark):
             for report_id in await self._outbox.give_up_reports(
                 refills=REFILLS_MAX, older_than_seconds=MISSING_SECONDS
             ):
@@ -203,17 +202,27 @@ class Relay:
         count = 0
         after: UUID | None = None
         while True:
-            last, page = await self._lost_page(mark, suffix, after, older_than_seconds)
+            if _is_of_reports(mark):
+                ids = await self._outbox.queued_reports(
+                    after=after, older_than_seconds=older_than_seconds, limit=self._page_size
+                )
+                last = ids[-1] if ids else None
+                # What vanishes may kill its workers: alone, so that it takes no others along.
+                page = _outgoing_reports(ids, suffix, REPORTS_IN_BUNDLE if lost else 1)
+            else:
+                last, jobs = await self._lost_jobs(mark, after, older_than_seconds)
+                ids = [job.job.message_id for job in jobs]
+                page = [_outgoing_job(job, suffix) for job in jobs]
             if last is None:
                 return count, True
-            if not await self._publish_in_turns(outgoing for _, outgoing in page):
+            if not await self._publish_in_turns(page):
                 return count, False
-            count += len(page)
+            count += len(ids)
             after = last
-            await self._note_put_back(mark, [each_id for each_id, _ in page], lost=lost)
+            await self._note_put_back(mark, ids, lost=lost)
 
     async def _note_put_back(self, mark: StreamMark, ids: Sequence[UUID], *, lost: bool) -> None:
-        if mark.stream == "DLR_INBOUND":
+        if _is_of_reports(mark):
             if not lost:
                 await self._outbox.reports_refilled(ids)
         elif lost:
@@ -222,16 +231,10 @@ class Relay:
         else:
             await self._outbox.jobs_refilled(ids)
 
-    async def _lost_page(
-        self, mark: StreamMark, suffix: str, after: UUID | None, older_than_seconds: float
-    ) -> tuple[UUID | None, list[tuple[UUID, Outgoing]]]:
+    async def _lost_jobs(
+        self, mark: StreamMark, after: UUID | None, older_than_seconds: float
+    ) -> tuple[UUID | None, Sequence[PendingJob]]:
         """Return the last that was looked at, and what is to be published."""
-        if mark.stream == "DLR_INBOUND":
-            reports = await self._outbox.queued_reports(
-                after=after, older_than_seconds=older_than_seconds, limit=self._page_size
-            )
-            last = reports[-1] if reports else None
-            return last, [(report, _outgoing_report(report, suffix)) for report in reports]
         jobs = await self._outbox.queued_jobs(
             _lane_of(mark),
             after=after,
@@ -239,8 +242,7 @@ class Relay:
             limit=self._page_size,
         )
         last = jobs[-1].job.message_id if jobs else None
-        entering = await self._shares.admit(jobs)
-        return last, [(job.job.message_id, _outgoing_job(job, suffix)) for job in entering]
+        return last, await self._shares.admit(jobs)
 
     async def _publish_in_turns(self, items: Iterable[Outgoing]) -> bool:
         """Publish many, and look for urgent messages after each few of them."""
@@ -258,7 +260,7 @@ class Relay:
         outcomes = await self._bus.publish_many(items)
         for item, outcome in zip(items, outcomes, strict=True):
             if outcome.stored:
-                self.published_counts[item.subject] += 1
+                self.published_counts[item.subject] += work_count(item.headers)
         failed = [outcome for outcome in outcomes if not outcome.stored]
         if failed:
             _log.warning("publishing_failed", count=len(failed), reason=failed[0].reason)
@@ -275,6 +277,12 @@ class JobPayload(msgspec.Struct, frozen=True, omit_defaults=True):
     campaign_id: UUID | None = None
 
 
+class ReportBundle(msgspec.Struct, frozen=True):
+    """Stored reports by their ids."""
+
+    report_ids: tuple[UUID, ...]
+
+
 class ReportPayload(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stored report by its id, or a raw one that the database could not take."""
 
@@ -283,6 +291,10 @@ class ReportPayload(msgspec.Struct, frozen=True, omit_defaults=True):
     content_type: str | None = None
     body: bytes | None = None
     received_at: datetime | None = None
+
+
+def _is_of_reports(mark: StreamMark) -> bool:
+    return mark.stream == "DLR_INBOUND"
 
 
 def _lane_of(mark: StreamMark) -> str:
@@ -300,6 +312,20 @@ def _outgoing_job(pending: PendingJob, suffix: str) -> Outgoing:
     )
 
 
-def _outgoing_report(report_id: UUID, suffix: str) -> Outgoing:
-    payload = msgspec.json.encode(ReportPayload(report_id))
-    return Outgoing(REPORT_QUEUE, payload, f"{report_id.hex}{suffix}")
+def _outgoing_reports(
+    report_ids: Sequence[UUID], suffix: str, together_count: int
+) -> Sequence[Outgoing]:
+    starts = range(0, len(report_ids), together_count)
+    return [_outgoing_bundle(report_ids[at : at + together_count], suffix) for at in starts]
+
+
+def _outgoing_bundle(report_ids: Sequence[UUID], suffix: str) -> Outgoing:
+    if len(report_ids) == 1:
+        [report_id] = report_ids
+        alone = msgspec.json.encode(ReportPayload(report_id))
+        return Outgoing(REPORT_QUEUE, alone, f"{report_id.hex}{suffix}")
+    # Of all ids: a page that is published again may lack some of them, and is another bundle then.
+    digest = hashlib.sha256(b"".join(one.bytes for one in report_ids)).hexdigest()[:32]
+    payload = msgspec.json.encode(ReportBundle(tuple(report_ids)))
+    headers = {COUNT_HEADER: str(len(report_ids))}
+    return Outgoing(REPORT_QUEUE, payload, f"{digest}{suffix}", headers)

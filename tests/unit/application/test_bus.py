@@ -26,10 +26,10 @@ def test_poison_message_keeps_its_reason() -> None:
 def test_unobserved_takes_every_call() -> None:
     observer: BusObserver = Unobserved()
 
-    observer.published("sms.normal", PublishState.ACKED)
+    observer.published("sms.normal", PublishState.ACKED, 1)
     observer.delivered("sms-normal", 1)
     observer.acked("sms-normal")
-    observer.naked("sms-normal")
+    observer.naked("sms-normal", 1)
     observer.dead_lettered("sms-normal", "PoisonMessage")
     observer.handled("sms-normal", 0.1)
 

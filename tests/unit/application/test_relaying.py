@@ -116,6 +116,7 @@ async def test_step_reports_publishes_a_stored_report_once(
     [(message_id, payload)] = await queued(bus, DLR_INBOUND)
     assert moved == [True, False]
     assert message_id == report_id.hex
+    assert relay.published_counts["dlr.inbound"] == 1
     assert msgspec.json.decode(payload, type=ReportPayload) == ReportPayload(report_id)
 
 
@@ -271,18 +272,6 @@ async def test_repair_gives_an_empty_stream_half_a_minute(
 
     assert too_early == []
     assert len(await queued(bus, SMS_NORMAL)) == 1
-
-
-async def test_repair_puts_reports_back_too(
-    relay: Relay, bus: MemoryBus, book: MemoryReports, clock: MemoryClock
-) -> None:
-    await book.store_raw("celcom", "application/json", b"[]")
-    await book.store_raw("celcom", "application/json", b"[]")
-    clock.advance(seconds=30)
-
-    await relay.repair([StreamMark("DLR_INBOUND", clock.now(), 9, 0, 0)])
-
-    assert len(await queued(bus, DLR_INBOUND)) == 2
 
 
 async def test_repair_tries_again_when_the_broker_went_away_in_the_middle(

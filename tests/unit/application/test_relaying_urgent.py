@@ -44,7 +44,7 @@ class AtFirstPublishing(Unobserved):
         self.subjects: list[str] = []
         self._do = do
 
-    def published(self, subject: str, state: PublishState) -> None:
+    def published(self, subject: str, state: PublishState, count: int) -> None:
         if not self.subjects:
             self._do()
         self.subjects.append(subject)

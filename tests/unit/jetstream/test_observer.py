@@ -1,7 +1,7 @@
 import asyncio
 from collections import Counter
 
-from semalink.application.bus import Delivery, Outgoing, PoisonMessage, PublishState
+from semalink.application.bus import COUNT_HEADER, Delivery, Outgoing, PoisonMessage, PublishState
 from semalink_adapters.jetstream.consumer import Limits, consume_each
 from semalink_adapters.jetstream.streams import SMS_NORMAL
 from semalink_adapters.memory_bus import MemoryBus
@@ -10,8 +10,8 @@ from semalink_adapters.memory_bus import MemoryBus
 class Counts(Counter[str]):
     """What an observer heard."""
 
-    def published(self, subject: str, state: PublishState) -> None:
-        self[f"published {subject} {state}"] += 1
+    def published(self, subject: str, state: PublishState, count: int) -> None:
+        self[f"published {subject} {state}"] += count
 
     def delivered(self, queue: str, count: int) -> None:
         self[f"delivered {queue}"] += count
@@ -19,8 +19,8 @@ class Counts(Counter[str]):
     def acked(self, queue: str) -> None:
         self[f"acked {queue}"] += 1
 
-    def naked(self, queue: str) -> None:
-        self[f"naked {queue}"] += 1
+    def naked(self, queue: str, count: int) -> None:
+        self[f"naked {queue}"] += count
 
     def dead_lettered(self, queue: str, error_type: str) -> None:
         self[f"dead_lettered {queue} {error_type}"] += 1
@@ -30,12 +30,15 @@ class Counts(Counter[str]):
         self[f"handled {queue}"] += 1
 
 
-async def test_observer_hears_what_became_of_each_message() -> None:
+async def test_observer_hears_how_much_work_was_in_what_became_of_each_message() -> None:
     counts, stop = Counts(), asyncio.Event()
     bus = MemoryBus(observer=counts)
     payloads = [b"good", b"late", b"poison"]
     await bus.publish_many(
-        [Outgoing("sms.normal", payload, payload.decode()) for payload in payloads]
+        [
+            Outgoing("sms.normal", payload, payload.decode(), {COUNT_HEADER: count})
+            for payload, count in zip(payloads, ("1", "20", "many"), strict=True)
+        ]
     )
 
     async def handle(delivery: Delivery) -> None:
@@ -51,11 +54,11 @@ async def test_observer_hears_what_became_of_each_message() -> None:
     await consume_each(source, handle, stop=stop, limits=limits, observer=counts)
 
     assert counts == {
-        "published sms.normal acked": 3,
+        "published sms.normal acked": 22,
         "published dlq.sms.normal acked": 1,
-        "delivered sms.normal": 4,
+        "delivered sms.normal": 42,
         "handled sms.normal": 4,
         "acked sms.normal": 2,
-        "naked sms.normal": 1,
+        "naked sms.normal": 20,
         "dead_lettered sms.normal PoisonMessage": 1,
     }

@@ -137,22 +137,22 @@ def test_measured_gauges_hold_the_last_value(metrics: Metrics) -> None:
 def test_bus_metrics_count_by_queue(metrics: Metrics) -> None:
     bus: BusObserver = BusMetrics(metrics)
 
-    bus.published("sms.normal", PublishState.ACKED)
-    bus.published("sms.normal", PublishState.DUPLICATE)
-    bus.published("sms.normal", PublishState.FAILED)
-    bus.published("dlq.sms.normal", PublishState.ACKED)
+    bus.published("sms.normal", PublishState.ACKED, 2)
+    bus.published("sms.normal", PublishState.DUPLICATE, 1)
+    bus.published("sms.normal", PublishState.FAILED, 1)
+    bus.published("dlq.sms.normal", PublishState.ACKED, 1)
     bus.delivered("sms.normal", 3)
     bus.acked("sms.normal")
-    bus.naked("sms.normal")
+    bus.naked("sms.normal", 2)
     bus.dead_lettered("sms.normal", "ValueError")
     bus.handled("sms.normal", 0.1)
 
     queue = {"queue": "sms.normal"}
-    assert value(metrics, "semalink_outbox_published_total", **queue) == 1
+    assert value(metrics, "semalink_outbox_published_total", **queue) == 2
     assert value(metrics, "semalink_publish_failures_total", **queue) == 1
     assert value(metrics, "semalink_outbox_published_total", queue="dlq") == 1
     assert value(metrics, "semalink_consumer_deliveries_total", **queue) == 3
-    assert value(metrics, "semalink_consumer_redeliveries_total", **queue) == 1
+    assert value(metrics, "semalink_consumer_redeliveries_total", **queue) == 2
     assert value(metrics, "semalink_dead_letters_total", **queue) == 1
     assert value(metrics, "semalink_consumer_handler_seconds_count", **queue) == 1
 
@@ -160,8 +160,8 @@ def test_bus_metrics_count_by_queue(metrics: Metrics) -> None:
 def test_shards_of_a_queue_count_as_the_queue(metrics: Metrics) -> None:
     bus: BusObserver = BusMetrics(metrics)
 
-    bus.published("webhooks.outbound.03", PublishState.ACKED)
-    bus.published("webhooks.outbound.07", PublishState.ACKED)
+    bus.published("webhooks.outbound.03", PublishState.ACKED, 1)
+    bus.published("webhooks.outbound.07", PublishState.ACKED, 1)
 
     queue = {"queue": "webhooks.outbound"}
     assert value(metrics, "semalink_outbox_published_total", **queue) == 2
