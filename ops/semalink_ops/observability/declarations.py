@@ -108,13 +108,13 @@ PROJECTION_FAILING = Declared(
 CONSUMER_PENDING = Declared(
     "semalink_consumer_pending",
     Kind.GAUGE,
-    "Messages in a queue, those in the hands of workers included; told by the relay that leads.",
+    "What waits in a queue, in the hands of workers included; told by the relay that leads.",
     ("queue",),
 )
 CONSUMER_DELIVERIES = Declared(
     "semalink_consumer_deliveries_total",
     Kind.COUNTER,
-    "Messages taken from a queue, each time they were taken.",
+    "Messages and reports taken from a queue, each time they were taken.",
     ("queue",),
 )
 CONSUMER_REDELIVERIES = Declared(
