@@ -128,7 +128,7 @@ def keep_house(database_url: str, now: datetime) -> tuple[list[str], int]:
             (_DELETE_RECOVERED, (now - EVENTS_KEPT,)),
             (_DELETE_DELIVERIES, (partitions.first_id_of(now - EVENTS_KEPT),)),
             *contact_deletions(now, CHUNK),
-            *campaign_deletions(now),
+            *campaign_deletions(now, CHUNK),
         ):
             dropped += _drop(connection, statement, parameters)
         return made, dropped

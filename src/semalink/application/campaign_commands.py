@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
@@ -11,7 +12,7 @@ import msgspec
 from semalink.application.account_commands import AboutAccount
 from semalink.application.ledger import Books, Idempotency, Needs, PlainCommand
 from semalink.domain.account import Account
-from semalink.domain.campaign import Campaign
+from semalink.domain.campaign import Campaign, CampaignState
 from semalink.domain.campaign_errors import (
     CampaignNotFound,
     NoRecipients,
@@ -26,6 +27,9 @@ from semalink.domain.refusal import DomainError
 UPLOADS_MAX = 100
 #: And so many recipients in all of them.
 INLINE_RECIPIENTS_MAX = 200_000
+
+#: A draft that nothing was done with for so long is checked anew before it may start.
+CHECK_GOOD_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class CheckCampaign(_OfCampaign):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleCampaign(_OfCampaign):
-    """Let a campaign start at its time; an unchecked one is checked first."""
+    """Let a campaign start at its time; one that was not checked lately is checked first."""
 
     platform: Circumstances
     #: Needed to know whether an operator must agree.
@@ -157,7 +161,11 @@ class ScheduleCampaign(_OfCampaign):
     def decide(self, books: Books) -> None:
         """Schedule it, or begin to check it; raises why it may not be scheduled."""
         campaign = owned_campaign(books, self.campaign_id, self.owner)
-        if campaign.totals is None:
+        is_old = (
+            campaign.state is CampaignState.DRAFT
+            and campaign.modified_on <= self.cause.at - CHECK_GOOD_FOR
+        )
+        if campaign.totals is None or is_old:
             CheckCampaign(self.campaign_id, self.owner, self.cause, schedules=True).decide(books)
             return
         _schedule(books, campaign, campaign.totals, self.platform, self.cause)

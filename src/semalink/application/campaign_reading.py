@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from semalink.application.campaign_commands import Owner
+from semalink.domain.campaign_errors import RecipientsNoLongerKept
 from semalink.domain.campaign_plan import Plan, Totals
 from semalink.domain.ids import ACCOUNT_PREFIX, CAMPAIGN_PREFIX, CONTACT_LIST_PREFIX, format_id
+
+#: How long numbers and texts are kept after a campaign was settled, or after the last change of
+#: one that never started. A check is good for much less, so no campaign starts without them.
+RECIPIENTS_KEPT = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,3 +229,15 @@ def view_of(record: CampaignRecord) -> CampaignView:
         created_at=record.created_at,
         changed_at=record.changed_at,
     )
+
+
+def require_recipients_of(record: CampaignRecord, now: datetime) -> None:
+    """Raise RecipientsNoLongerKept when those of a campaign have served their time."""
+    never_started = record.started_at is None and record.state in ("draft", "cancelled")
+    require_recipients(record.changed_at if never_started else record.settled_at, now)
+
+
+def require_recipients(over_at: datetime | None, now: datetime) -> None:
+    """Raise RecipientsNoLongerKept for a campaign that was over by then; None: it is not."""
+    if over_at is not None and over_at <= now - RECIPIENTS_KEPT:
+        raise RecipientsNoLongerKept

@@ -24,6 +24,19 @@ class CampaignStateConflict(DomainError):
         super().__init__(f"A campaign that is {state} cannot be {wanted}.")
 
 
+class RecipientsNoLongerKept(DomainError):
+    """The recipients were kept long enough and are dropped, or are about to be."""
+
+    code = "recipients_no_longer_kept"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The recipients of a campaign are kept for 90 days after it was settled, or after the "
+            "last change of one that never started. Its results remain; a draft gets its "
+            "recipients again with a new check."
+        )
+
+
 class InvalidTemplate(FieldRefusal):
     """The text is no template: a brace of it is neither a variable nor written twice."""
 

@@ -16,6 +16,12 @@ CAMPAIGN_PROBLEMS = (
         "Read the campaign; its state says what can be done with it.",
     ),
     ProblemType(
+        "recipients_no_longer_kept",
+        410,
+        "Recipients are no longer kept",
+        "Read the results, which remain; check a draft again.",
+    ),
+    ProblemType(
         "invalid_template",
         422,
         "The text is no template",

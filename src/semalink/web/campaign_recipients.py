@@ -10,7 +10,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from semalink.application.campaign_commands import EditCampaign, with_upload
-from semalink.application.campaign_reading import CampaignView, RecipientFilter, RecipientView
+from semalink.application.campaign_reading import (
+    CampaignView,
+    RecipientFilter,
+    RecipientView,
+    require_recipients_of,
+)
 from semalink.application.csv_cells import csv_lines, text_cell
 from semalink.domain.campaign_plan import Plan
 from semalink.web import campaign_examples as examples
@@ -73,7 +78,7 @@ LIST = Operation(
     summary="List recipients of a campaign",
     description=(
         "As the last check found them, in the order in which they are served; none before the "
-        "first check."
+        "first check, and none 90 days after the campaign was settled or left as a draft."
     ),
     scopes=READ,
     path_examples=examples.OF_CAMPAIGN,
@@ -91,7 +96,7 @@ LIST = Operation(
         {"items": [examples.RECIPIENT], "next_cursor": None},
         headers={"Link": 'The next page, rel="next"; absent on the last.'},
     ),
-    problems=("campaign_not_found", "invalid_cursor"),
+    problems=("campaign_not_found", "recipients_no_longer_kept", "invalid_cursor"),
 )
 LEFT_OUT = Operation(
     method="GET",
@@ -109,7 +114,7 @@ LEFT_OUT = Operation(
         "number,reason,detail\r\n+254712345678,missing_variable,first_name\r\n",
         media_type="text/csv",
     ),
-    problems=("campaign_not_found",),
+    problems=("campaign_not_found", "recipients_no_longer_kept"),
 )
 
 
@@ -180,7 +185,9 @@ class RecipientPages:
 
     async def _own(self, request: Request[Any, Any, Any]) -> UUID:
         campaign_id = campaign_id_of(request)
-        await record_of(self._deps.campaigns, campaign_id, owner_of(arrival_of(request.scope)))
+        arrival = arrival_of(request.scope)
+        record = await record_of(self._deps.campaigns, campaign_id, owner_of(arrival))
+        require_recipients_of(record, arrival.cause.at)
         return campaign_id
 
 

@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from semalink.application.campaign_csv import HEADER, outcome_lines
+from semalink.application.campaign_reading import require_recipients
 from semalink.application.campaign_results import (
     CampaignFacts,
     CampaignResultReads,
@@ -100,7 +101,7 @@ DOWNLOAD = Operation(
     scopes=READ,
     path_examples=OF_CAMPAIGN,
     success=Success(200, "The file.", None, RESULTS_CSV, media_type="text/csv"),
-    problems=("campaign_not_found",),
+    problems=("campaign_not_found", "recipients_no_longer_kept"),
 )
 
 
@@ -129,7 +130,9 @@ class CampaignResultPages:
     async def download(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Answer with a file of the recipients."""
         facts = await self._facts(request)
-        account_id = arrival_of(request.scope).caller.account_id
+        arrival = arrival_of(request.scope)
+        require_recipients(facts.settled_at, arrival.cause.at)
+        account_id = arrival.caller.account_id
         name = f'attachment; filename="{request.path_params["campaign_id"]}.csv"'
         return StreamedReply(
             _lines(self._results, facts, account_id),

@@ -132,6 +132,17 @@ async def test_schedule_of_a_checked_campaign_starts_it_at_its_time(world: World
     assert (world.campaign.state, world.campaign.start_at) == (CampaignState.SCHEDULED, NOW)
 
 
+async def test_schedule_checks_again_what_was_not_checked_lately(world: World) -> None:
+    await world.do(CheckCampaign(CAMPAIGN, OWNER, CAUSE, schedules=False))
+    await world.record()
+    late = replace(CAUSE, at=NOW + timedelta(days=31))
+
+    await world.do(replace(schedule(), cause=late))
+
+    assert world.campaign.state is CampaignState.CHECKING
+    assert world.campaign.schedules_when_checked
+
+
 async def test_record_check_changes_nothing_when_the_check_is_wanted_no_more(
     world: World,
 ) -> None:

@@ -1,6 +1,7 @@
 """Following a campaign: only its own account may, and what is shown reads well."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -87,6 +88,19 @@ async def test_file_has_every_recipient_once(api: Any, acme: Any, bearer: Any) -
     assert "content-length" not in answer.headers
     assert lines[0].startswith("recipient,status,failure_code,failure,")
     assert [line.split(",")[0] for line in lines[1:-1]] == [one.number for one in OUTCOMES]
+
+
+async def test_file_is_refused_when_recipients_are_no_longer_kept(
+    api: Any, platform: Any, acme: Any, campaign: CampaignFacts, bearer: Any
+) -> None:
+    settled = replace(campaign, settled_at=platform.clock.now - timedelta(days=90))
+    platform.campaign_results.hold(acme.account_id, settled, OUTCOMES)
+
+    file = await api.get(f"{PATH}/results.csv", headers=bearer(acme.live))
+    results = await api.get(f"{PATH}/results", headers=bearer(acme.live))
+
+    assert (file.status_code, file.json()["code"]) == (410, "recipients_no_longer_kept")
+    assert results.status_code == 200
 
 
 @pytest.mark.usefixtures("campaign")

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -160,6 +161,21 @@ async def test_recipients_are_listed_page_by_page_and_downloaded_with_their_reas
         "+254733123456,missing_variable,name",
         "nobody,invalid_number,",
     ]
+
+
+@pytest.mark.parametrize("what", ["recipients", "recipients.csv"])
+async def test_recipients_of_an_old_draft_are_refused_as_kept_no_longer(
+    api: Client, acme: Any, bearer: Bearer, platform: Any, what: str
+) -> None:
+    headers = bearer(acme.live)
+    path = f"{PATH}/{await draft(api, headers)}"
+    young = await api.get(f"{path}/{what}", headers=headers)
+    platform.clock.now += timedelta(days=90)
+
+    old = await api.get(f"{path}/{what}", headers=headers)
+
+    assert young.status_code == 200
+    assert (old.status_code, old.json()["code"]) == (410, "recipients_no_longer_kept")
 
 
 async def test_edit_changes_what_is_given_and_adds_or_replaces_recipients(
