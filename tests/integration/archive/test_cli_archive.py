@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from tests.integration.archive.old_months import MONTH, id_of, make_month
 
@@ -111,6 +112,38 @@ def test_restore_brings_a_month_back_and_says_so(semalink: Semalink, database_ur
     assert (again, refused) == (exit_codes.NOT_FOUND, f"Error: {MONTH} is not in the archive.\n")
     _, audit, _ = semalink("history", "--name", "archived_month.restored", "--json")
     assert len(audit.splitlines()) == 2
+
+
+def test_run_leaves_a_restored_month_until_it_is_named(
+    semalink: Semalink, database_url: str
+) -> None:
+    make_month(database_url, 2)
+    semalink("archive", "run")
+    semalink("archive", "restore", MONTH)
+
+    _, left, _ = semalink("archive", "run", "--json")
+    unknown, _, refused = semalink("archive", "run", "--again", "2026-02")
+    _, moved, _ = semalink("archive", "run", "--again", MONTH, "--json")
+
+    assert json.loads(left)["items"] == []
+    assert (unknown, "2026-02 was not restored" in refused) == (exit_codes.NOT_FOUND, True)
+    assert [one["state"] for one in _of_month(moved)] == ["archived", "archived"]
+
+
+def test_dry_run_tells_what_an_interrupted_run_left(
+    semalink: Semalink, database_url: str, owner: psycopg.Connection[Any]
+) -> None:
+    make_month(database_url, 2)
+    semalink("archive", "run")
+    # As a run leaves them that ends right after the drop, before the log of settings is told.
+    owner.execute("UPDATE archived_months SET state = 'dropped'")
+
+    status, planned, _ = semalink("archive", "run", "--dry-run", "--json")
+    _, done, _ = semalink("archive", "run", "--json")
+
+    assert status == exit_codes.OK
+    assert [one["state"] for one in _of_month(planned)] == ["would be finished"] * 2
+    assert [one["state"] for one in _of_month(done)] == ["archived"] * 2
 
 
 def test_run_says_which_setting_is_missing_and_what_a_month_looks_like(
