@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import rich_click as click
 from sqlalchemy import Engine, NullPool, create_engine
 
 from semalink.projections.comparing import Comparison, LiveStandsStill
-from semalink.projections.log_pages import ArchivedStreams
 from semalink.projections.projection import Projection
-from semalink.projections.rebuilding import Rebuild, open_rebuild
+from semalink.projections.rebuilding import FindArchived, Rebuild, open_rebuild
 from semalink.projections.registry import BY_NAME, PROJECTIONS
 from semalink.projections.shadow import Pace
 from semalink.projections.standing import standings
@@ -93,7 +93,7 @@ def rebuild(  # noqa: PLR0913 - one argument an option
                 f"Rebuild {name} beside the live one and swap them?", abort=True, err=True
             )
         try:
-            archived = archived_pages(read_settings(data_dir))
+            archived = partial(archived_pages, read_settings(data_dir))
             found = _rebuild(
                 engine, projection, Pace(rate), archived, accept_differences=accept_differences
             )
@@ -133,7 +133,7 @@ def verify(
 
     The replay goes into tables of its own, which are dropped at the end.
     """
-    archived = archived_pages(read_settings(data_dir))
+    archived = partial(archived_pages, read_settings(data_dir))
     with _engine(data_dir) as engine, shown_progress(f"verify {name}") as tell:
         pace = Pace(rate, tell)
         found = verify_projection(
@@ -159,7 +159,7 @@ def _rebuild(
     engine: Engine,
     projection: Projection,
     pace: Pace,
-    archived: ArchivedStreams | None,
+    archived: FindArchived,
     *,
     accept_differences: bool,
 ) -> Comparison | None:

@@ -1,6 +1,6 @@
 """Builds a read model anew beside the live one, and puts it in its place."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +19,8 @@ SWAP_LOCK_TIMEOUT = "300ms"
 SWAP_TRIES_MAX = 60
 SWAP_PAUSE_SECONDS = 0.1
 SWAP_PAUSE_SECONDS_MAX = 2.0
+
+FindArchived = Callable[[], ArchivedStreams | None]
 
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 1))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:name, 1))")
@@ -79,6 +81,11 @@ class SwapPutOff(Exception):
             f"Somebody reads {name} without a pause, so that it could not be swapped. The new"
             f" tables are kept: run the same command again."
         )
+
+
+def nothing_archived() -> ArchivedStreams | None:
+    """Return that every month is in the database."""
+    return None
 
 
 @dataclass(slots=True)
@@ -162,13 +169,15 @@ def open_rebuild(
     pace: Pace,
     *,
     is_new_allowed: bool = True,
-    archived: ArchivedStreams | None = None,
+    archived: FindArchived = nothing_archived,
 ) -> Iterator[Rebuild | None]:
     """Begin a rebuild or go on with the one that was begun; None when there is none to go on with.
 
+    What is archived is asked for when no month can go into the archive any more.
     Raises RebuildUnderWay while another process is at it.
     """
     with only_here(engine, projection.name):
+        streams = archived() if is_new_allowed else None
         ProjectionRunner(engine, projection, read)
         with engine.begin() as tx:
             row = tx.execute(_UNDER_WAY, {"name": projection.name}).one_or_none()
@@ -180,7 +189,7 @@ def open_rebuild(
             yield None
             return
         opened = _opened(engine, projection, read, pace, row, is_resumed)
-        opened.shadow.archived = archived
+        opened.shadow.archived = streams
         yield opened
 
 

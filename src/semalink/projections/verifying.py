@@ -6,9 +6,15 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 
 from semalink.projections.comparing import Comparison, compare
-from semalink.projections.log_pages import ArchivedStreams, Read, horizon
+from semalink.projections.log_pages import Read, horizon
 from semalink.projections.projection import Projection, create_tables
-from semalink.projections.rebuilding import count_events, drop_tables, only_here
+from semalink.projections.rebuilding import (
+    FindArchived,
+    count_events,
+    drop_tables,
+    nothing_archived,
+    only_here,
+)
 from semalink.projections.runner import ProjectionRunner
 from semalink.projections.shadow import Pace, Progress, Shadow
 
@@ -31,12 +37,13 @@ def verify(
     read: Read,
     pace: Pace,
     sample_size: int | None = None,
-    archived: ArchivedStreams | None = None,
+    archived: FindArchived = nothing_archived,
 ) -> Comparison:
     """Replay the log, or a sample of its streams, into tables of its own and compare every row."""
     if sample_size is not None and projection.stream_column is None:
         raise NoSample(projection.name)
     with only_here(engine, projection.name):
+        streams = archived()
         ProjectionRunner(engine, projection, read)
         with engine.begin() as tx:
             # What a verification left that was killed.
@@ -47,7 +54,7 @@ def verify(
             expected = count_events(tx, projection.log) if only is None else 0
             progress = Progress(horizon(tx), expected)
         shadow = Shadow(engine, projection, read, _SUFFIX, progress, pace=pace, only=only)
-        shadow.archived = archived if only is None else None
+        shadow.archived = streams if only is None else None
         try:
             shadow.load()
             return compare(shadow)

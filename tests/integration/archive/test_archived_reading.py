@@ -1,7 +1,9 @@
 """What is archived is still answered for: by its id, in its history, and in a rebuild."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ from tests.integration.archive.old_months import ACCOUNT_ID, MONTH, id_of, make_
 
 from semalink.application.history import HistoryFilter
 from semalink.application.reading import ReadsUnavailable
+from semalink.projections.log_pages import ArchivedStreams as ArchivedStreamsOfLogs
 from semalink.projections.messages import MESSAGES
+from semalink.projections.rebuilding import open_rebuild
 from semalink.projections.shadow import Pace
 from semalink.projections.usage import USAGE
 from semalink.projections.verifying import verify
 from semalink_adapters.archive.store import ObjectStorage
+from semalink_adapters.postgres.archived_months import ReadModelBusy, open_owner, take_lock
 from semalink_adapters.postgres.history import PostgresHistory
 from semalink_adapters.postgres.mapper import EventMapper
 from semalink_adapters.postgres.migrate import sqlalchemy_url
@@ -129,11 +134,31 @@ def test_replay_of_archived_months_makes_the_live_read_models(
     Restorer(archiver, database_url).restore(EVENTS)
     read = EventMapper.read
 
-    archived = archived_pages(settings)
+    archived = partial(archived_pages, settings)
 
     assert verify(engine, USAGE, read, Pace(), archived=archived).difference_count == 0
     assert verify(engine, USAGE, read, Pace()).difference_count > 0
     assert verify(engine, MESSAGES, read, Pace(), archived=archived).difference_count == 0
+
+
+def test_replay_asks_what_is_archived_while_no_month_can_go(
+    database_url: str, archiver: Archiver, settings: Settings, engine: Engine
+) -> None:
+    make_month(database_url, 4)
+
+    def archive_at_the_last_moment() -> ArchivedStreamsOfLogs | None:
+        with pytest.raises(ReadModelBusy), closing(open_owner(database_url)) as other:
+            take_lock(other, ["usage"])
+        return archived_pages(settings)
+
+    compared = verify(engine, USAGE, EventMapper.read, Pace(), archived=archive_at_the_last_moment)
+    with open_rebuild(
+        engine, USAGE, EventMapper.read, Pace(), archived=archive_at_the_last_moment
+    ) as rebuild:
+        assert rebuild is not None
+        rebuild.cancel()
+
+    assert compared.difference_count == 0
 
 
 def test_replay_refuses_without_the_address_of_the_archive(
