@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import nats.errors
@@ -15,6 +16,7 @@ from semalink.application.bus import NotReady
 from semalink.application.campaign_keeping import CampaignKeeper, Scheduler
 from semalink.application.dealing import Dealer
 from semalink.application.ledger import LedgerUnavailable
+from semalink.application.submission import Policy
 from semalink_adapters.jetstream.marks import read_marks
 from semalink_adapters.jetstream.streams import SMS_BULK
 from semalink_adapters.postgres.dealing_book import PostgresDealingBook
@@ -78,7 +80,8 @@ async def _start_due(
         woken.clear()
         seconds = await _tried("scheduling_postponed", scheduler.start_due)
         metrics.started(count=scheduler.started_count, sent_back_count=scheduler.sent_back_count)
-        scheduler.started_count = scheduler.sent_back_count = 0
+        metrics.stuck(scheduler.stuck_count)
+        scheduler.started_count = scheduler.sent_back_count = scheduler.stuck_count = 0
         await _sleep(seconds, woken, stop)
 
 
@@ -86,11 +89,19 @@ async def _keep(
     core: Core, metrics: CampaignMetrics, woken: asyncio.Event, stop: asyncio.Event
 ) -> None:
     book = PostgresScheduleBook(core.pool, on_query=metrics.queried)
-    keeper = CampaignKeeper(book, core.ledger, now=utc_now, new_request_id=_request_id)
+    keeper = CampaignKeeper(
+        book,
+        core.ledger,
+        now=utc_now,
+        new_request_id=_request_id,
+        policy=Policy(unknown_after=timedelta(seconds=core.settings.unknown_after_seconds)),
+    )
     while not stop.is_set():
         woken.clear()
         seconds = await _tried("campaign_keeping_postponed", keeper.step)
         metrics.under_way(keeper.under_way_count)
+        metrics.stuck(keeper.stuck_count)
+        keeper.stuck_count = 0
         await _sleep(seconds, woken, stop)
 
 

@@ -16,6 +16,7 @@ from semalink.application.campaign_pieces import PieceAcceptor, PricedRecipient
 from semalink.application.campaign_sending import CampaignRef
 from semalink.application.ledger import Books, Ledger, Needs, PlainCommand
 from semalink.application.outbox import StreamMark
+from semalink.application.submission import Policy
 from semalink.application.tasks import Task
 from semalink.domain.account import Kind, Tier
 from semalink.domain.campaign import Campaign
@@ -377,7 +378,11 @@ async def test_step_of_the_keeper_cancels_and_settles(world: World) -> None:
     ref = await world.accept(3)
     await world.move(ref, "cancel", "mistake")
     keeper = CampaignKeeper(
-        world.schedule, world.ledger, now=lambda: datetime.now(UTC), new_request_id=lambda: "job_2"
+        world.schedule,
+        world.ledger,
+        now=lambda: datetime.now(UTC),
+        new_request_id=lambda: "job_2",
+        policy=Policy(),
     )
 
     for _ in range(2):

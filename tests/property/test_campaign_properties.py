@@ -180,7 +180,11 @@ class World:
 
     def _keeper(self) -> CampaignKeeper:
         return CampaignKeeper(
-            self.campaigns, self.ledger, now=self.clock.now, new_request_id=self._request_id
+            self.campaigns,
+            self.ledger,
+            now=self.clock.now,
+            new_request_id=self._request_id,
+            policy=Policy(),
         )
 
     async def _accept(self) -> None:

@@ -13,6 +13,11 @@ CAMPAIGNS_STARTED = Declared(
     "Campaigns that were due, by whether they `started` or were `sent_back`.",
     ("outcome",),
 )
+CAMPAIGNS_STUCK = Declared(
+    "semalink_campaigns_stuck_total",
+    Kind.COUNTER,
+    "How often the start or the end of a campaign could not be decided; the log names it.",
+)
 CAMPAIGNS_UNDER_WAY = Declared(
     "semalink_campaigns_under_way",
     Kind.GAUGE,
@@ -31,6 +36,7 @@ CAMPAIGN_BLOCKED_SECONDS = Declared(
 DECLARED = (
     SCHEDULER_QUERIES,
     CAMPAIGNS_STARTED,
+    CAMPAIGNS_STUCK,
     CAMPAIGNS_UNDER_WAY,
     CAMPAIGN_MESSAGES_DEALT,
     CAMPAIGN_BLOCKED_SECONDS,

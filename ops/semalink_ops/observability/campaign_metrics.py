@@ -17,6 +17,7 @@ class CampaignMetrics:
         under_way = declared.CAMPAIGNS_UNDER_WAY
         self._queries = counter(declared.SCHEDULER_QUERIES)
         self._started = counter(declared.CAMPAIGNS_STARTED)
+        self._stuck = counter(declared.CAMPAIGNS_STUCK)
         self._dealt = counter(declared.CAMPAIGN_MESSAGES_DEALT)
         self._under_way = Gauge(under_way.name, under_way.meaning, registry=metrics.registry)
         blocked = declared.CAMPAIGN_BLOCKED_SECONDS
@@ -30,6 +31,10 @@ class CampaignMetrics:
         """Count campaigns that were due."""
         self._started.labels("started").inc(count)
         self._started.labels("sent_back").inc(sent_back_count)
+
+    def stuck(self, count: int) -> None:
+        """Count campaigns that could not be decided about."""
+        self._stuck.inc(count)
 
     def under_way(self, count: int) -> None:
         """Set how many campaigns are under way."""

@@ -15,9 +15,11 @@ from semalink.application.campaign_sending import (
     SettleCampaign,
     StartCampaign,
 )
-from semalink.application.ledger import Ledger
+from semalink.application.ledger import Ledger, Undecidable
+from semalink.application.submission import Policy
 from semalink.domain.cause import Cause
 from semalink.domain.ids import CAMPAIGN_PREFIX, format_id
+from semalink.domain.refusal import DomainError
 
 ACTOR = "scheduler"
 
@@ -89,6 +91,8 @@ class Scheduler:
         self._new_request_id = new_request_id
         self.started_count = 0
         self.sent_back_count = 0
+        #: How often one could not be decided about, which keeps no other from its start.
+        self.stuck_count = 0
 
     async def start_due(self) -> float:
         """Start what is due and return how long to sleep until the next, unless woken before.
@@ -99,8 +103,13 @@ class Scheduler:
         for each in due:
             # The time of the database decides, whatever the clock here says.
             cause = Cause(ACTOR, each.at, self._new_request_id())
-            outcome = (await self._ledger.execute(StartCampaign(each.campaign, cause))).value
-            self._tell(each.campaign, outcome)
+            try:
+                outcome = (await self._ledger.execute(StartCampaign(each.campaign, cause))).value
+            except (DomainError, Undecidable) as failure:
+                self.stuck_count += 1
+                _tell_stuck(each.campaign, failure)
+            else:
+                self._tell(each.campaign, outcome)
         if len(due) == CLAIMS_MAX:
             return 0.0
         seconds = await self._book.seconds_until_next()
@@ -131,19 +140,30 @@ class CampaignKeeper:
         *,
         now: Callable[[], datetime],
         new_request_id: Callable[[], str],
+        policy: Policy,
     ) -> None:
         self._book = book
         self._ledger = ledger
         self._now = now
         self._new_request_id = new_request_id
+        self._policy = policy
+        self._stuck: set[UUID] = set()
         self.under_way_count = 0
+        #: How often one could not be decided about, which keeps no other from its end.
+        self.stuck_count = 0
 
     async def step(self) -> float:
         """Bring every campaign under way as far as it gets; return how long to sleep."""
         campaigns = await self._book.under_way()
         self.under_way_count = len(campaigns)
         for each in campaigns:
-            await self._bring_on(each)
+            try:
+                await self._bring_on(each)
+            except (DomainError, Undecidable) as failure:
+                self.stuck_count += 1
+                if each.campaign.campaign_id not in self._stuck:
+                    self._stuck.add(each.campaign.campaign_id)
+                    _tell_stuck(each.campaign, failure)
         return KEEP_SECONDS if campaigns else SLEEP_SECONDS_MAX
 
     async def _bring_on(self, each: UnderWay) -> None:
@@ -161,8 +181,14 @@ class CampaignKeeper:
         # Those that are with an aggregator go their way, and are looked at again later.
         after = UUID(int=0)
         while page := await self._book.unsent(campaign.campaign_id, after, CANCEL_SIZE):
-            await self._ledger.execute(CancelMessages(campaign, page, self._cause()))
+            await self._ledger.execute(CancelMessages(campaign, page, self._policy, self._cause()))
             after = page[-1]
 
     def _cause(self) -> Cause:
         return Cause(ACTOR, self._now(), self._new_request_id())
+
+
+def _tell_stuck(campaign: CampaignRef, failure: DomainError | Undecidable) -> None:
+    campaign_id = format_id(CAMPAIGN_PREFIX, campaign.campaign_id)
+    code = failure.code if isinstance(failure, DomainError) else type(failure).__name__
+    _log.error("campaign_stuck", campaign_id=campaign_id, code=code)

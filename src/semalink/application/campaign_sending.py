@@ -26,8 +26,6 @@ PIECE_SIZE = 1_000
 VALIDITY_PASSED = "campaign_validity_passed"
 NOTHING_TO_SEND = "campaign_has_no_recipients"
 
-#: How long a call may take, and a report be waited for.
-_POLICY = Policy()
 _UNDER_WAY = (CampaignState.SENDING, CampaignState.PAUSED)
 
 
@@ -178,6 +176,7 @@ class CancelMessages(PlainCommand):
 
     campaign: CampaignRef
     message_ids: Sequence[UUID]
+    policy: Policy
     cause: Cause
 
     @property
@@ -199,7 +198,7 @@ class CancelMessages(PlainCommand):
 
     def _cancel(self, message: Message) -> bool:
         if message.in_submission:
-            await_or_give_up(message, _POLICY, self.cause)
+            await_or_give_up(message, self.policy, self.cause)
         return message.cancel(self.cause)
 
 

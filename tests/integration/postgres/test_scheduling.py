@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from semalink.application.campaign_keeping import CampaignKeeper, Scheduler
 from semalink.application.ledger import Books, Ledger, Needs, PlainCommand
+from semalink.application.submission import Policy
 from semalink.domain.campaign import Campaign
 from semalink.domain.campaign_plan import Plan, Totals
 from semalink.domain.cause import Cause
@@ -75,7 +76,7 @@ async def test_idle_minute_costs_a_handful_of_queries(
 
     await _live(Scheduler(book, ledger, new_request_id=lambda: "job_1").start_due, 60)
     keeper = CampaignKeeper(
-        book, ledger, now=lambda: datetime.now(UTC), new_request_id=lambda: "job_1"
+        book, ledger, now=lambda: datetime.now(UTC), new_request_id=lambda: "job_1", policy=Policy()
     )
     await _live(keeper.step, 60)
 
@@ -107,7 +108,7 @@ async def test_step_settles_a_cancelled_campaign_unless_somebody_is_at_a_piece(
     book = PostgresScheduleBook(pool)
 
     keeper = CampaignKeeper(
-        book, ledger, now=lambda: datetime.now(UTC), new_request_id=lambda: "job_1"
+        book, ledger, now=lambda: datetime.now(UTC), new_request_id=lambda: "job_1", policy=Policy()
     )
     await keeper.step()
 

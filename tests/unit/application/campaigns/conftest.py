@@ -163,7 +163,9 @@ def keeper(
     clock: MemoryClock,
     request_ids: Callable[[], str],
 ) -> CampaignKeeper:
-    return CampaignKeeper(campaigns, ledger, now=clock.now, new_request_id=request_ids)
+    return CampaignKeeper(
+        campaigns, ledger, now=clock.now, new_request_id=request_ids, policy=Policy()
+    )
 
 
 @pytest.fixture

@@ -376,7 +376,7 @@ async def test_bundles_weigh_as_much_as_they_have_messages(
     start = StartBundle(bundle.ref.campaign_id, jobs, Routes(), Policy(), desk.cause())
 
     together = Together(expiring, desk.cause())
-    cancel = CancelMessages(bundle.ref, bundle.ids, desk.cause())
+    cancel = CancelMessages(bundle.ref, bundle.ids, Policy(), desk.cause())
 
     assert [each.weight for each in (start, together, cancel)] == [2, 2, 2]
 

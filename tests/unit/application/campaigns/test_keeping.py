@@ -18,6 +18,7 @@ from semalink.application.campaign_sending import (
     SettleCampaign,
 )
 from semalink.application.opt_outs import RecordOptOuts
+from semalink.application.submission import Policy
 from semalink.application.tasks import Task
 from semalink.domain.campaign import Campaign, CampaignState
 from semalink.domain.credit_account import CreditAccount
@@ -239,6 +240,24 @@ async def test_step_settles_a_test_without_money(
     assert desk.campaign(ref).is_settled
 
 
+async def test_step_goes_on_with_the_others_when_one_cannot_be_settled(
+    desk: Any, started: Any, keeper: CampaignKeeper
+) -> None:
+    stuck = desk.schedule(1, account_id=UUID(int=404))
+    desk.move(stuck, "start", 800_000)
+    desk.campaigns.recipients[stuck.campaign_id] = []
+    desk.move(stuck, "cancel", "mistake")
+    other = await started(1)
+    desk.move(other, "cancel", "mistake")
+
+    for _ in range(2):
+        await keeper.step()
+
+    assert desk.campaign(other).is_settled
+    assert not desk.campaign(stuck).is_settled
+    assert keeper.stuck_count == 2
+
+
 async def test_step_sleeps_long_when_nothing_is_under_way(
     campaigns: MemoryCampaigns, keeper: CampaignKeeper
 ) -> None:
@@ -292,7 +311,8 @@ async def test_complete_and_cancel_messages_mind_where_the_campaign_stands(
     sending = await started(1)
     [message] = _messages(ledger)
 
-    cancelled = ledger.decide(CancelMessages(sending, [message.originator_id], desk.cause())).value
+    command = CancelMessages(sending, [message.originator_id], Policy(), desk.cause())
+    cancelled = ledger.decide(command).value
     again = [
         ledger.decide(CompleteCampaign(ref, desk.cause())).value
         for ref in (sending, sending, NOBODY)

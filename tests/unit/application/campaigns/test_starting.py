@@ -109,6 +109,19 @@ async def test_start_due_sends_back_what_is_worth_nothing_any_more(
     assert ledger.balance(account_id).reserved_micros == 0
 
 
+async def test_start_due_starts_the_others_when_one_cannot_be_decided(
+    desk: Any, scheduler: Scheduler, account_id: UUID
+) -> None:
+    stuck = desk.schedule(1, account_id=UUID(int=404))
+    other = desk.schedule(1, account_id=account_id)
+
+    await scheduler.start_due()
+
+    assert desk.campaign(stuck).state is CampaignState.SCHEDULED
+    assert desk.campaign(other).state is CampaignState.SENDING
+    assert (scheduler.stuck_count, scheduler.started_count) == (1, 1)
+
+
 async def test_start_due_catches_up_while_it_is_worth_it(
     desk: Any, scheduler: Scheduler, account_id: UUID, clock: MemoryClock
 ) -> None:
