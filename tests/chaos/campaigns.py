@@ -31,7 +31,9 @@ _CHARGED = """
 SELECT count(*), coalesce(sum((convert_from(state, 'UTF8')::jsonb->>'amount_micros')::bigint), 0)
 FROM ledger_entries WHERE topic = 'credit_account.charged.1'
   AND convert_from(state, 'UTF8')::jsonb->>'campaign_id' = %s"""
-_COME_DUE = "UPDATE pending_submissions SET due_at = now() WHERE state = 'unknown'"
+_COME_DUE = (
+    "UPDATE pending_submissions SET due_at = now() WHERE state = 'unknown' AND due_at > now()"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ WHERE c.campaign_id = %s"""
 
 RECIPIENTS = """
 SELECT number, text, country, network, encoding, segments, price_micros, cost_micros,
-    COALESCE(shadow_rules, '{}')
+    COALESCE(shadow_rules, '{}'), COALESCE(priced_by, '')
 FROM campaign_recipients
 WHERE campaign_id = %s AND place >= %s AND place < %s AND state = 'ready'
 ORDER BY place"""
@@ -43,7 +43,7 @@ class PostgresPieces:
                 return None
             cursor = await connection.execute(RECIPIENTS, (campaign_id, first, first + size))
             rows = await cursor.fetchall()
-        recipients = [PricedRecipient(*(*row[:8], tuple(row[8]))) for row in rows]
+        recipients = [PricedRecipient(*(*row[:8], tuple(row[8]), row[9])) for row in rows]
         refunded_on = None if row[6] is None else tuple(row[6])
         ends_at = row[7] + timedelta(seconds=row[8])
         mode, sender, metadata = row[3:6]

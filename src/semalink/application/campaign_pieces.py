@@ -33,6 +33,8 @@ class PricedRecipient:
     cost_micros: int
     #: Content rules in shadow mode that would have blocked it.
     shadow_rules: tuple[str, ...] = ()
+    #: Names the prices that were applied, with their version.
+    priced_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def _draft(piece: Piece, recipient: PricedRecipient) -> Draft:
         expires_at=piece.ends_at,
         metadata=dict(piece.metadata),
         cost_micros=recipient.cost_micros if is_on_behalf else None,
+        priced_by=recipient.priced_by,
         refunded_on=piece.refunded_on,
         campaign_id=campaign.campaign_id,
         shadow_rules=recipient.shadow_rules,

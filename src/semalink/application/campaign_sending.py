@@ -1,7 +1,7 @@
 """Sending campaigns: start with the money in hand, accept in pieces, cancel, complete, settle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -149,12 +149,21 @@ class AcceptPiece:
         campaign = books.find(Campaign, self.campaign.campaign_id)
         if campaign is None or campaign.state not in _UNDER_WAY:
             return PieceOutcome(0)
-        accepted_count = 0
-        for message_id, draft in zip(self.message_ids, self.drafts, strict=True):
+        accepted_count, month = 0, self._spending_month(campaign)
+        for message_id, wanted in zip(self.message_ids, self.drafts, strict=True):
+            draft = replace(wanted, spending_month=month)
             if not books.is_opted_out(draft.account_id, draft.sender, draft.to):
                 books.add(Message.accept(message_id, draft, self.cause))
                 accepted_count += 1
         return PieceOutcome(accepted_count, len(self.drafts) - accepted_count)
+
+    @staticmethod
+    def _spending_month(campaign: Campaign) -> str | None:
+        # Counted when the money was reserved; pieces may be accepted after the month has ended.
+        if campaign.account_id == campaign.billing_account_id:
+            return None
+        assert campaign.started_at is not None, "what is under way has started"
+        return month_of(campaign.started_at)
 
     @staticmethod
     def encode(value: Any) -> bytes:

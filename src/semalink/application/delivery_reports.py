@@ -102,7 +102,7 @@ def _refund(books: Books, message: Message, cause: Cause) -> None:
     asked = message.asked
     on_behalf = None
     if asked.account_id != asked.billing_account_id:
-        month = month_of(message.created_on)
+        month = asked.spending_month or month_of(message.created_on)
         on_behalf = OnBehalf(asked.account_id, asked.price_micros, month)
     of_campaign = {}
     if asked.campaign_id is not None:

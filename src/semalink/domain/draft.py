@@ -62,6 +62,8 @@ class Draft:
     refunded_on: tuple[str, ...] | None = None
     #: The campaign whose reservation pays for it; None: it has one of its own.
     campaign_id: UUID | None = None
+    #: The month in which its price was counted as spent when its campaign started; None: its own.
+    spending_month: str | None = None
     #: None: nothing.
     alteration: Alteration | None = None
     #: Content rules in shadow mode that would have blocked it.

@@ -49,6 +49,9 @@ class Message(Aggregate):
         campaign_id: UUID | None = None
         #: Content rules in shadow mode that would have blocked it.
         shadow_rules: tuple[str, ...] = ()
+        #: The month in which its price was counted as spent when its campaign started; None: its
+        #: own.
+        spending_month: str | None = None
 
         def apply(self, message: "Message") -> None:
             """Stand the message up."""
@@ -132,6 +135,7 @@ class Message(Aggregate):
             refunded_on=draft.refunded_on,
             campaign_id=draft.campaign_id,
             shadow_rules=draft.shadow_rules,
+            spending_month=draft.spending_month,
         )
 
     @property

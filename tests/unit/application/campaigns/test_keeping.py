@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,9 @@ from semalink.application.campaign_sending import (
     CompleteCampaign,
     SettleCampaign,
 )
+from semalink.application.delivery_reports import RecordReport
 from semalink.application.opt_outs import RecordOptOuts
+from semalink.application.ports import DeliveryReport, ReportState
 from semalink.application.submission import Policy
 from semalink.application.tasks import Task
 from semalink.domain.campaign import Campaign, CampaignState
@@ -28,6 +31,8 @@ from semalink_adapters.memory_campaigns import MemoryCampaigns
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 
+#: The last second of a month in Nairobi.
+MONTHS_END = datetime(2026, 11, 30, 20, 59, 59, tzinfo=UTC)
 NOBODY = CampaignRef(UUID(int=404), UUID(int=0xACC0), UUID(int=0xACC0))
 
 
@@ -78,6 +83,46 @@ async def test_accept_notes_what_rules_in_shadow_mode_found(
         await acceptor.accept(task)
 
     assert [tuple(each.shadow_rules) for each in _messages(ledger)] == [(), ("loans", "bets")]
+
+
+async def test_accept_names_the_prices_that_the_check_applied(
+    desk: Any, started: Any, acceptor: PieceAcceptor, ledger: MemoryLedger
+) -> None:
+    ref = await started(1, accepts=False)
+    [priced] = desk.campaigns.recipients[ref.campaign_id]
+    desk.campaigns.recipients[ref.campaign_id] = [replace(priced, priced_by="platform@7")]
+
+    for task in desk.campaigns.tasks(ref.campaign_id):
+        await acceptor.accept(task)
+
+    assert [each.priced_by for each in _messages(ledger)] == ["platform@7"]
+
+
+async def test_report_gives_back_to_the_month_in_which_the_campaign_was_counted(  # noqa: PLR0917
+    desk: Any,
+    scheduler: Scheduler,
+    acceptor: PieceAcceptor,
+    ledger: MemoryLedger,
+    clock: MemoryClock,
+    start: Callable[..., Any],
+    take: Callable[..., Any],
+) -> None:
+    agent_id, customer_id = desk.open_customer()
+    clock.advance(seconds=(MONTHS_END - clock.now()).total_seconds())
+    ref = desk.schedule(1, account_id=customer_id, payer_id=agent_id)
+    await scheduler.start_due()
+    clock.advance(seconds=2)
+    for task in desk.campaigns.tasks(ref.campaign_id):
+        await acceptor.accept(task)
+    [pending] = ledger.pending().values()
+    start(pending.job)
+    take(pending.job)
+    reference = f"celcom-{pending.job.message_id.int}-1"
+    report = DeliveryReport(reference, ReportState.REJECTED, "Rejected")
+
+    ledger.decide(RecordReport(pending.job.message_id, agent_id, "celcom", report, desk.cause()))
+
+    assert ledger.spent == {(customer_id, "2026-11"): 0}
 
 
 async def test_accept_leaves_out_who_opted_out_since_the_check(
