@@ -12,6 +12,7 @@ ENDINGS = {
     "message.failed.1": "failed",
     "message.rejected.1": "rejected",
     "message.expired.1": "expired",
+    "message.cancelled.1": "cancelled",
     "message.unknown.1": "unknown",
 }
 #: What may still follow an outcome: the handset knows best, and unknown is no knowledge.
@@ -20,6 +21,7 @@ MAY_FOLLOW = {
     "failed": frozenset({"delivered"}),
     "rejected": frozenset({"delivered"}),
     "expired": frozenset({"delivered"}),
+    "cancelled": frozenset[str](),
     "delivered": frozenset[str](),
 }
 

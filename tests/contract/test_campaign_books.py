@@ -377,13 +377,8 @@ async def test_sending_are_those_that_neither_rest_nor_ended(world: World) -> No
 async def test_step_of_the_keeper_cancels_and_settles(world: World) -> None:
     ref = await world.accept(3)
     await world.move(ref, "cancel", "mistake")
-    keeper = CampaignKeeper(
-        world.schedule,
-        world.ledger,
-        now=lambda: datetime.now(UTC),
-        new_request_id=lambda: "job_2",
-        policy=Policy(),
-    )
+    facts: Any = {"now": lambda: datetime.now(UTC), "new_request_id": lambda: "job_2"}
+    keeper = CampaignKeeper(world.schedule, world.ledger, policy=Policy(), **facts)
 
     for _ in range(2):
         await keeper.step()
