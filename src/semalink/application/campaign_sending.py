@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -139,9 +139,13 @@ class AcceptPiece:
         return Idempotency(self.campaign.campaign_id, f"piece:{self.piece}", b"")
 
     def needs(self, needs: Needs) -> None:
-        """The campaign, the lock that guards the key, and who opted out."""
+        """The campaign, the lock that guards the key, and who opted out.
+
+        The money was set aside before, so no credits are touched: the lock is of an id that no
+        account has, and neither charges of the same payer nor other pieces wait for this one.
+        """
         needs.settings.add(self.campaign.campaign_id)
-        needs.credit_accounts.add(self.campaign.billing_account_id)
+        needs.credit_accounts.add(uuid5(self.campaign.campaign_id, f"piece:{self.piece}"))
         needs.opt_outs.update((each.account_id, each.sender, each.to) for each in self.drafts)
 
     def decide(self, books: Books) -> PieceOutcome:
