@@ -246,12 +246,15 @@ class MoveCampaign(_OfCampaign):
 class ApproveCampaign(_OfCampaign):
     """Agree to a campaign, so that it starts at its time, or at once where that has passed."""
 
+    #: What was read; an edit since then is not agreed to.
+    revision: int
     reason: str
     platform: Circumstances
 
     def decide(self, books: Books) -> None:
         """Approve it; raises why it may not start any more, as when its time passed long ago."""
         campaign = owned_campaign(books, self.campaign_id, self.owner)
+        campaign.require_revision(self.revision)
         plan, totals, now = campaign.plan, campaign.totals, self.cause.at
         # One without totals is not awaiting approval, and the aggregate says so.
         start_at = now if totals is None else decide_start(plan, totals, now, self.platform)
@@ -262,22 +265,27 @@ class ApproveCampaign(_OfCampaign):
 class DeclineCampaign(_OfCampaign):
     """Do not agree to a campaign; its owner reads why, and may change it."""
 
+    revision: int
     reason: str
 
     def decide(self, books: Books) -> None:
         """Decline it."""
-        owned_campaign(books, self.campaign_id, self.owner).decline(self.reason, self.cause)
+        campaign = owned_campaign(books, self.campaign_id, self.owner)
+        campaign.require_revision(self.revision)
+        campaign.decline(self.reason, self.cause)
 
 
 @dataclass(frozen=True, slots=True)
 class WithdrawApproval(_OfCampaign):
     """Agree to a campaign no more, as long as it has not started."""
 
+    revision: int
     reason: str
 
     def decide(self, books: Books) -> None:
         """Let it wait for an operator again."""
         campaign = owned_campaign(books, self.campaign_id, self.owner)
+        campaign.require_revision(self.revision)
         campaign.withdraw_approval(self.reason, self.cause)
 
 

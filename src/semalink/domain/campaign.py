@@ -11,6 +11,9 @@ from semalink.domain.campaign_errors import CampaignStateConflict
 from semalink.domain.campaign_plan import Plan, Totals
 from semalink.domain.cause import Cause
 
+#: Public code of a campaign that an operator did not agree to.
+APPROVAL_DECLINED = "approval_declined"
+
 
 class CampaignState(StrEnum):
     """Where a campaign stands."""
@@ -53,6 +56,8 @@ class Campaign(Aggregate):
     #: Whether it is to be scheduled when the check is done.
     schedules_when_checked: bool = False
     is_approved: bool = False
+    #: Whether an operator declined it or withdrew the approval, so that one must agree again.
+    was_objected_to: bool = False
     start_at: datetime | None = None
     started_at: datetime | None = None
     is_settled: bool = False
@@ -140,6 +145,7 @@ class Campaign(Aggregate):
             campaign.schedules_when_checked = False
             campaign.is_approved = False
             campaign.start_at = None
+            campaign.was_objected_to |= self.code == APPROVAL_DECLINED
 
     class ApprovalRequested(Event):
         """An operator has to agree before it may start."""
@@ -161,6 +167,7 @@ class Campaign(Aggregate):
         def apply(self, campaign: "Campaign") -> None:
             """Remember it."""
             campaign.is_approved = True
+            campaign.was_objected_to = False
 
     class ApprovalWithdrawn(Event):
         """An operator agrees no more; nothing of it has left."""
@@ -171,6 +178,7 @@ class Campaign(Aggregate):
         def apply(self, campaign: "Campaign") -> None:
             """Wait for an operator again."""
             campaign.is_approved = False
+            campaign.was_objected_to = True
             campaign.state = CampaignState.AWAITING_APPROVAL
 
     class Scheduled(Event):
@@ -302,7 +310,7 @@ class Campaign(Aggregate):
         """Let it start at that time, or ask an operator whether it may."""
         self._require({CampaignState.DRAFT}, "scheduled")
         assert self.totals is not None, "what was not checked is not scheduled"
-        asks = needs_approval and not self.is_approved
+        asks = (needs_approval or self.was_objected_to) and not self.is_approved
         self._add(self.ApprovalRequested if asks else self.Scheduled, cause, start_at=start_at)
 
     def approve(self, start_at: datetime, reason: str, cause: Cause) -> None:
@@ -314,7 +322,7 @@ class Campaign(Aggregate):
     def decline(self, reason: str, cause: Cause) -> None:
         """Do not agree to it; it is a draft again and says why."""
         self._require({CampaignState.AWAITING_APPROVAL}, "declined")
-        self.send_back("approval_declined", reason, cause)
+        self.send_back(APPROVAL_DECLINED, reason, cause)
 
     def withdraw_approval(self, reason: str, cause: Cause) -> None:
         """Agree to it no more, as long as it has not started."""
@@ -360,6 +368,13 @@ class Campaign(Aggregate):
         assert self.has_started, "what never started has no money to settle"
         assert not self.is_settled, "a campaign is settled once"
         self._add(self.Settled, cause, released_micros=released_micros)
+
+    def require_revision(self, revision: int) -> None:
+        """Raise CampaignStateConflict when it was edited since somebody read it."""
+        if self.revision != revision:
+            raise CampaignStateConflict(
+                why=f"It was edited meanwhile: it has revision {self.revision}. Read that first."
+            )
 
     def _require(self, states: set[CampaignState] | frozenset[CampaignState], wanted: str) -> None:
         if self.state not in states:

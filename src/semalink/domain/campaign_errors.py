@@ -19,9 +19,9 @@ class CampaignStateConflict(DomainError):
 
     code = "campaign_state_conflict"
 
-    def __init__(self, *, state: str, wanted: str) -> None:
+    def __init__(self, *, state: str = "", wanted: str = "", why: str = "") -> None:
         self.state = state
-        super().__init__(f"A campaign that is {state} cannot be {wanted}.")
+        super().__init__(why or f"A campaign that is {state} cannot be {wanted}.")
 
 
 class RecipientsNoLongerKept(DomainError):

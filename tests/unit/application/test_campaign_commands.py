@@ -185,12 +185,12 @@ async def test_approval_is_asked_for_given_withdrawn_and_declined(world: World) 
     states = [world.campaign.state]
     later = replace(CAUSE, at=NOW + timedelta(hours=1))
 
-    await world.do(ApproveCampaign(CAMPAIGN, None, later, "fine", PLATFORM))
+    await world.do(ApproveCampaign(CAMPAIGN, None, later, 1, "fine", PLATFORM))
     states.append(world.campaign.state)
     start_at = world.campaign.start_at
-    await world.do(WithdrawApproval(CAMPAIGN, None, later, "not fine"))
+    await world.do(WithdrawApproval(CAMPAIGN, None, later, 1, "not fine"))
     states.append(world.campaign.state)
-    await world.do(DeclineCampaign(CAMPAIGN, None, later, "no"))
+    await world.do(DeclineCampaign(CAMPAIGN, None, later, 1, "no"))
     states.append(world.campaign.state)
 
     assert states == ["awaiting_approval", "scheduled", "awaiting_approval", "draft"]
@@ -206,9 +206,33 @@ async def test_approval_is_asked_for_given_withdrawn_and_declined(world: World) 
     assert len(set_once) == 1
 
 
+@pytest.mark.parametrize(
+    "decision",
+    [
+        ApproveCampaign(CAMPAIGN, None, CAUSE, 1, "fine", PLATFORM),
+        DeclineCampaign(CAMPAIGN, None, CAUSE, 1, "no"),
+        WithdrawApproval(CAMPAIGN, None, CAUSE, 1, "no"),
+    ],
+)
+async def test_decision_is_refused_when_another_revision_was_read(
+    world: World, decision: Any
+) -> None:
+    await world.do(RequireCampaignApproval(ACCOUNT, is_required=True, cause=CAUSE))
+    await world.do(schedule())
+    await world.record()
+    await world.do(EditCampaign(CAMPAIGN, OWNER, CAUSE, lambda plan: plan))
+    await world.do(schedule())
+    await world.record()
+
+    with pytest.raises(CampaignStateConflict, match="revision 2"):
+        await world.do(decision)
+
+    assert world.campaign.state is CampaignState.AWAITING_APPROVAL
+
+
 async def test_approve_refuses_what_does_not_wait_for_it(world: World) -> None:
     with pytest.raises(CampaignStateConflict):
-        await world.do(ApproveCampaign(CAMPAIGN, None, CAUSE, "fine", PLATFORM))
+        await world.do(ApproveCampaign(CAMPAIGN, None, CAUSE, 1, "fine", PLATFORM))
 
 
 async def test_move_pauses_and_resumes_only_what_is_under_way(world: World) -> None:

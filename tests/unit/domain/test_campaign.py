@@ -123,6 +123,34 @@ def test_decline_makes_it_a_draft_again_and_says_why() -> None:
     assert campaign.state is CampaignState.DRAFT
 
 
+def test_schedule_asks_again_for_what_was_declined_though_edited() -> None:
+    campaign = awaiting()
+    campaign.decline("a prize without a giver", CAUSE)
+    campaign.edit(PLAN, CAUSE)
+    campaign.start_check(CAUSE, schedules=False)
+    campaign.record_check(TOTALS, CAUSE)
+
+    campaign.schedule(AT, CAUSE, needs_approval=False)
+
+    assert campaign.state is CampaignState.AWAITING_APPROVAL
+
+
+def test_schedule_asks_again_for_what_was_withdrawn_until_it_is_approved() -> None:
+    campaign = awaiting()
+    campaign.approve(AT, "looks good", CAUSE)
+    campaign.withdraw_approval("on second thought", CAUSE)
+    campaign.edit(PLAN, CAUSE)
+    campaign.start_check(CAUSE, schedules=False)
+    campaign.record_check(TOTALS, CAUSE)
+    campaign.schedule(AT, CAUSE, needs_approval=False)
+    asked = campaign.state
+
+    campaign.approve(AT, "looks good again", CAUSE)
+
+    assert asked is CampaignState.AWAITING_APPROVAL
+    assert not campaign.was_objected_to
+
+
 def test_check_is_wanted_no_more_once_the_campaign_moved_on() -> None:
     campaign = drafted()
     campaign.start_check(CAUSE, schedules=False)

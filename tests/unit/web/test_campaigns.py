@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from semalink.application.campaign_checking import AccountRules, CampaignChecker
+from semalink.domain.campaign import Campaign
 from semalink.domain.price_list import OWN_TERMS
 from semalink.web.content import own_rules
 
@@ -265,12 +266,13 @@ async def test_operators_see_approve_and_decline_campaigns(
     await api.post(f"{PATH}/{campaign_id}/schedule", headers=headers)
     await work(platform)
     one = f"/admin/v1/campaigns/{campaign_id}"
-    why = {"reason": "looked at"}
+    why = {"reason": "looked at", "revision": 1}
 
     waiting = await admin.get(
         f"/admin/v1/campaigns?state=awaiting_approval&account_id={account}", headers=ops
     )
     samples = await admin.get(f"{one}/samples", headers=ops)
+    unread = await admin.post(f"{one}/approve", json={**why, "revision": 2}, headers=ops)
     states = [
         (await admin.post(f"{one}/{step}", json=why, headers=ops)).json()["state"]
         for step in ("approve", "withdraw-approval", "decline")
@@ -278,7 +280,29 @@ async def test_operators_see_approve_and_decline_campaigns(
     read = await admin.get(one, headers=ops)
 
     assert rule.json() == {"is_required": True}
+    assert (unread.status_code, unread.json()["code"]) == (409, "campaign_state_conflict")
     assert [item["id"] for item in waiting.json()["items"]] == [campaign_id]
     assert samples.json()["samples"][0]["text"] == "Habari Ada!"
     assert states == ["scheduled", "awaiting_approval", "draft"]
     assert read.json()["problem"] == {"code": "approval_declined", "detail": "looked at"}
+
+
+async def test_operators_cancel_any_campaign_and_say_why(
+    api: Client, admin: Client, acme: Any, admin_key: str, bearer: Bearer, platform: Any
+) -> None:
+    campaign_id = await draft(api, bearer(acme.live))
+    one, ops = f"/admin/v1/campaigns/{campaign_id}", bearer(admin_key)
+    why = {"reason": "fraud"}
+
+    early = [
+        (await admin.post(f"{one}/{move}", json=why, headers=ops)).status_code
+        for move in ("pause", "resume")
+    ]
+    unexplained = await admin.post(f"{one}/cancel", json={}, headers=ops)
+    cancelled = await admin.post(f"{one}/cancel", json=why, headers=ops)
+
+    assert early == [409, 409]
+    assert unexplained.status_code == 422
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    [event] = [each for each in platform.ledger.log if isinstance(each, Campaign.Cancelled)]
+    assert event.reason == "fraud"

@@ -11,7 +11,9 @@ from litestar.types import ASGIApp
 
 from semalink.application.campaign_commands import (
     ApproveCampaign,
+    CampaignMove,
     DeclineCampaign,
+    MoveCampaign,
     RequireCampaignApproval,
     WithdrawApproval,
 )
@@ -51,6 +53,16 @@ class ApprovalDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why an operator agrees to a campaign, or does not; its owner reads the latter."""
 
     reason: Reason
+    revision: Annotated[
+        int,
+        msgspec.Meta(ge=1, description="The revision that was read: no other is decided about."),
+    ]
+
+
+class MoveReason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why an operator pauses, resumes or cancels a campaign."""
+
+    reason: Reason
 
 
 class Samples(msgspec.Struct, frozen=True):
@@ -66,6 +78,7 @@ class ApprovalRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_required: Annotated[bool, msgspec.Meta(description="What is scheduled already stays so.")]
 
 
+_move = msgspec.json.Decoder(MoveReason)
 _decision = msgspec.json.Decoder(ApprovalDecision)
 _rule = msgspec.json.Decoder(ApprovalRule)
 
@@ -133,7 +146,7 @@ APPROVE = Operation(
     scopes=OPERATIONS,
     path_examples=campaign_examples.OF_CAMPAIGN,
     body=ApprovalDecision,
-    body_examples={"why": {"reason": "Texts and list were looked at."}},
+    body_examples={"why": {"reason": "Texts and list were looked at.", "revision": 1}},
     success=Success(200, "It is scheduled.", CampaignView, campaign_examples.SCHEDULED),
     problems=(
         *_MOVE_PROBLEMS,
@@ -153,7 +166,7 @@ DECLINE = Operation(
     scopes=OPERATIONS,
     path_examples=campaign_examples.OF_CAMPAIGN,
     body=ApprovalDecision,
-    body_examples={"why": {"reason": "The text promises a prize; say who gives it."}},
+    body_examples={"why": {"reason": "Say who gives the prize.", "revision": 1}},
     success=Success(200, "It is a draft again.", CampaignView, campaign_examples.DRAFT),
     problems=_MOVE_PROBLEMS,
 )
@@ -167,7 +180,7 @@ WITHDRAW = Operation(
     scopes=OPERATIONS,
     path_examples=campaign_examples.OF_CAMPAIGN,
     body=ApprovalDecision,
-    body_examples={"why": {"reason": "The sender id is disputed."}},
+    body_examples={"why": {"reason": "The sender id is disputed.", "revision": 1}},
     success=Success(200, "It waits for approval.", CampaignView, campaign_examples.AWAITING),
     problems=_MOVE_PROBLEMS,
 )
@@ -187,7 +200,48 @@ REQUIRE = Operation(
 )
 
 #: Makes the command of a decision.
-Decision = Callable[[UUID, Cause, str], Command[None]]
+Decision = Callable[[UUID, Cause, ApprovalDecision], Command[None]]
+
+
+def _moving(
+    move: CampaignMove, operation_id: str, description: str, shows: dict[str, Any]
+) -> Operation:
+    return Operation(
+        method="POST",
+        path=f"{_ONE}/{move}",
+        operation_id=operation_id,
+        tag=TAG,
+        summary=f"{move.capitalize()} any campaign",
+        description=description,
+        scopes=OPERATIONS,
+        path_examples=campaign_examples.OF_CAMPAIGN,
+        body=MoveReason,
+        body_examples={"why": {"reason": "Recipients complain."}},
+        success=Success(200, "The campaign as it is now.", CampaignView, shows),
+        problems=_MOVE_PROBLEMS,
+    )
+
+
+_MOVES = {
+    CampaignMove.PAUSE: _moving(
+        CampaignMove.PAUSE,
+        "pauseAnyCampaign",
+        "Nothing more is handed over; what workers have in hand goes. Its owner may resume it.",
+        campaign_examples.PAUSED,
+    ),
+    CampaignMove.RESUME: _moving(
+        CampaignMove.RESUME,
+        "resumeAnyCampaign",
+        "It goes on where it stood.",
+        campaign_examples.SENDING,
+    ),
+    CampaignMove.CANCEL: _moving(
+        CampaignMove.CANCEL,
+        "cancelAnyCampaign",
+        "Nothing more of it is sent, for good; what it did not spend is released.",
+        campaign_examples.CANCELLED,
+    ),
+}
 
 
 class AnyCampaigns:
@@ -230,14 +284,29 @@ class AnyCampaigns:
             campaign_id = campaign_id_of(request)
             asked = await read_json(request, _decision)
             cause = arrival_of(request.scope).cause
-            await self._deps.ledger.execute(decision(campaign_id, cause, asked.reason))
+            await self._deps.ledger.execute(decision(campaign_id, cause, asked))
             return shown(await record_of(self._deps.campaigns, campaign_id, None))
 
         return answer
 
-    def approval(self, campaign_id: UUID, cause: Cause, reason: str) -> Command[None]:
+    def approval(self, campaign_id: UUID, cause: Cause, asked: ApprovalDecision) -> Command[None]:
         """Return the command that approves a campaign."""
-        return ApproveCampaign(campaign_id, None, cause, reason, self._deps.platform())
+        return ApproveCampaign(
+            campaign_id, None, cause, asked.revision, asked.reason, self._deps.platform()
+        )
+
+    def move(self, move: CampaignMove) -> Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]:
+        """Return what answers an operator that pauses, resumes or cancels a campaign."""
+
+        async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
+            campaign_id = campaign_id_of(request)
+            asked = await read_json(request, _move)
+            cause = arrival_of(request.scope).cause
+            command = MoveCampaign(campaign_id, None, cause, move, asked.reason)
+            await self._deps.ledger.execute(command)
+            return shown(await record_of(self._deps.campaigns, campaign_id, None))
+
+        return answer
 
     async def require(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Say whether an account's campaigns need approval."""
@@ -249,12 +318,12 @@ class AnyCampaigns:
         return Reply(200, msgspec.json.encode(asked))
 
 
-def _declining(campaign_id: UUID, cause: Cause, reason: str) -> Command[None]:
-    return DeclineCampaign(campaign_id, None, cause, reason)
+def _declining(campaign_id: UUID, cause: Cause, asked: ApprovalDecision) -> Command[None]:
+    return DeclineCampaign(campaign_id, None, cause, asked.revision, asked.reason)
 
 
-def _withdrawing(campaign_id: UUID, cause: Cause, reason: str) -> Command[None]:
-    return WithdrawApproval(campaign_id, None, cause, reason)
+def _withdrawing(campaign_id: UUID, cause: Cause, asked: ApprovalDecision) -> Command[None]:
+    return WithdrawApproval(campaign_id, None, cause, asked.revision, asked.reason)
 
 
 def any_campaign_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:
@@ -268,4 +337,5 @@ def any_campaign_routes(deps: AdminDependencies) -> list[HTTPRouteHandler]:
         route(DECLINE, pages.decide(_declining)),
         route(WITHDRAW, pages.decide(_withdrawing)),
         route(REQUIRE, pages.require),
+        *(route(operation, pages.move(move)) for move, operation in _MOVES.items()),
     ]
