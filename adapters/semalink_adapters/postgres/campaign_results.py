@@ -15,14 +15,18 @@ from semalink.application.campaign_results import (
 from semalink_adapters.postgres.archived_months import IN_ARCHIVE_ONLY
 from semalink_adapters.postgres.queries import Queries
 
-#: Everything that was recorded before is counted: the first event that is not, or now.
-COUNTED_UNTIL = """
+_READ_UNTIL = """
 COALESCE((
     SELECT e.recorded_at FROM message_events AS e
     WHERE (e.xid, e.notification_id) > (
-        COALESCE((SELECT xid FROM cursors WHERE name = 'usage'), '0'::xid8),
-        COALESCE((SELECT position FROM cursors WHERE name = 'usage'), 0))
+        COALESCE((SELECT xid FROM cursors WHERE name = '{0}'), '0'::xid8),
+        COALESCE((SELECT position FROM cursors WHERE name = '{0}'), 0))
     ORDER BY e.xid, e.notification_id LIMIT 1), clock_timestamp())"""
+
+#: Everything that was recorded before is counted: the first event that is not, or now.
+COUNTED_UNTIL = _READ_UNTIL.format("usage")
+#: Messages that were accepted before are listed.
+LISTED_UNTIL = _READ_UNTIL.format("messages")
 
 # One statement, so that counts, money and state are of one snapshot.
 SELECT_FACTS = f"""
@@ -32,6 +36,7 @@ SELECT c.plan ->> 'name', c.state, c.account_id = c.billing_account_id, c.quote,
            SELECT FROM archived_months WHERE log = 'message_events' AND state IN {IN_ARCHIVE_ONLY}
              AND month IN (to_char(c.started_at AT TIME ZONE 'UTC', 'YYYY-MM'),
                            to_char(c.started_at AT TIME ZONE 'UTC' + interval '1 day', 'YYYY-MM'))),
+       COALESCE(c.completed_at, c.changed_at) < LEAST({COUNTED_UNTIL}, {LISTED_UNTIL}),
        {COUNTED_UNTIL},
        (SELECT json_agg(json_build_array(
             network, status, failure_code, messages, submitted, segments, price_micros,
@@ -76,6 +81,7 @@ class PostgresCampaignResults(Queries):
             reserved,
             *times,
             archived,
+            is_listed,
             as_of,
             results,
             curve,
@@ -96,6 +102,7 @@ class PostgresCampaignResults(Queries):
             completed_at=times[1],
             settled_at=times[2],
             is_archived=archived,
+            is_listed=is_listed,
             results=[ResultRow(*row) for row in results or ()],
             curve=[CurveRow(datetime.fromtimestamp(row[0], UTC), *row[1:]) for row in curve or ()],
         )

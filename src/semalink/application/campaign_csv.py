@@ -53,6 +53,6 @@ def _row(facts: CampaignFacts, outcome: Outcome) -> tuple[object, ...]:
     if facts.is_archived:
         return (number, "archived", "", "", *_NOTHING)
     reason = _WITHOUT_MESSAGE.get(facts.state)
-    if reason is not None:
+    if reason is not None and facts.is_listed:
         return (number, "not_sent", reason, reason_words(reason), *_NOTHING)
     return (number, "waiting", "", "", *_NOTHING)

@@ -70,6 +70,8 @@ class CampaignFacts:
     settled_at: datetime | None
     #: Whether its messages were moved into the archive, so that only their sums are at hand.
     is_archived: bool = False
+    #: Whether all messages that it made until it ended are in the read models.
+    is_listed: bool = True
     results: Sequence[ResultRow] = field(default=(), repr=False)
     curve: Sequence[CurveRow] = field(default=(), repr=False)
 
@@ -305,7 +307,8 @@ def _money(facts: CampaignFacts) -> CampaignMoney:
     refunded = sum(row.refunded_micros for row in facts.results)
     # Nothing more is charged once it is settled, so that the rest is what went back.
     rest = max(0, facts.reserved_micros - charged)
-    is_settled = facts.settled_at is not None
+    # Until what was charged before the end is counted, the rest is more than what went back.
+    is_settled = facts.settled_at is not None and facts.settled_at < facts.as_of
     return CampaignMoney(
         price_micros=sum(row.price_micros for row in facts.results),
         charged_micros=charged,

@@ -38,6 +38,9 @@ VALUES (%(id)s, %(account_id)s, %(payer_id)s, 'live', 'sending', '{"name": "Offe
     '{"message_count": 2700, "price_micros": 99, "left_out": {"opted_out": 300}}', 2700,
     2700000000, %(at)s, 'key:desk', %(at)s, %(at)s)"""
 
+READ_CURSOR = "SELECT xid::text, position FROM cursors WHERE name = %s"
+MOVE_CURSOR = "UPDATE cursors SET xid = %s, position = %s WHERE name = %s"
+
 INSERT_RECIPIENTS = """
 INSERT INTO campaign_recipients (campaign_id, place, number, state, reason)
 SELECT %s, n, '+2547' || lpad(n::text, 8, '0'),
@@ -108,6 +111,27 @@ async def test_results_and_file_agree_about_thousands(
     assert results.money.charged_micros == results.counts.submitted * 800_000
     assert results.money.still_reserved_micros == 2_700_000_000 - results.money.charged_micros
     assert sum(point.accepted for point in results.curve) == ACCEPTED_COUNT
+
+
+async def test_file_waits_for_the_list_when_the_campaign_is_completed(
+    pool: AsyncConnectionPool[Any], campaign: tuple[UUID, UUID], database_url: str
+) -> None:
+    reads = PostgresCampaignResults(pool)
+    account_id, campaign_id = campaign
+    told: list[bool] = []
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE campaigns SET state = 'completed', completed_at = now()")
+        for name in ("messages", "usage"):
+            kept = connection.execute(READ_CURSOR, (name,)).fetchone()
+            connection.execute(MOVE_CURSOR, ("0", 0, name))
+            facts = await reads.facts(campaign_id, account_id, "live")
+            connection.execute(MOVE_CURSOR, (*kept, name))  # type: ignore[misc]
+            told.append(facts is not None and facts.is_listed)
+
+    facts = await reads.facts(campaign_id, account_id, "live")
+
+    assert facts is not None
+    assert (told, facts.is_listed) == ([False, False], True)
 
 
 async def test_results_of_agents_customer_are_in_its_own_prices(

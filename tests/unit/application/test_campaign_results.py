@@ -181,6 +181,23 @@ def test_file_says_why_a_recipient_was_not_sent_to(state: str, reason: str) -> N
     assert line.startswith(f"+254712345678,not_sent,{reason},")
 
 
+@pytest.mark.parametrize("state", ["cancelled", "completed"])
+def test_file_says_nothing_of_who_opted_out_while_messages_are_not_listed_yet(state: str) -> None:
+    outcome = Outcome(0, "+254712345678", "ready", None, None)
+
+    line = outcome_lines(replace(FACTS, state=state, is_listed=False), [outcome]).decode()
+
+    assert line.startswith("+254712345678,waiting,")
+
+
+def test_results_release_nothing_before_the_end_is_counted() -> None:
+    settled = replace(FACTS, state="completed", settled_at=FACTS.as_of)
+
+    money = results_of(settled, "auto").money
+
+    assert (money.still_reserved_micros, money.released_micros) == (700 * PRICE, 0)
+
+
 def test_file_of_archived_campaign_says_so_instead_of_guessing() -> None:
     outcomes = [
         Outcome(0, "+254712345678", "ready", None, None),
