@@ -6,6 +6,7 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -26,6 +27,9 @@ from semalink_adapters.archive.store import ArchivedFileMissing, ArchiveUnavaila
 
 #: What takes longer is answered as being away.
 READ_SECONDS_MAX = 10.0
+
+#: So many are read at once; the threads are ours, so that a store that hangs blocks nobody else.
+READERS_MAX = 8
 
 MANIFESTS_KEPT = 64
 #: A footer has some sixty kilobytes.
@@ -67,12 +71,22 @@ class ArchiveReader:
         self._store = store
         self._manifests: _Kept[Manifest] = _Kept(MANIFESTS_KEPT)
         self._footers: _Kept[_Footer] = _Kept(FOOTERS_KEPT)
+        self._threads = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="archive")
+        self._free = threading.Semaphore(READERS_MAX)
 
     async def read(self, located: Located, stream_id: UUID) -> Sequence[ArchivedEvent]:
-        """Return the events of a stream in order; raises ReadsUnavailable."""
-        reading = asyncio.to_thread(self._read, located, stream_id)
+        """Return the events of a stream in order; raises ReadsUnavailable.
+
+        It is raised at once while as many reads as there may be wait for the store.
+        """
+        if not self._free.acquire(blocking=False):
+            msg = "The archive is busy."
+            raise ReadsUnavailable(msg)
+        reading = self._threads.submit(self._read, located, stream_id)
+        # Also long after nobody waits for it any more.
+        reading.add_done_callback(lambda _: self._free.release())
         try:
-            return await asyncio.wait_for(reading, READ_SECONDS_MAX)
+            return await asyncio.wait_for(asyncio.wrap_future(reading), READ_SECONDS_MAX)
         except (TimeoutError, ArchiveUnavailable) as away:
             msg = "The archive is away."
             raise ReadsUnavailable(msg) from away

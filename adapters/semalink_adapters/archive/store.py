@@ -12,9 +12,21 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
-#: What takes longer is answered as being away; a request is tried again within it.
-RETRY_SECONDS_MAX = 20
-READ_SECONDS_MAX = 60
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a server is waited for: each request, and all that are tried again together."""
+
+    request_seconds: float
+    retry_seconds: float
+    connect_seconds: float = 5.0
+    retries_max: int = 5
+
+
+#: For whole files; a run that fails goes on later.
+PATIENT = Patience(60, 20)
+#: For what somebody waits for.
+QUICK = Patience(4, 3, connect_seconds=2, retries_max=2)
 
 
 class ArchiveUnavailable(Exception):
@@ -157,7 +169,9 @@ class ObjectStorage:
             raise ArchiveUnavailable(type(refused).__name__) from refused
 
 
-def open_store(url: str, access: Access, *, sync: Sync = sync_to_disk) -> ObjectStorage:
+def open_store(
+    url: str, access: Access, *, patience: Patience = PATIENT, sync: Sync = sync_to_disk
+) -> ObjectStorage:
     """Return the store below ``file:///folder`` or ``s3://bucket/prefix``; a folder is made."""
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -173,14 +187,14 @@ def open_store(url: str, access: Access, *, sync: Sync = sync_to_disk) -> Object
             prefix=parts.path.strip("/") or None,
             config=_config(access),
             client_options={
-                "timeout": timedelta(seconds=READ_SECONDS_MAX),
-                "connect_timeout": timedelta(seconds=5),
+                "timeout": timedelta(seconds=patience.request_seconds),
+                "connect_timeout": timedelta(seconds=patience.connect_seconds),
                 # Only for an endpoint that says so itself, such as one on this machine.
                 "allow_http": (access.endpoint or "").startswith("http://"),
             },
             retry_config={
-                "max_retries": 5,
-                "retry_timeout": timedelta(seconds=RETRY_SECONDS_MAX),
+                "max_retries": patience.retries_max,
+                "retry_timeout": timedelta(seconds=patience.retry_seconds),
             },
         )
     )

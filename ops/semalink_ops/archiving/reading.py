@@ -14,7 +14,14 @@ from semalink.application.archive import (
     month_of_id,
 )
 from semalink.projections.log_pages import ArchivedStreams as ArchivedLogs
-from semalink_adapters.archive.store import Access, ObjectStorage, open_store
+from semalink_adapters.archive.store import (
+    PATIENT,
+    QUICK,
+    Access,
+    ObjectStorage,
+    Patience,
+    open_store,
+)
 from semalink_adapters.postgres.archive_lookup import PostgresArchivedMonths
 from semalink_adapters.postgres.archived_months import IN_ARCHIVE_ONLY, MonthBook, open_owner
 from semalink_ops.settings import Settings
@@ -51,11 +58,11 @@ class ArchivedStreams:
             # Only here: what reads Parquet takes some fifty megabytes of every process.
             from semalink_adapters.archive.reader import ArchiveReader  # noqa: PLC0415
 
-            self._reader = ArchiveReader(store_of(self._settings))
+            self._reader = ArchiveReader(store_of(self._settings, QUICK))
         return await self._reader.read(located, stream_id)
 
 
-def store_of(settings: Settings) -> ObjectStorage:
+def store_of(settings: Settings, patience: Patience = PATIENT) -> ObjectStorage:
     """Return the store that the settings name; raises NoArchiveUrl."""
     if settings.archive_url is None:
         raise NoArchiveUrl
@@ -66,7 +73,7 @@ def store_of(settings: Settings) -> ObjectStorage:
         None if key is None else key.reveal(),
         None if secret is None else secret.reveal(),
     )
-    return open_store(settings.archive_url, access)
+    return open_store(settings.archive_url, access, patience=patience)
 
 
 def archived_events(settings: Settings, pool: AsyncConnectionPool[Any]) -> ArchivedEvents:
