@@ -116,6 +116,26 @@ async def test_check_stores_for_each_recipient_which_rules_found_something(
     assert found == [(None,), (["loans", "bets"],)]
 
 
+async def test_check_keeps_no_variables_once_texts_are_written(
+    request: pytest.FixtureRequest, database_url: str
+) -> None:
+    async with on_postgres(request.getfixturevalue) as world:
+        opened = OpenAccount(world.account_id, "Duka", Kind.DIRECT, Tier.STARTER, cause())
+        await world.ledger.execute(opened)
+        campaign_id = await world.draft(person(1), person(1), person(2, other="x"))
+        await world.check(campaign_id)
+
+        await world.work()
+
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        rows = await connection.execute(
+            "SELECT state, variables FROM campaign_recipients WHERE campaign_id = %s",
+            (campaign_id,),
+        )
+        found = await rows.fetchall()
+    assert sorted(found) == [("left_out", None), ("left_out", None), ("ready", None)]
+
+
 async def test_check_takes_lists_as_they_were_frozen(world: World) -> None:
     list_id = uuid7()
     await world.add_list(list_id, [person(1), person(2), person(3)])

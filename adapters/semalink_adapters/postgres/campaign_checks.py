@@ -66,7 +66,8 @@ FREEZE = f"""
 INSERT INTO campaign_recipients (
     campaign_id, place, number, country, network, variables, state, reason)
 SELECT %(campaign_id)s, row_number() OVER (ORDER BY r.source, r.place, r.number) - 1,
-       r.number, r.country, COALESCE(n.network, r.network), r.variables,
+       r.number, r.country, COALESCE(n.network, r.network),
+       CASE WHEN found.reason IS NULL THEN r.variables END,
        CASE WHEN found.reason IS NULL THEN 'unchecked' ELSE 'left_out' END, found.reason
 FROM (
     SELECT s.*, row_number() OVER (PARTITION BY s.number ORDER BY s.source, s.place) AS turn
@@ -100,8 +101,11 @@ SELECT_PAGE = """
 SELECT place, number, network, COALESCE(variables, '{}') FROM campaign_recipients
 WHERE campaign_id = %s AND place >= %s AND place < %s AND state = 'unchecked' ORDER BY place"""
 
+# Variables made way for the text: nobody needs them any more, and a row that stays small stays
+# in its page, so that no index is touched.
 STORE_FINDINGS = """
 UPDATE campaign_recipients AS r SET
+    variables = NULL,
     state = f.state, reason = f.reason, reason_detail = f.reason_detail, text = f.text,
     country = COALESCE(f.country, r.country), encoding = f.encoding, segments = f.segments,
     price_micros = f.price_micros, cost_micros = f.cost_micros,
