@@ -129,10 +129,11 @@ class MemoryReports:
                 matched.append((shelved.parsed, owner))
         return matched[:limit]
 
-    async def unshelve(self, parsed: ParsedReport) -> None:
-        """Take a report off the shelf."""
+    async def unshelve(self, reports: Sequence[ParsedReport]) -> None:
+        """Take reports off the shelf."""
         self._require_available()
-        self._shelf.pop((parsed.report_id, parsed.part), None)
+        for parsed in reports:
+            self._shelf.pop((parsed.report_id, parsed.part), None)
 
     async def orphans(
         self,

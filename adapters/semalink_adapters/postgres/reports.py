@@ -82,7 +82,9 @@ ORDER BY s.report_id, s.part LIMIT %s"""
 # No dearer than the join over the shelf before it.
 COUNT_SHELVED = "SELECT count(*) FROM report_shelf"
 
-UNSHELVE = "DELETE FROM report_shelf WHERE report_id = %s AND part = %s"
+UNSHELVE = """
+DELETE FROM report_shelf AS s USING unnest(%s::uuid[], %s::integer[]) AS done (report_id, part)
+WHERE s.report_id = done.report_id AND s.part = done.part"""
 
 OVERDUE_UNKNOWNS = """
 SELECT message_id, account_id, billing_account_id, campaign_id FROM pending_submissions
@@ -187,10 +189,11 @@ class PostgresReports:
         """Return shelved reports that name the only recipient whose outcome is unknown."""
         return await self._shelved(MATCHED_BY_NUMBER, limit)
 
-    async def unshelve(self, parsed: ParsedReport) -> None:
-        """Take a report off the shelf."""
+    async def unshelve(self, reports: Sequence[ParsedReport]) -> None:
+        """Take reports off the shelf."""
+        places = [one.report_id for one in reports], [one.part for one in reports]
         async with self._connection() as connection:
-            await connection.execute(UNSHELVE, (parsed.report_id, parsed.part))
+            await connection.execute(UNSHELVE, places)
 
     async def count_shelved(self) -> int:
         """Return how many reports are on the shelf; raises NotReady."""

@@ -97,8 +97,8 @@ class ReportBook(SenderOwners, Protocol):
         """Return shelved reports that name the only recipient whose outcome is unknown."""
         ...
 
-    async def unshelve(self, parsed: ParsedReport) -> None:
-        """Take a report off the shelf."""
+    async def unshelve(self, reports: Sequence[ParsedReport]) -> None:
+        """Take reports off the shelf."""
         ...
 
     async def overdue_unknowns(self, limit: int) -> Sequence[Job]:
@@ -174,8 +174,10 @@ class ReportProcessor:
     async def sweep(self) -> None:
         """Apply shelved reports whose message is known by now; end what was waited for."""
         for find in (self._book.matched_on_shelf, self._book.matched_by_number):
-            for report, owner in await find(SHELF_PAGE_SIZE):
-                await self._apply_shelved(report, owner)
+            # At once, so that they are committed together: under load, many come too early.
+            if found := await find(SHELF_PAGE_SIZE):
+                await asyncio.gather(*(self._apply_shelved(*each) for each in found))
+                await self._book.unshelve([report for report, _ in found])
         for job in await self._book.overdue_unknowns(SHELF_PAGE_SIZE):
             await self._execute(ConcludeUnknown(job, self._sweep_cause(job)))
         for job in await self._book.expired_unsent(SHELF_PAGE_SIZE):
@@ -214,7 +216,6 @@ class ReportProcessor:
                 part=report.part,
                 reason=refusal.code,
             )
-        await self._book.unshelve(report)
 
     def _sweep_cause(self, job: Job) -> Cause:
         return Cause("worker:dlr", self._now(), f"job_{job.message_id.hex}")

@@ -113,7 +113,7 @@ async def test_shelved_report_waits_for_its_message(
 
     await desk.take_receipt(job, "ref-1")
     matched = await reports.matched_on_shelf(10)
-    await reports.unshelve(early)
+    await reports.unshelve([early])
 
     assert before == []
     assert matched == [(early, Owner(job.message_id, job.billing_account_id))]
