@@ -1,5 +1,6 @@
 """Delivery reports: stored raw, matched by reference, or by the only number that fits."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -113,7 +114,7 @@ async def test_shelved_report_waits_for_its_message(
 
     await desk.take_receipt(job, "ref-1")
     matched = await reports.matched_on_shelf(10)
-    await reports.unshelve([early])
+    await reports.unshelve([early, replace(foreign, part=1)])
 
     assert before == []
     assert matched == [(early, Owner(job.message_id, job.billing_account_id))]
