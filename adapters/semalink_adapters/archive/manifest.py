@@ -21,6 +21,14 @@ class ArchiveAltered(Exception):
         super().__init__(f"{path} is not what was archived: {what}.")
 
 
+class Span(msgspec.Struct, frozen=True):
+    """One part of a file that is fetched by itself, from its start to before its end."""
+
+    start: int
+    end: int
+    sha256: str
+
+
 class ArchivedFile(msgspec.Struct, frozen=True):
     """One Parquet file; ids and versions are those of its first and last row."""
 
@@ -31,6 +39,9 @@ class ArchivedFile(msgspec.Struct, frozen=True):
     first_id: UUID
     last_id: UUID
     last_version: int
+    footer: Span
+    #: The row groups, in order.
+    groups: list[Span]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +74,17 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def sha256_of(content: bytes) -> str:
     """Return the hash of a file, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def read_span(store: Store, path: str, span: Span) -> bytes:
+    """Return a part of a file; raises ArchiveAltered unless it is what the manifest says."""
+    try:
+        content = store.ranges(path, [(span.start, span.end)])[0]
+    except ArchivedFileMissing as missing:
+        raise ArchiveAltered(path, "it is missing") from missing
+    if sha256_of(content) != span.sha256:
+        raise ArchiveAltered(path, f"its bytes from {span.start} are others than were written")
+    return content
 
 
 def read_manifest(store: Store, path: str, sha256: str) -> Manifest:

@@ -13,7 +13,13 @@ from semalink_adapters.archive.manifest import (
     read_file,
     sha256_of,
 )
-from semalink_adapters.archive.parquet import FILE_BYTES_MAX, GROUP_ROWS, FileWriter, read_rows
+from semalink_adapters.archive.parquet import (
+    FILE_BYTES_MAX,
+    GROUP_ROWS,
+    FileWriter,
+    read_rows,
+    spans_of,
+)
 from semalink_adapters.archive.rows import Columns, key_of
 from semalink_adapters.archive.store import Store
 from semalink_adapters.archive.tally import Sum, Tally
@@ -100,6 +106,7 @@ class MonthWriter:
         assert self._first_id is not None, "a file has rows"
         content = self._file.close()
         last_id, last_version = self.tally.last_key
+        footer, groups = spans_of(content)
         file = ArchivedFile(
             path=self._part(len(self.files)),
             row_count=self._file.row_count,
@@ -108,6 +115,8 @@ class MonthWriter:
             first_id=self._first_id,
             last_id=last_id,
             last_version=last_version,
+            footer=footer,
+            groups=groups,
         )
         self.store.put(file.path, content)
         self.files.append(file)

@@ -22,8 +22,9 @@ from semalink_adapters.archive.manifest import (
     ArchivedFile,
     Manifest,
     read_manifest,
+    read_span,
 )
-from semalink_adapters.archive.store import ArchivedFileMissing, ArchiveUnavailable, Store
+from semalink_adapters.archive.store import ArchiveUnavailable, Store
 
 #: What takes longer is answered as being away.
 READ_SECONDS_MAX = 10.0
@@ -34,9 +35,6 @@ READERS_MAX = 8
 MANIFESTS_KEPT = 64
 #: A footer has some sixty kilobytes.
 FOOTERS_KEPT = 128
-#: Read from the end of a file, which mostly holds the whole footer.
-_TAIL_BYTES = 128 * 1024
-_LENGTH_AND_MAGIC = 8
 
 _COLUMNS = ["originator_version", "topic", "state", "recorded_at"]
 
@@ -107,12 +105,9 @@ class ArchiveReader:
         return found
 
     def _footer(self, file: ArchivedFile) -> _Footer:
-        tail = self._part(file, max(0, file.byte_count - _TAIL_BYTES), file.byte_count)
-        size = int.from_bytes(tail[-_LENGTH_AND_MAGIC:-4], "little") + _LENGTH_AND_MAGIC
-        if size > len(tail):
-            tail = self._part(file, file.byte_count - size, file.byte_count)
-        part = _Part(tail, file.byte_count - len(tail), file.byte_count)
-        metadata = _unless_damaged(file, lambda: pq.read_metadata(pa.PythonFile(part, "r")))
+        footer = read_span(self._store, file.path, file.footer)
+        # Read as a file that has nothing before its footer.
+        metadata = _unless_damaged(file, lambda: pq.read_metadata(pa.BufferReader(footer)))
         groups = range(metadata.num_row_groups)
         last_ids = [metadata.row_group(group).column(0).statistics.max for group in groups]
         return _Footer(metadata, last_ids)
@@ -120,8 +115,8 @@ class ArchiveReader:
     def _events(
         self, file: ArchivedFile, metadata: Any, group: int, stream_id: UUID
     ) -> list[ArchivedEvent]:
-        start, end = _span_of(metadata.row_group(group))
-        part = _Part(self._part(file, start, end), start, file.byte_count)
+        span = file.groups[group]
+        part = _Part(read_span(self._store, file.path, span), span.start, file.byte_count)
 
         def read() -> Any:
             source = pq.ParquetFile(
@@ -136,12 +131,6 @@ class ArchiveReader:
             ArchivedEvent(version, topic, state, recorded_at)
             for version, topic, state, recorded_at in zip(*rows.values(), strict=True)
         ]
-
-    def _part(self, file: ArchivedFile, start: int, end: int) -> bytes:
-        try:
-            return self._store.ranges(file.path, [(start, end)])[0]
-        except ArchivedFileMissing as missing:
-            raise ArchiveAltered(file.path, "it is missing") from missing
 
 
 class _Part(io.RawIOBase):
@@ -201,15 +190,6 @@ def _files_with(files: Sequence[ArchivedFile], stream_id: UUID) -> Sequence[Arch
     first = bisect_left(files, stream_id, key=lambda file: file.last_id)
     last = bisect_right(files, stream_id, key=lambda file: file.first_id)
     return files[first:last]
-
-
-def _span_of(group: Any) -> tuple[int, int]:
-    columns = [group.column(place) for place in range(group.num_columns)]
-    starts = [column.dictionary_page_offset or column.data_page_offset for column in columns]
-    ends = [
-        start + column.total_compressed_size for start, column in zip(starts, columns, strict=True)
-    ]
-    return min(starts), max(ends)
 
 
 def _unless_damaged(file: ArchivedFile, read: Callable[[], T]) -> T:

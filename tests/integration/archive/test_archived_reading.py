@@ -21,6 +21,8 @@ from semalink.projections.rebuilding import open_rebuild
 from semalink.projections.shadow import Pace
 from semalink.projections.usage import USAGE
 from semalink.projections.verifying import verify
+from semalink_adapters.archive.manifest import read_manifest
+from semalink_adapters.archive.reader import ArchiveReader
 from semalink_adapters.archive.store import ObjectStorage
 from semalink_adapters.postgres.archived_months import ReadModelBusy, open_owner, take_lock
 from semalink_adapters.postgres.history import PostgresHistory
@@ -34,6 +36,8 @@ from semalink_ops.archiving.reading import ArchivedStreams, NoArchiveUrl, archiv
 from semalink_ops.archiving.restoring import Restorer
 from semalink_ops.settings import Settings
 
+#: The header of the first page, which no checksum of Parquet covers.
+SPAN_HEAD = (4, 40)
 EVENTS = LogMonth(MONTH, "message_events")
 
 
@@ -121,6 +125,32 @@ async def test_read_says_that_the_archive_is_damaged(
 
     with pytest.raises(ReadsUnavailable, match="archive verify"):
         await reads.message(ids[0], None)
+
+
+async def test_read_notices_every_byte_that_was_altered(
+    database_url: str, archiver: Archiver, store: ObjectStorage
+) -> None:
+    ids = make_month(database_url, 3)
+    row = archiver.archive(EVENTS)
+    manifest = read_manifest(store, str(row.manifest_path), str(row.manifest_sha256))
+    file = manifest.files[0]
+    content = store.get(file.path)
+    places = [*range(*SPAN_HEAD), content.rindex(b"parquet-cpp")]
+    answered = []
+
+    for place in places:
+        altered = bytearray(content)
+        altered[place] ^= 1
+        store.put(file.path, bytes(altered))
+        try:
+            await ArchiveReader(store).read(row, ids[0])
+            answered.append(place)
+        except ReadsUnavailable:
+            continue
+
+    assert answered == []
+    store.put(file.path, content)
+    assert len(await ArchiveReader(store).read(row, ids[0])) == 4
 
 
 def test_replay_of_archived_months_makes_the_live_read_models(
