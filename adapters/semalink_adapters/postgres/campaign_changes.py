@@ -46,7 +46,8 @@ UPDATE campaigns SET state = 'draft', problem_code = %s, problem_detail = %s, st
 WHERE campaign_id = %s"""
 
 SCHEDULE = """
-UPDATE campaigns SET state = %s, start_at = %s, changed_at = %s WHERE campaign_id = %s"""
+UPDATE campaigns SET state = %s, start_at = %s, claimed_until = NULL, changed_at = %s
+WHERE campaign_id = %s"""
 
 # The pieces are numbered by their first place, and one without recipients is soon done.
 ADD_PIECES = """

@@ -28,8 +28,8 @@ UPLOADS_MAX = 100
 #: And so many recipients in all of them.
 INLINE_RECIPIENTS_MAX = 200_000
 
-#: A draft that nothing was done with for so long is checked anew before it may start.
-CHECK_GOOD_FOR = timedelta(days=30)
+#: A draft is scheduled by its check for so long: senders, rules and prices may change.
+CHECK_GOOD_FOR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,8 @@ class ScheduleCampaign(_OfCampaign):
         campaign = owned_campaign(books, self.campaign_id, self.owner)
         is_old = (
             campaign.state is CampaignState.DRAFT
-            and campaign.modified_on <= self.cause.at - CHECK_GOOD_FOR
+            and campaign.checked_at is not None
+            and campaign.checked_at < self.cause.at - CHECK_GOOD_FOR
         )
         if campaign.totals is None or is_old:
             CheckCampaign(self.campaign_id, self.owner, self.cause, schedules=True).decide(books)

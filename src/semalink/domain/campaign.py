@@ -53,6 +53,7 @@ class Campaign(Aggregate):
     revision: int
     #: What the check of this revision found; None while it was not checked.
     totals: Totals | None = None
+    checked_at: datetime | None = None
     #: Whether it is to be scheduled when the check is done.
     schedules_when_checked: bool = False
     is_approved: bool = False
@@ -129,6 +130,7 @@ class Campaign(Aggregate):
         def apply(self, campaign: "Campaign") -> None:
             """Remember what was found."""
             campaign.totals = self.totals
+            campaign.checked_at = self.timestamp
             campaign.state = CampaignState.DRAFT
             campaign.schedules_when_checked = False
 

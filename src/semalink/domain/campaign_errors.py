@@ -100,8 +100,7 @@ class TooManyRecipients(FieldRefusal):
 
     def __init__(self, recipients_max: int) -> None:
         super().__init__(
-            f"A campaign has at most {recipients_max} recipients here. Make several, or put them "
-            "into a contact list."
+            f"A campaign has at most {recipients_max} recipients here. Make several campaigns."
         )
 
 

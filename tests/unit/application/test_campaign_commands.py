@@ -177,6 +177,22 @@ async def test_fail_check_says_why_it_is_a_draft_again(world: World) -> None:
     assert world.campaign.state is CampaignState.DRAFT
 
 
+@pytest.mark.parametrize(
+    ("minutes", "state"), [(60, CampaignState.SCHEDULED), (61, CampaignState.CHECKING)]
+)
+async def test_schedule_checks_again_what_was_checked_over_an_hour_ago(
+    world: World, minutes: int, state: CampaignState
+) -> None:
+    await world.do(CheckCampaign(CAMPAIGN, OWNER, CAUSE, schedules=False))
+    await world.record()
+    later = replace(CAUSE, at=NOW + timedelta(minutes=minutes))
+
+    await world.do(ScheduleCampaign(CAMPAIGN, OWNER, later, PLATFORM, ACCOUNT))
+
+    assert world.campaign.state is state
+    assert world.campaign.schedules_when_checked is (state is CampaignState.CHECKING)
+
+
 async def test_approval_is_asked_for_given_withdrawn_and_declined(world: World) -> None:
     await world.do(RequireCampaignApproval(ACCOUNT, is_required=True, cause=CAUSE))
     await world.do(RequireCampaignApproval(ACCOUNT, is_required=True, cause=CAUSE))
