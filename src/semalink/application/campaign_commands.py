@@ -30,6 +30,7 @@ INLINE_RECIPIENTS_MAX = 200_000
 
 #: A draft is scheduled by its check for so long: senders, rules and prices may change.
 CHECK_GOOD_FOR = timedelta(hours=1)
+_SCHEDULED = (CampaignState.SCHEDULED, CampaignState.AWAITING_APPROVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,11 @@ class ScheduleCampaign(_OfCampaign):
         needs.settings.update((self.campaign_id, self.account_id))
 
     def decide(self, books: Books) -> None:
-        """Schedule it, or begin to check it; raises why it may not be scheduled."""
+        """Schedule it, or begin to check it, once; raises why it may not be scheduled."""
         campaign = owned_campaign(books, self.campaign_id, self.owner)
+        if campaign.schedules_when_checked or campaign.state in _SCHEDULED:
+            # The first answer may have been lost; an edit would have made it a draft again.
+            return
         is_old = (
             campaign.state is CampaignState.DRAFT
             and campaign.checked_at is not None

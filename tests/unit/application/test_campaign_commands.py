@@ -177,6 +177,19 @@ async def test_fail_check_says_why_it_is_a_draft_again(world: World) -> None:
     assert world.campaign.state is CampaignState.DRAFT
 
 
+async def test_schedule_twice_is_scheduling_once(world: World) -> None:
+    await world.do(schedule())
+    await world.do(schedule())
+    checking = world.campaign.version
+    await world.record()
+    scheduled = world.campaign.version
+
+    await world.do(schedule())
+
+    assert world.campaign.state is CampaignState.SCHEDULED
+    assert (checking, world.campaign.version) == (scheduled - 2, scheduled)
+
+
 @pytest.mark.parametrize(
     ("minutes", "state"), [(60, CampaignState.SCHEDULED), (61, CampaignState.CHECKING)]
 )
