@@ -23,7 +23,8 @@ help: ## this list
 run: $(READY) ## set up everything, then start the whole platform on this machine
 	$(VENV)/bin/semalink up $(ARGS)
 
-# Tests of a whole platform have the machine to themselves; all others share it, a worker a core.
+# Tests of a whole platform have the machine to themselves, the two folders side by side; all others
+# share it, a worker a core.
 ALONE := tests/chaos tests/e2e
 
 # A part of the suite, asked for with PYTEST_ARGS, cannot cover everything: only a whole run is measured.
@@ -31,7 +32,7 @@ test: $(READY) ## set up everything, then run the whole suite
 ifeq ($(strip $(PYTEST_ARGS)),)
 	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
 		--cov --cov-report= $(addprefix --ignore=,$(ALONE))
-	$(PY) -m pytest --cov --cov-append --cov-report= $(ALONE)
+	$(PY) -m pytest --numprocesses 2 --dist loadgroup --cov --cov-append --cov-report= $(ALONE)
 	$(PY) -m coverage report --include='src/semalink/domain/*,src/semalink/application/*' --fail-under=100
 else
 	$(PY) -m pytest --cov --cov-report= $(PYTEST_ARGS)

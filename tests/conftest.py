@@ -37,6 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(random.getrandbits(_SEED_BITS))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.parent.name
+        if folder in {"chaos", "e2e"}:
+            # Those of a folder share a platform; the two folders may run side by side.
+            item.add_marker(pytest.mark.xdist_group(folder))
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
