@@ -27,6 +27,8 @@ class MemoryCampaigns:
     done_tasks: set[UUID] = field(default_factory=set)
     claims: dict[UUID, datetime] = field(default_factory=dict)
     mark: StreamMark | None = None
+    #: Sender ids that nobody may use any more.
+    withdrawn_senders: set[str] = field(default_factory=set)
 
     async def now(self) -> datetime:
         """Return the time."""
@@ -38,7 +40,9 @@ class MemoryCampaigns:
         due = [each for each in self._scheduled() if self._free_at(each) <= now][:limit]
         for each in due:
             self.claims[each.id] = now + timedelta(seconds=seconds)
-        return [Due(now, _ref(each)) for each in due]
+        return [
+            Due(now, _ref(each), each.plan.sender not in self.withdrawn_senders) for each in due
+        ]
 
     async def seconds_until_next(self) -> float | None:
         """Return how long until the next campaign is due; None when none is scheduled."""

@@ -74,7 +74,9 @@ async def run_scheduler(core: Core, stop: asyncio.Event) -> None:
 async def _start_due(
     core: Core, metrics: CampaignMetrics, woken: asyncio.Event, stop: asyncio.Event
 ) -> None:
-    book = PostgresScheduleBook(core.pool, on_query=metrics.queried)
+    settings = core.settings
+    shared = (*settings.shared_senders, *settings.shared_promotional_senders)
+    book = PostgresScheduleBook(core.pool, shared_senders=shared, on_query=metrics.queried)
     scheduler = Scheduler(book, core.ledger, new_request_id=_request_id)
     while not stop.is_set():
         woken.clear()

@@ -188,7 +188,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     ):
         yield PostgresWorld(
             ledger,
-            PostgresScheduleBook(pool),
+            PostgresScheduleBook(pool, shared_senders=["SEMA"]),
             PostgresDealingBook(lead),
             PostgresBundleBook(pool),
             PostgresPieces(pool),

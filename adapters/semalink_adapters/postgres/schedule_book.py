@@ -23,7 +23,10 @@ WITH due AS (
 )
 UPDATE campaigns AS c SET claimed_until = now() + make_interval(secs => %s)
 FROM due WHERE c.campaign_id = due.campaign_id
-RETURNING now(), c.campaign_id, c.account_id, c.billing_account_id"""
+RETURNING now(), c.campaign_id, c.account_id, c.billing_account_id,
+    (c.plan->>'sender') = ANY(%s) OR EXISTS (
+        SELECT FROM approved_senders AS s
+        WHERE s.account_id = c.account_id AND s.sender = c.plan->>'sender')"""
 
 SECONDS_UNTIL_NEXT = """
 SELECT extract(epoch FROM min(greatest(start_at, claimed_until)) - now())::float8
@@ -58,15 +61,20 @@ class PostgresScheduleBook:
     """A ScheduleBook over a pool; each query is told to whoever counts them."""
 
     def __init__(
-        self, pool: AsyncConnectionPool[Any], *, on_query: Callable[[], None] = lambda: None
+        self,
+        pool: AsyncConnectionPool[Any],
+        *,
+        shared_senders: Sequence[str] = (),
+        on_query: Callable[[], None] = lambda: None,
     ) -> None:
         self._pool = pool
+        self._shared_senders = list(shared_senders)
         self._on_query = on_query
 
     async def claim_due(self, limit: int, seconds: float) -> Sequence[Due]:
         """Return campaigns that are due and that nobody else was given."""
-        rows = await self._all(CLAIM_DUE, (limit, seconds))
-        return [Due(row[0], CampaignRef(*row[1:])) for row in rows]
+        rows = await self._all(CLAIM_DUE, (limit, seconds, self._shared_senders))
+        return [Due(row[0], CampaignRef(*row[1:4]), row[4]) for row in rows]
 
     async def seconds_until_next(self) -> float | None:
         """Return how long until the next campaign is due; None when none is scheduled."""

@@ -44,6 +44,8 @@ class Due:
     #: The time of the database.
     at: datetime
     campaign: CampaignRef
+    #: Whether its account may still send under its sender id, which may have been withdrawn.
+    may_use_sender: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,9 @@ class Scheduler:
         for each in due:
             # The time of the database decides, whatever the clock here says.
             cause = Cause(ACTOR, each.at, self._new_request_id())
+            command = StartCampaign(each.campaign, cause, may_use_sender=each.may_use_sender)
             try:
-                outcome = (await self._ledger.execute(StartCampaign(each.campaign, cause))).value
+                outcome = (await self._ledger.execute(command)).value
             except (DomainError, Undecidable) as failure:
                 self.stuck_count += 1
                 _tell_stuck(each.campaign, failure)

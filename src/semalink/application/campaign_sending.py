@@ -16,7 +16,7 @@ from semalink.domain.campaign import Campaign, CampaignState
 from semalink.domain.cause import Cause
 from semalink.domain.credit_entries import OnBehalf
 from semalink.domain.draft import Draft, Mode
-from semalink.domain.errors import InsufficientCredits, SpendingCapReached
+from semalink.domain.errors import InsufficientCredits, SpendingCapReached, UnknownSender
 from semalink.domain.message import Message
 
 #: Recipients that are accepted in one decision.
@@ -50,6 +50,7 @@ class StartCampaign(PlainCommand):
 
     campaign: CampaignRef
     cause: Cause
+    may_use_sender: bool = True
 
     def needs(self, needs: Needs) -> None:
         """The campaign, the credits that pay, and what the agent's customer has spent."""
@@ -70,6 +71,10 @@ class StartCampaign(PlainCommand):
             detail = "Its validity passed before it could be started; schedule it again."
             campaign.send_back(VALIDITY_PASSED, detail, self.cause)
             return VALIDITY_PASSED
+        if not self.may_use_sender:
+            gone = UnknownSender(campaign.plan.sender)
+            campaign.send_back(gone.code, str(gone), self.cause)
+            return gone.code
         return self._begin(books, campaign)
 
     def _begin(self, books: Books, campaign: Campaign) -> str:

@@ -31,7 +31,8 @@ INSERT INTO tasks (task_id, queue, kind, account_id, payload, state) VALUES (
 class Made(PlainCommand):
     """Make a campaign that is to start in an hour, or one that was cancelled after its start."""
 
-    def __init__(self, *, is_cancelled: bool = False) -> None:
+    def __init__(self, *, is_cancelled: bool = False, hours_ahead: int = 1) -> None:
+        self.start_in = timedelta(hours=hours_ahead)
         self.cause = Cause("key:duka", datetime.now(UTC), "req_1")
         self.campaign_id = uuid7()
         self.is_cancelled = is_cancelled
@@ -47,7 +48,7 @@ class Made(PlainCommand):
         )
         campaign.start_check(self.cause, schedules=True)
         campaign.record_check(Totals(1, 1, {}, {}, {}, 1, 1, 1), self.cause)
-        start_at = self.cause.at + timedelta(hours=1)
+        start_at = self.cause.at + self.start_in
         campaign.schedule(start_at, self.cause, needs_approval=False)
         if self.is_cancelled:
             campaign.start(0, self.cause)
@@ -113,3 +114,18 @@ async def test_step_settles_a_cancelled_campaign_unless_somebody_is_at_a_piece(
     await keeper.step()
 
     assert (await book.under_way() == []) is is_settled
+
+
+@pytest.mark.parametrize(("shared", "may"), [(["SEMA", "OTHER"], True), (["OTHER"], False)])
+async def test_claim_due_tells_whether_the_sender_id_may_still_be_used(
+    pool: AsyncConnectionPool[Any],
+    ledger: Ledger,
+    shared: list[str],
+    may: bool,  # noqa: FBT001 - a case of the table
+) -> None:
+    await ledger.execute(Made(hours_ahead=-1))
+    book = PostgresScheduleBook(pool, shared_senders=shared)
+
+    [due] = await book.claim_due(9, 60.0)
+
+    assert due.may_use_sender is may

@@ -11,6 +11,7 @@ from semalink.application.campaign_sending import CampaignRef, StartCampaign
 from semalink.application.ledger import LedgerUnavailable
 from semalink.application.terms import SetSpendingCap
 from semalink.domain.campaign import Campaign, CampaignState
+from semalink_adapters.memory_campaigns import MemoryCampaigns
 from semalink_adapters.memory_clock import MemoryClock
 from semalink_adapters.memory_ledger import MemoryLedger
 
@@ -85,6 +86,22 @@ async def test_start_due_reserves_the_agents_cost_for_its_customer(
 
     assert ledger.balance(agent_id).reserved_micros == 1_600_000
     assert list(ledger.spent.values()) == [2_000_000]
+
+
+async def test_start_due_sends_back_what_has_lost_its_sender_id(
+    desk: Any,
+    scheduler: Scheduler,
+    campaigns: MemoryCampaigns,
+    ledger: MemoryLedger,
+    account_id: UUID,
+) -> None:
+    ref = desk.schedule(2, account_id=account_id)
+    campaigns.withdrawn_senders.add(desk.campaign(ref).plan.sender)
+
+    await scheduler.start_due()
+
+    assert _sent_back(ledger, ref).code == "unknown_sender"
+    assert ledger.balance(account_id).reserved_micros == 0
 
 
 async def test_start_due_sends_back_what_nobody_would_get(
