@@ -124,6 +124,8 @@ def test_key_create_shows_the_key_once(semalink: Semalink, account_id: str) -> N
     assert made["key"].startswith("sl_live_")
     assert made["scopes"] == [
         "balance:read",
+        "campaigns:read",
+        "campaigns:write",
         "contacts:read",
         "contacts:write",
         "customers:read",

@@ -109,6 +109,7 @@ REFUSALS: list[tuple[DomainError, str, str | None]] = [
     (opt_out_errors.ConsentRequired(), "consent_required", "/consent"),
     (opt_out_errors.RecipientOptedOut(), "recipient_opted_out", "/to"),
     (campaign_errors.CampaignNotFound(), "campaign_not_found", None),
+    (campaign_errors.RecipientsNoLongerKept(), "recipients_no_longer_kept", None),
     (
         campaign_errors.CampaignStateConflict(state="draft", wanted="paused"),
         "campaign_state_conflict",
