@@ -63,6 +63,7 @@ def contents(queue: str, payload: bytes, report: StoredReport | None = None) -> 
         ("sms.normal", b'["a list"]', None),
         ("sms.normal", b"{}", None),
         ("sms.normal", b"\xff", None),
+        ("outbox.poke", b"{}", None),
     ],
 )
 def test_about_of_reads_what_can_be_read(queue: str, payload: bytes, about: str | None) -> None:
