@@ -64,7 +64,7 @@ class ScheduleAtOnce(PlainCommand):
 
     def decide(self, books: Books) -> None:
         """Draft, check and schedule it."""
-        plan = Plan("Bench", "SEMA", TEXT)
+        plan = Plan("Bench", "SEMALINK", TEXT)
         campaign = Campaign.draft(
             self.campaign_id, self.account_id, self.account_id, "live", plan, self.cause
         )
