@@ -30,8 +30,8 @@ from semalink_ops.route_watching import watch_routes
 from semalink_ops.runtime import FINISH_SECONDS, background, new_request_id, utc_now
 from semalink_ops.submit_handling import SubmissionTelemetry, SubmitHandler
 
-#: Bundles that are worked on at one time, and as many wait in hand: each is a hundred messages.
-BUNDLES = Limits(concurrency=3, batch=2, not_ready_seconds=(0.2, 1.0))
+#: Few bundles in hand, as each is a hundred messages that others wait behind.
+BUNDLES = Limits(concurrency=2, batch=1, not_ready_seconds=(0.2, 1.0))
 
 _log = structlog.get_logger(__name__)
 

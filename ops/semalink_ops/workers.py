@@ -42,7 +42,7 @@ SWEEP_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 3_600.0
 RETRY_SECONDS = 0.5
 #: Each may be a bundle of reports.
-MESSAGES_AT_ONCE = 20
+MESSAGES_AT_ONCE = 6
 
 _log = structlog.get_logger(__name__)
 
